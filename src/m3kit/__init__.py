@@ -1,0 +1,88 @@
+"""
+BGE-M3 for vector databases: each text is encoded once and read three ways.
+
+This package needs NumPy alone. The model is in `m3kit.torch`, the conformance suite in
+`m3kit.testing`, and each database in a package of its own (`m3kit_qdrant`).
+"""
+
+from m3kit.encoder import CachedEncoder, Encoder
+from m3kit.filters import (
+    All,
+    And,
+    Contains,
+    Eq,
+    Exists,
+    Filter,
+    Ids,
+    In,
+    Not,
+    Or,
+    Range,
+    Substring,
+    matches,
+)
+from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.index import (
+    DocumentError,
+    HybridIndex,
+    IndexLockedError,
+    M3Error,
+    ModelMismatchError,
+    NoIndexError,
+    OpenedIndex,
+    RepError,
+    Search,
+    VectorError,
+    open_index,
+)
+from m3kit.memory import MemoryIndex
+from m3kit.records import Document, Hit, Json, Record
+from m3kit.rescore import Rescored
+from m3kit.retriever import Reranker, Retriever
+from m3kit.vectors import REPS, M3Output, Rep, Sparse
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "REPS",
+    "RRF",
+    "All",
+    "And",
+    "CachedEncoder",
+    "Contains",
+    "Document",
+    "DocumentError",
+    "Encoder",
+    "Eq",
+    "Exists",
+    "Filter",
+    "Fusion",
+    "Hit",
+    "HybridIndex",
+    "Ids",
+    "In",
+    "IndexLockedError",
+    "Json",
+    "M3Error",
+    "M3Output",
+    "MemoryIndex",
+    "ModelMismatchError",
+    "NoIndexError",
+    "Not",
+    "OpenedIndex",
+    "Or",
+    "Range",
+    "Record",
+    "Rep",
+    "RepError",
+    "Reranker",
+    "Rescored",
+    "Retriever",
+    "Search",
+    "Sparse",
+    "Substring",
+    "VectorError",
+    "WeightedSum",
+    "matches",
+    "open_index",
+]

@@ -1,0 +1,143 @@
+"""The seam between texts and the model, and a cache in front of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from threading import Lock
+from typing import Protocol, TypeAlias
+
+from m3kit.vectors import M3Output, Rep
+
+_Encode: TypeAlias = Callable[[Sequence[str], Collection[Rep]], "list[M3Output]"]
+
+
+class Encoder(Protocol):
+    """Turns texts into outputs, one each, in order: a list in, a list out, always."""
+
+    @property
+    def model(self) -> str:
+        """
+        What made these vectors, as `name@fingerprint`: `"BAAI/bge-m3@5617a9f6"`.
+
+        An index keeps it beside the data; see `same_model`.
+        """
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of the dense vector and of every ColBERT row."""
+        ...
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """What this model can say; a BGE v1.5 model gives dense alone."""
+        ...
+
+    def encode_queries(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        """Encode what people ask, computing only `reps`; None is all that the model gives."""
+        ...
+
+    def encode_documents(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        """Encode what is searched, computing only `reps`; None is all that the model gives."""
+        ...
+
+
+def same_model(one: str, other: str) -> bool:
+    """
+    Tell whether two `Encoder.model` names mean the same weights.
+
+    The fingerprint behind the last `@` decides where both have one: a checkpoint keeps it when its
+    folder moves. Else the names are compared.
+    """
+    name, _, mark = one.rpartition("@")
+    other_name, _, other_mark = other.rpartition("@")
+    return mark == other_mark if name and other_name else one == other
+
+
+class CachedEncoder:
+    """
+    An encoder that remembers what it encoded last, by content.
+
+    Two parties that ask for the same text, one for its dense and one for its sparse vector, cost
+    one forward pass: a text is always encoded with all of `reps`. Safe to share between threads;
+    a text that two of them ask for at the same moment may be encoded twice.
+
+    Args:
+        encoder: The encoder that does the work.
+        reps: What to compute for every text, whatever a single call asks for; by default all
+            that the encoder can give.
+        max_bytes: How many bytes of vectors are kept; the least recently used texts go first.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        reps: Collection[Rep] | None = None,
+        max_bytes: int = 256 * 2**20,
+    ) -> None:
+        self._encoder = encoder
+        self._reps = encoder.reps if reps is None else frozenset(reps)
+        self._max_bytes = max_bytes
+        self._known: OrderedDict[tuple[str, str], M3Output] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def model(self) -> str:
+        """The name of the encoder behind."""
+        return self._encoder.model
+
+    @property
+    def dim(self) -> int:
+        """The width of the encoder behind."""
+        return self._encoder.dim
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """What is computed for every text."""
+        return self._reps
+
+    def encode_queries(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        """Encode queries; those seen before cost nothing."""
+        return self._encode("query", self._encoder.encode_queries, texts, reps)
+
+    def encode_documents(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        """Encode documents; those seen before cost nothing."""
+        return self._encode("document", self._encoder.encode_documents, texts, reps)
+
+    def _encode(
+        self, kind: str, encode: _Encode, texts: Sequence[str], reps: Collection[Rep] | None
+    ) -> list[M3Output]:
+        wanted = self._reps if reps is None else reps
+        with self._lock:
+            found = {text: self._recall(kind, text) for text in texts}
+        new = [text for text, output in found.items() if output is None]
+        outputs = dict(zip(new, encode(new, self._reps), strict=True)) if new else {}
+        with self._lock:
+            for text, output in outputs.items():
+                self._keep((kind, text), output)
+        return [(found[text] or outputs[text]).only(*wanted) for text in texts]
+
+    def _recall(self, kind: str, text: str) -> M3Output | None:
+        output = self._known.get((kind, text))
+        if output is not None:
+            self._known.move_to_end((kind, text))
+        return output
+
+    def _keep(self, key: tuple[str, str], output: M3Output) -> None:
+        replaced = self._known.pop(key, None)
+        self._bytes += output.nbytes - (replaced.nbytes if replaced else 0)
+        self._known[key] = output
+        while self._bytes > self._max_bytes:
+            _, dropped = self._known.popitem(last=False)
+            self._bytes -= dropped.nbytes

@@ -1,0 +1,264 @@
+"""
+Metadata filters as data; `matches` is their meaning, and every store keeps exactly what it keeps.
+
+Filters reach the top level of the metadata: a scalar, or a list of scalars. Numbers compare by
+value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing but `Not`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, TypeAlias, assert_never
+from unicodedata import category
+
+from m3kit.records import Document, check_number, check_text
+
+Value: TypeAlias = str | int | float | bool
+"""What a field is compared with."""
+
+
+class _Operators:
+    """`&`, `|` and `~` between filters."""
+
+    __slots__ = ()
+
+    def __and__(self: Filter, other: Filter) -> And:  # type: ignore[misc]  # the union's base
+        return And((self, other))
+
+    def __or__(self: Filter, other: Filter) -> Or:  # type: ignore[misc]  # the union's base
+        return Or((self, other))
+
+    def __invert__(self: Filter) -> Not:  # type: ignore[misc]  # the union's base
+        return Not(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Eq(_Operators):
+    """The field is a scalar equal to `value`."""
+
+    field: str
+    value: Value
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        _check_value(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class In(_Operators):
+    """The field is a scalar equal to one of `values`; of no values, nothing is."""
+
+    field: str
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        object.__setattr__(self, "values", _tuple(self.values))
+        for value in self.values:
+            _check_value(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Range(_Operators):
+    """The field is a number within all the bounds given; at least one is."""
+
+    field: str
+    _: KW_ONLY
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        given = [bound for bound in (self.gt, self.ge, self.lt, self.le) if bound is not None]
+        if not given:
+            raise ValueError(f"Range({self.field!r}) has no bound; give gt, ge, lt or le")
+        for bound in given:
+            if not _is_number(bound):
+                raise TypeError(f"{bound!r} is no bound of a range; ranges compare numbers")
+            check_number(bound)
+
+
+@dataclass(frozen=True, slots=True)
+class Contains(_Operators):
+    """The field is a list with an element equal to `value`."""
+
+    field: str
+    value: Value
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        _check_value(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Exists(_Operators):
+    """The field holds something: it is there, and neither None nor an empty list."""
+
+    field: str
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class Substring(_Operators):
+    """The field is a string with `text` in it, upper and lower case told apart."""
+
+    field: str
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        if not isinstance(self.text, str):
+            raise TypeError(f"a substring is a string, not {self.text!r}")
+        if not self.text:
+            raise ValueError("the empty string is in every string; say Exists instead")
+        check_text(self.text, "a filter's text")
+
+
+@dataclass(frozen=True, slots=True)
+class Ids(_Operators):
+    """The document's id is one of `ids`."""
+
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", _tuple(self.ids))
+        for id_ in self.ids:
+            if not isinstance(id_, str):
+                raise TypeError(f"a document's id is a string, not {id_!r}")
+            check_text(id_, "an id")
+
+
+@dataclass(frozen=True, slots=True)
+class All(_Operators):
+    """Every document."""
+
+
+@dataclass(frozen=True, slots=True)
+class And(_Operators):
+    """All of these; of none, every document."""
+
+    of: tuple[Filter, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", _filters(self.of))
+
+
+@dataclass(frozen=True, slots=True)
+class Or(_Operators):
+    """At least one of these; of none, no document."""
+
+    of: tuple[Filter, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", _filters(self.of))
+
+
+@dataclass(frozen=True, slots=True)
+class Not(_Operators):
+    """Every document that `of` does not match."""
+
+    of: Filter
+
+    def __post_init__(self) -> None:
+        _filters((self.of,))
+
+
+Filter: TypeAlias = Eq | In | Range | Contains | Exists | Substring | Ids | All | And | Or | Not
+
+
+def matches(where: Filter, document: Document) -> bool:
+    """Tell whether `where` keeps `document`: what every store agrees with."""
+    metadata: Any = document.metadata
+    match where:
+        case Eq(field, value):
+            return equal(metadata.get(field), value)
+        case In(field, values):
+            return any(equal(metadata.get(field), value) for value in values)
+        case Range(field=field):
+            number = metadata.get(field)
+            return _is_number(number) and _within(number, where)
+        case Contains(field, value):
+            held = metadata.get(field)
+            return isinstance(held, list) and any(equal(one, value) for one in held)
+        case Exists(field):
+            return metadata.get(field) not in (None, [])
+        case Substring(field, text):
+            held = metadata.get(field)
+            return isinstance(held, str) and text in held
+        case Ids(ids):
+            return document.id in ids
+        case All():
+            return True
+        case And(of):
+            return all(matches(one, document) for one in of)
+        case Or(of):
+            return any(matches(one, document) for one in of)
+        case Not(of):
+            return not matches(of, document)
+        case _:
+            assert_never(where)
+
+
+def equal(held: object, value: Value) -> bool:
+    """Compare numbers by value, and all else by type and value: True is not 1."""
+    if _is_number(held) and _is_number(value):
+        return held == value
+    return type(held) is type(value) and held == value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _within(number: float, where: Range) -> bool:
+    return (
+        (where.gt is None or number > where.gt)
+        and (where.ge is None or number >= where.ge)
+        and (where.lt is None or number < where.lt)
+        and (where.le is None or number <= where.le)
+    )
+
+
+def _check_field(field: str) -> None:
+    """A field's name is spliced into some engines' paths, so it is kept plain everywhere."""
+    if not isinstance(field, str) or not field:
+        raise TypeError(f"a filter's field is a name, not {field!r}")
+    check_text(field, f"the field {field!r}")
+    if any(char in "\"'`\\[](){}" or category(char) in {"Cc", "Zl", "Zp"} for char in field):
+        raise ValueError(
+            f"a filter cannot reach the field {field!r}: its name holds a quote, a backslash, "
+            "a bracket or a control character; rename the field"
+        )
+
+
+def _check_value(value: object) -> None:
+    match value:
+        case bool():
+            pass
+        case int() | float():
+            check_number(value)
+        case str():
+            check_text(value, "a filter's value")
+        case None:
+            raise TypeError("a filter compares with a value, not None; say Not(Exists(field))")
+        case _:
+            raise TypeError(f"a filter compares with str, int, float or bool, not {value!r}")
+
+
+def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"expected several values, not the string {values!r}; write ({values!r},)")
+    return tuple(values)
+
+
+def _filters(of: Iterable[Any]) -> tuple[Filter, ...]:
+    filters = tuple(of)
+    for one in filters:
+        if not isinstance(one, Filter):
+            raise TypeError(f"{one!r} is no filter")
+    return filters

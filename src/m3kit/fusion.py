@@ -1,0 +1,81 @@
+"""The two ways in which several representations become one ranking."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from m3kit.vectors import REPS, Rep
+
+Ranking: TypeAlias = Sequence[tuple[str, float]]
+"""Ids with their scores, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RRF:
+    """
+    Reciprocal rank fusion of the dense and the sparse ranking: Σ 1 / (k + rank), rank from 1.
+
+    Where the query carries ColBERT too, the best of that list are rescored, and MaxSim is then the
+    score and the order.
+
+    Source: Cormack, Clarke and Büttcher, SIGIR 2009, with their k.
+    """
+
+    k: int = 60
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"the k of RRF is at least 1, not {self.k}")
+
+    def fuse(self, rankings: Iterable[Ranking]) -> Ranking:
+        """Merge rankings into one, best first, ties by id."""
+        fused: dict[str, float] = defaultdict(float)
+        for ranking in rankings:
+            for place, (id_, _) in enumerate(ranking, start=1):
+                fused[id_] += 1 / (self.k + place)
+        return by_score(fused.items())
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum:
+    """
+    M3's own ranking: Σ weight · score / Σ weight, over the representations the query carries.
+
+    The candidates are those of the dense and of the sparse branch together, and each of them is
+    scored on every representation, whichever branch found it.
+
+    Source: BGE-M3 paper, section 3.1, with its weights for MIRACL.
+    """
+
+    dense: float = 1.0
+    sparse: float = 0.3
+    colbert: float = 1.0
+
+    def __post_init__(self) -> None:
+        for rep in REPS:
+            weight = self.weight(rep)
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"the weight of {rep} is finite and not negative, not {weight}")
+
+    def weight(self, rep: Rep) -> float:
+        """Return the weight of one representation."""
+        return float(getattr(self, rep))
+
+    def score(self, parts: Mapping[Rep, float]) -> float:
+        """Combine the scores of one document on the representations that take part."""
+        total = sum(self.weight(rep) for rep in parts)
+        if not total:
+            raise ValueError(f"{self} gives no weight to {', '.join(parts)}")
+        return sum(self.weight(rep) * score for rep, score in parts.items()) / total
+
+
+Fusion: TypeAlias = RRF | WeightedSum
+
+
+def by_score(scores: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Order ids by their scores: best first, ties by id."""
+    return sorted(scores, key=lambda pair: (-pair[1], pair[0]))

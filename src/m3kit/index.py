@@ -1,0 +1,306 @@
+"""
+The seam between M3 and a vector database: one request, one protocol, and its errors.
+
+    M3Error
+    ├── RepError           a representation that is not there
+    ├── VectorError        a vector that no index takes
+    ├── DocumentError      a document that this engine cannot hold
+    ├── ModelMismatchError an index that another model or dimension made
+    ├── NoIndexError       nothing to open at an address
+    └── IndexLockedError   files that another process holds
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from m3kit.encoder import same_model
+from m3kit.filters import Filter
+from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.records import Hit, Record
+from m3kit.vectors import REPS, M3Output, Rep
+
+
+class M3Error(Exception):
+    """What m3kit itself has to say; an engine's own errors pass through."""
+
+
+class RepError(M3Error, ValueError):
+    """A representation that a record, a query, an index or a model does not have."""
+
+
+class VectorError(M3Error, ValueError):
+    """A vector of another width, or one that is not finite."""
+
+
+class DocumentError(M3Error, ValueError):
+    """A document that the engine cannot hold."""
+
+
+class ModelMismatchError(M3Error, ValueError):
+    """An index that another model, or one of another dimension, has made."""
+
+
+class NoIndexError(M3Error, LookupError):
+    """No index at an address, or nobody who knows the address."""
+
+
+class IndexLockedError(M3Error, OSError):
+    """The files of an index, held by another process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """
+    One request; the representations that `query` carries are what takes part.
+
+    Args:
+        query: `query.only("dense")` is dense search; ColBERT alone scans.
+        k: How many hits are wanted, at least 1.
+        where: What the candidates must match, before any branch is cut.
+        fusion: How several representations become one ranking.
+        depth: How many candidates each of the dense and the sparse branch brings, and how many
+            are rescored by ColBERT; never below `k`.
+        min_score: Hits below this score are left out.
+        parts: Whether to fill `Hit.parts`.
+
+    Raises:
+        ValueError: If `k` or `depth` is below 1, or the fusion gives the query no weight.
+        RepError: If the query carries nothing.
+    """
+
+    query: M3Output
+    k: int = 10
+    where: Filter | None = None
+    fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
+    depth: int = 100
+    min_score: float | None = None
+    parts: bool = False
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.depth < 1:
+            raise ValueError(f"k and depth are at least 1, not {self.k} and {self.depth}")
+        if not self.query.reps:
+            raise RepError("the query carries no representation; encode it with at least one")
+        if isinstance(self.fusion, WeightedSum):
+            self.fusion.score(dict.fromkeys(self.query.reps, 0.0))
+        object.__setattr__(self, "depth", max(self.depth, self.k))
+
+
+class HybridIndex(Protocol):
+    """
+    Where documents and their vectors live.
+
+    `m3kit.MemoryIndex` defines every answer, and `m3kit.testing.IndexConformance` states it.
+    """
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """The representations this index holds: what each record brings and a query may carry."""
+        ...
+
+    @property
+    def model(self) -> str | None:
+        """What made the vectors (see `Encoder.model`), where the index was told."""
+        ...
+
+    def upsert(self, records: Sequence[Record], /) -> None:
+        """
+        Write records, or nothing of them; one with a known id replaces the old altogether.
+
+        Of several records with one id, the last is kept.
+
+        Raises:
+            RepError: If a record lacks one of the index's representations.
+            VectorError: If a vector has another width or is not finite.
+            DocumentError: If the engine cannot hold a document.
+        """
+        ...
+
+    def search(self, search: Search, /) -> list[Hit]:
+        """
+        Return at most `search.k` hits, best first, ties by id.
+
+        Raises:
+            RepError: If the query carries a representation that the index does not hold.
+            VectorError: If a vector has another width or is not finite.
+        """
+        ...
+
+    def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
+        """
+        Return the records of `ids` in that order, unknown ones left out, with `reps` of them.
+
+        Raises:
+            RepError: If the index does not hold one of `reps`.
+        """
+        ...
+
+    def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
+        """Stream every record that matches, each once, in no promised order, with `reps` of it."""
+        ...
+
+    def delete(self, ids: Sequence[str], /) -> None:
+        """Forget these ids; unknown ones are no error."""
+        ...
+
+    def delete_where(self, where: Filter, /) -> None:
+        """Forget every document that matches; to forget all, say `All()`."""
+        ...
+
+    def count(self, where: Filter | None = None, /) -> int:
+        """Count the documents that match."""
+        ...
+
+    def flush(self) -> None:
+        """Return when what was written is durable and searchable."""
+        ...
+
+
+class OpenedIndex(HybridIndex, Protocol):
+    """An index that opened its own files or connection, and closes them."""
+
+    def close(self) -> None:
+        """Flush and let go of everything; a second call does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class Opener(Protocol):
+    """What stands behind an entry point of the group `m3kit.indexes`."""
+
+    def __call__(
+        self, address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+    ) -> OpenedIndex:
+        """Open the index at `address`, everything behind `scheme://`; see `open_index`."""
+        ...
+
+
+def open_index(
+    address: str | PathLike[str],
+    *,
+    dim: int | None = None,
+    reps: Collection[Rep] = REPS,
+    model: str | None = None,
+) -> OpenedIndex:
+    """
+    Open the index at an address, and make it if there is none and `dim` is given.
+
+    Args:
+        address: A directory (`"path/to/dir"`), or `"scheme://…"` for a scheme that an installed
+            package knows (entry points of the group `m3kit.indexes`).
+        dim: The width of the vectors. None opens only what exists.
+        reps: What a new index holds; an existing one knows it.
+        model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
+            one is checked against it.
+
+    Raises:
+        NoIndexError: If there is no index and no `dim`, or nobody knows the scheme.
+        ModelMismatchError: If the index was made by another model or with another dimension.
+        IndexLockedError: If another process holds its files.
+    """
+    from importlib.metadata import entry_points  # 20 ms that only this function needs
+
+    scheme, found, rest = fspath(address).partition("://")
+    if not found:
+        scheme, rest = "file", fspath(address)
+    known = entry_points(group="m3kit.indexes")
+    if scheme not in known.names:
+        raise NoIndexError(
+            f"no installed package opens {scheme}:// addresses; known are "
+            f"{', '.join(sorted(known.names)) or 'none'} (pip install 'm3kit[qdrant]' brings some)"
+        )
+    opener: Opener = known[scheme].load()
+    return opener(rest, dim=dim, reps=reps, model=model)
+
+
+def check_records(
+    records: Iterable[Record], *, reps: Collection[Rep], dim: int | None
+) -> list[Record]:
+    """
+    Check records before anything of them is written, and keep the last of those with one id.
+
+    Every index calls this at the start of `upsert`, so that all refuse the same. A `dim` of None is
+    one that is not known yet.
+
+    Raises:
+        RepError, VectorError: As `HybridIndex.upsert` says, naming the document.
+    """
+    last = {record.document.id: record for record in records}
+    for id_, record in last.items():
+        missing = [rep for rep in REPS if rep in reps and rep not in record.output.reps]
+        if missing:
+            raise RepError(
+                f"document {id_!r} carries no {', '.join(missing)} vectors, which this index "
+                "holds; encode it with all of the index's representations"
+            )
+        _check_vectors(record.output.only(*reps), dim, f"of document {id_!r}")
+    return list(last.values())
+
+
+def check_search(search: Search, *, reps: Collection[Rep], dim: int | None) -> None:
+    """
+    Check a request against what an index holds; every index calls this at the start of `search`.
+
+    Raises:
+        RepError, VectorError: As `HybridIndex.search` says.
+    """
+    check_reps(search.query.reps, held=reps)
+    _check_vectors(search.query, dim, "of the query")
+
+
+def check_reps(wanted: Collection[Rep], *, held: Collection[Rep]) -> None:
+    """
+    Check that an index holds the representations that it is asked for.
+
+    Raises:
+        RepError: If it does not.
+    """
+    missing = [rep for rep in REPS if rep in wanted and rep not in held]
+    if missing:
+        raise RepError(
+            f"this index holds no {', '.join(missing)} vectors, only {', '.join(sorted(held))}; "
+            "ask for those, or add ColBERT with m3kit.Rescored"
+        )
+
+
+def check_model(kept: str | None, model: str | None, what: str) -> None:
+    """
+    Compare the model that made an index with the one that is to use it; None is not compared.
+
+    Raises:
+        ModelMismatchError: If they are not the same weights.
+    """
+    if kept is not None and model is not None and not same_model(kept, model):
+        raise ModelMismatchError(
+            f"{what} was made by {kept}, and {model} would search it; vectors of two models cannot "
+            "be compared: use that model, or index the documents anew at another address"
+        )
+
+
+def _check_vectors(output: M3Output, dim: int | None, whose: str) -> None:
+    for rep, vectors in (("dense", output.dense), ("colbert", output.colbert)):
+        if vectors is None:
+            continue
+        if dim is not None and vectors.shape[-1] != dim:
+            raise VectorError(
+                f"the {rep} vector {whose} is {vectors.shape[-1]} wide and the index {dim}; "
+                "was it encoded by another model?"
+            )
+        if not np.isfinite(vectors).all():
+            raise VectorError(f"the {rep} vector {whose} is not finite; encode it again")

@@ -1,0 +1,138 @@
+"""The reference index: exact, in memory, and the oracle that every store is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from m3kit.filters import Filter, matches
+from m3kit.fusion import Ranking, by_score
+from m3kit.index import Search, check_records, check_reps, check_search
+from m3kit.ranking import rank
+from m3kit.records import Document, Hit, Record
+from m3kit.scoring import scores
+from m3kit.vectors import REPS, M3Output, Rep
+
+
+class MemoryIndex:
+    """
+    Scores every record against the query. One thread at a time may use it.
+
+    Args:
+        dim: The width of the vectors; None takes it from the first record.
+        reps: The representations it holds.
+        model: What makes the vectors, as `Encoder.model` says.
+    """
+
+    def __init__(
+        self, dim: int | None = None, *, reps: Collection[Rep] = REPS, model: str | None = None
+    ) -> None:
+        self._dim = dim
+        self._reps = frozenset(reps)
+        self._model = model
+        self._records: dict[str, Record] = {}
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """The representations it holds."""
+        return self._reps
+
+    @property
+    def model(self) -> str | None:
+        """What makes the vectors, where it was told."""
+        return self._model
+
+    def upsert(self, records: Sequence[Record], /) -> None:
+        """Write copies of the records; see `HybridIndex.upsert`."""
+        dim = self._dim or _width(records)
+        checked = check_records(records, reps=self._reps, dim=dim)
+        self._dim = dim
+        self._records |= {
+            record.document.id: Record(record.document, record.output.only(*self._reps).copy())
+            for record in checked
+        }
+
+    def search(self, search: Search, /) -> list[Hit]:
+        """Rank by the exact score of every record; see `HybridIndex.search`."""
+        check_search(search, reps=self._reps, dim=self._dim)
+        kept = {record.document.id: record for record in self._matching(search.where)}
+        return [
+            Hit(_copied(kept[one.id].document), one.score, one.parts if search.parts else {})
+            for one in rank(_Exact(search.query, kept), search)
+        ]
+
+    def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
+        """Return records in the order asked; see `HybridIndex.get`."""
+        check_reps(reps, held=self._reps)
+        return [_with(self._records[id_], reps) for id_ in ids if id_ in self._records]
+
+    def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
+        """Stream what matches now; see `HybridIndex.scan`."""
+        check_reps(reps, held=self._reps)
+        return (_with(record, reps) for record in self._matching(where))
+
+    def delete(self, ids: Sequence[str], /) -> None:
+        """Forget these ids; see `HybridIndex.delete`."""
+        for id_ in ids:
+            self._records.pop(id_, None)
+
+    def delete_where(self, where: Filter, /) -> None:
+        """Forget what matches; see `HybridIndex.delete_where`."""
+        self.delete([record.document.id for record in self._matching(where)])
+
+    def count(self, where: Filter | None = None, /) -> int:
+        """Count what matches; see `HybridIndex.count`."""
+        return len(self._matching(where))
+
+    def flush(self) -> None:
+        """Do nothing: memory is as durable as it gets."""
+
+    def _matching(self, where: Filter | None) -> list[Record]:
+        records = self._records.values()
+        return [one for one in records if where is None or matches(where, one.document)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Exact:
+    """The scorer behind a search: no index structure, every record compared."""
+
+    query: M3Output
+    kept: Mapping[str, Record]
+
+    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
+        everything = self.scores({rep: list(self.kept) for rep in reps})
+        return {
+            rep: by_score((id_, score) for id_, score in own.items() if rep != "sparse" or score)[
+                :limit
+            ]
+            for rep, own in everything.items()
+        }
+
+    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+        return {
+            rep: dict(
+                zip(
+                    ids,
+                    scores(rep, self.query, [self.kept[id_].output for id_ in ids]).tolist(),
+                    strict=True,
+                )
+            )
+            for rep, ids in wanted.items()
+        }
+
+
+def _width(records: Sequence[Record]) -> int | None:
+    for record in records:
+        for vectors in (record.output.dense, record.output.colbert):
+            if vectors is not None:
+                return int(vectors.shape[-1])
+    return None
+
+
+def _with(record: Record, reps: Collection[Rep]) -> Record:
+    return Record(_copied(record.document), record.output.only(*reps))
+
+
+def _copied(document: Document) -> Document:
+    """Make a document whose metadata is nobody else's."""
+    return Document(document.id, document.text, document.metadata)

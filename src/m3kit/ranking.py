@@ -1,0 +1,114 @@
+"""From an engine's answers to a final ranking: the rules of fusion, once for every store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, assert_never
+
+from m3kit.fusion import RRF, Ranking, WeightedSum, by_score
+from m3kit.index import Search
+from m3kit.vectors import REPS, Rep
+
+BRANCHES: tuple[Rep, ...] = ("dense", "sparse")
+"""What finds candidates; ColBERT scores what these found, or scans when it is alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One id of a ranking, with its scores on the representations that were looked at."""
+
+    id: str
+    score: float
+    parts: Mapping[Rep, float]
+
+
+class Scorer(Protocol):
+    """What an engine answers for a ranking: two questions about one query and one filter."""
+
+    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
+        """
+        Return the best `limit` documents of each of `reps`, ties by id.
+
+        A document that shares no token with the query has no place in the sparse ranking.
+        """
+        ...
+
+    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+        """
+        Score given documents, which match the filter, on the representation they are wanted for.
+
+        A document that shares no token with the query may be left out of the sparse scores.
+        """
+        ...
+
+
+def rank(scorer: Scorer, search: Search) -> list[Ranked]:
+    """
+    Rank documents as `search` says; `parts` holds what was looked at, or all if it asks for them.
+
+    The vectors of the query and the filter are the scorer's own matter.
+    """
+    ranked = _ranked(scorer, search)
+    if search.min_score is not None:
+        ranked = [one for one in ranked if one.score >= search.min_score]
+    ranked = ranked[: search.k]
+    return _completed(scorer, search.query.reps, ranked) if search.parts else ranked
+
+
+def _ranked(scorer: Scorer, search: Search) -> list[Ranked]:
+    reps = search.query.reps
+    if len(reps) == 1:
+        rankings = scorer.nearest(reps, search.k)
+        return [Ranked(id_, score, {rep: score}) for rep in reps for id_, score in rankings[rep]]
+    rankings = scorer.nearest([rep for rep in BRANCHES if rep in reps], search.depth)
+    match search.fusion:
+        case WeightedSum():
+            return _weighted(scorer, reps, rankings, search.fusion)
+        case RRF():
+            parts = _parts(rankings)
+            fused = search.fusion.fuse(rankings.values())
+            ranked = [Ranked(id_, score, parts[id_]) for id_, score in fused]
+            return _rescored(scorer, ranked[: search.depth]) if "colbert" in reps else ranked
+        case _:
+            assert_never(search.fusion)
+
+
+def _rescored(scorer: Scorer, ranked: Sequence[Ranked]) -> list[Ranked]:
+    parts = {one.id: one.parts for one in ranked}
+    scores = scorer.scores({"colbert": list(parts)})["colbert"] if parts else {}
+    return [
+        Ranked(id_, score, {**parts[id_], "colbert": score})
+        for id_, score in by_score(scores.items())
+    ]
+
+
+def _weighted(
+    scorer: Scorer, reps: Collection[Rep], rankings: Mapping[Rep, Ranking], fusion: WeightedSum
+) -> list[Ranked]:
+    candidates = [Ranked(id_, 0.0, parts) for id_, parts in _parts(rankings).items()]
+    parts = {one.id: one.parts for one in _completed(scorer, reps, candidates)}
+    scores = by_score((id_, fusion.score(own)) for id_, own in parts.items())
+    return [Ranked(id_, score, parts[id_]) for id_, score in scores]
+
+
+def _parts(rankings: Mapping[Rep, Ranking]) -> dict[str, dict[Rep, float]]:
+    """Turn rankings around: what each document scored in the branches that found it."""
+    parts: dict[str, dict[Rep, float]] = defaultdict(dict)
+    for rep, ranking in rankings.items():
+        for id_, score in ranking:
+            parts[id_][rep] = score
+    return parts
+
+
+def _completed(scorer: Scorer, reps: Collection[Rep], ranked: Sequence[Ranked]) -> list[Ranked]:
+    """Score every document on every representation that no branch told yet."""
+    ordered = [rep for rep in REPS if rep in reps]
+    wanted = {rep: [one.id for one in ranked if rep not in one.parts] for rep in ordered}
+    scores = scorer.scores({rep: ids for rep, ids in wanted.items() if ids})
+
+    def part(one: Ranked, rep: Rep) -> float:
+        return one.parts[rep] if rep in one.parts else scores[rep].get(one.id, 0.0)
+
+    return [Ranked(one.id, one.score, {rep: part(one, rep) for rep in ordered}) for one in ranked]

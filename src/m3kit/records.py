@@ -1,0 +1,128 @@
+"""What goes into an index and what comes out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from m3kit.vectors import M3Output, Rep
+
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+"""Metadata: finite numbers, integers of 64 bits, lists, and objects with string keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """
+    A text under an id, with metadata that comes back exactly as it went in.
+
+    The metadata is copied, so that nothing the caller does to his own dict reaches an index.
+
+    Args:
+        id: Not empty; any text.
+        text: What is encoded and shown; may be empty.
+        metadata: JSON. Filters reach scalars and lists of scalars at its top level.
+
+    Raises:
+        TypeError: If the metadata holds what JSON cannot say.
+        ValueError: If the id is empty, a number is not finite or wider than 64 bits, or a text
+            holds a lone surrogate, which no engine can store.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not isinstance(self.text, str):
+            raise TypeError(f"a document's id and text are strings, not {self.id!r}, {self.text!r}")
+        if not self.id:
+            raise ValueError("a document's id is empty")
+        check_text(self.id, "the id")
+        check_text(self.text, f"the text of document {self.id!r}")
+        if not isinstance(self.metadata, Mapping):
+            raise TypeError(f"the metadata of document {self.id!r} is not a mapping")
+        try:
+            copied = {_key(key): _copied(value) for key, value in self.metadata.items()}
+        except (TypeError, ValueError) as error:
+            error.add_note(f"in the metadata of document {self.id!r}")
+            raise
+        object.__setattr__(self, "metadata", copied)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A document with its vectors: the unit of writing and of reading back."""
+
+    document: Document
+    output: M3Output
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """
+    A document that was found.
+
+    Args:
+        document: As it was written.
+        score: Higher is better, everywhere.
+        parts: Each representation's own score, where `Search.parts` asked for it.
+    """
+
+    document: Document
+    score: float
+    parts: Mapping[Rep, float] = field(default_factory=dict)
+
+
+def check_text(text: str, what: str) -> None:
+    """Refuse a text that UTF-8 cannot say, naming `what` it is and the remedy."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{what} holds a lone surrogate at character {error.start}, which no engine can store; "
+            "repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        ) from None
+
+
+def check_number(number: float) -> None:
+    """Refuse a number that JSON or 64 bits cannot hold."""
+    if isinstance(number, int):
+        if not -(2**63) <= number < 2**63:
+            raise ValueError(f"{number} does not fit into 64 bits; keep it as a string")
+    elif not math.isfinite(number):
+        raise ValueError(f"{number} is not finite, which JSON cannot say; leave it out")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"the key {key!r} is not a string")
+    check_text(key, f"the key {key!r}")
+    return str(key)
+
+
+def _copied(value: Json) -> Json:
+    """Copy a JSON value into Python's own types: no subclass, no view of the caller's lists."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            check_text(value, "a value")
+            return str(value)
+        case int():
+            check_number(value)
+            return int(value)
+        case float():
+            check_number(value)
+            return float(value)
+        case list():
+            return [_copied(one) for one in value]
+        case Mapping():
+            return {_key(key): _copied(one) for key, one in value.items()}
+        case _:
+            raise TypeError(
+                f"{value!r} ({type(value).__name__}) is not JSON; "
+                "use str, int, float, bool, None, list or dict"
+            )

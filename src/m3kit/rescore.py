@@ -1,0 +1,175 @@
+"""ColBERT for an index that holds none: composed from the texts, not faked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from m3kit.batches import batched
+from m3kit.encoder import Encoder
+from m3kit.filters import Filter, Ids
+from m3kit.fusion import Ranking, by_score
+from m3kit.index import HybridIndex, RepError, Search, check_model, check_records, check_search
+from m3kit.ranking import rank
+from m3kit.records import Document, Hit, Record
+from m3kit.scoring import carried, maxsim
+from m3kit.vectors import M3Output, Rep
+
+_BATCH = 64
+"""How many texts are encoded at once when ColBERT scans."""
+
+
+class Rescored:
+    """
+    An index without ColBERT, and an encoder that adds it when a query asks for it.
+
+    The answers are those of an index that holds ColBERT; only the cost differs: the texts of the
+    candidates are encoded anew for each search, `depth` of them in a hybrid search, and **all that
+    match** for ColBERT alone or for `scan(reps=("colbert",))`. A `CachedEncoder` saves the repeats.
+
+    Args:
+        index: Where the documents live.
+        encoder: The model that made the index's vectors.
+
+    Raises:
+        RepError: If the encoder has no ColBERT.
+        ModelMismatchError: If the index was made by another model.
+    """
+
+    def __init__(self, index: HybridIndex, encoder: Encoder) -> None:
+        if "colbert" not in encoder.reps:
+            raise RepError(
+                f"{encoder.model} makes no ColBERT vectors; rescore with a model that does"
+            )
+        check_model(index.model, encoder.model, "the index")
+        self._index = index
+        self._encoder = encoder
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """What the index holds, and ColBERT."""
+        return self._index.reps | {"colbert"}
+
+    @property
+    def model(self) -> str | None:
+        """What makes the vectors, where the index was told."""
+        return self._index.model
+
+    def upsert(self, records: Sequence[Record], /) -> None:
+        """Write records without their ColBERT vectors; see `HybridIndex.upsert`."""
+        self._index.upsert(check_records(records, reps=self.reps, dim=self._encoder.dim))
+
+    def search(self, search: Search, /) -> list[Hit]:
+        """Search, encoding what ColBERT is to score; see `HybridIndex.search`."""
+        check_search(search, reps=self.reps, dim=self._encoder.dim)
+        if "colbert" not in search.query.reps:
+            return self._index.search(search)
+        scorer = _Composed(self._index, self._encoder, search)
+        ranked = rank(scorer, search)
+        documents = scorer.documents([one.id for one in ranked])
+        return [
+            Hit(documents[one.id], one.score, one.parts if search.parts else {}) for one in ranked
+        ]
+
+    def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
+        """Return records, with ColBERT made from their texts; see `HybridIndex.get`."""
+        records = self._index.get(ids, _held(reps))
+        return self._encoded(records) if "colbert" in reps else records
+
+    def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
+        """Stream records, with ColBERT made from their texts; see `HybridIndex.scan`."""
+        records = self._index.scan(where, _held(reps))
+        if "colbert" not in reps:
+            return records
+        return (one for batch in batched(records, _BATCH) for one in self._encoded(batch))
+
+    def delete(self, ids: Sequence[str], /) -> None:
+        """Forget these ids; see `HybridIndex.delete`."""
+        self._index.delete(ids)
+
+    def delete_where(self, where: Filter, /) -> None:
+        """Forget what matches; see `HybridIndex.delete_where`."""
+        self._index.delete_where(where)
+
+    def count(self, where: Filter | None = None, /) -> int:
+        """Count what matches; see `HybridIndex.count`."""
+        return self._index.count(where)
+
+    def flush(self) -> None:
+        """Return when what was written is durable; see `HybridIndex.flush`."""
+        self._index.flush()
+
+    def _encoded(self, records: Sequence[Record]) -> list[Record]:
+        made = _colbert(self._encoder, [record.document for record in records])
+        return [
+            Record(
+                record.document,
+                M3Output(
+                    dense=record.output.dense, sparse=record.output.sparse, colbert=output.colbert
+                ),
+            )
+            for record, output in zip(records, made, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Composed:
+    """The scorer behind a search: the index's own branches, and MaxSim over encoded texts."""
+
+    index: HybridIndex
+    encoder: Encoder
+    search: Search
+    seen: dict[str, Document] = field(default_factory=dict)
+
+    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
+        return {
+            rep: self._scanned(limit)
+            if rep == "colbert"
+            else self._searched(rep, limit, self.search.where)
+            for rep in reps
+        }
+
+    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+        return {
+            rep: dict(
+                self._maxsim(list(self.documents(ids).values()))
+                if rep == "colbert"
+                else self._searched(rep, len(ids), Ids(tuple(ids)))
+            )
+            for rep, ids in wanted.items()
+        }
+
+    def documents(self, ids: Sequence[str]) -> dict[str, Document]:
+        """Return the documents of these ids, asking the index for those not seen yet."""
+        new = [id_ for id_ in ids if id_ not in self.seen]
+        found = self.index.get(new) if new else []
+        self.seen.update({record.document.id: record.document for record in found})
+        return {id_: self.seen[id_] for id_ in ids}
+
+    def _searched(self, rep: Rep, limit: int, where: Filter | None) -> Ranking:
+        search = Search(query=self.search.query.only(rep), k=limit, where=where)
+        hits = self.index.search(search)
+        self.seen.update({hit.document.id: hit.document for hit in hits})
+        return [(hit.document.id, hit.score) for hit in hits]
+
+    def _scanned(self, limit: int) -> Ranking:
+        best: list[tuple[str, float]] = []
+        for batch in batched(self.index.scan(self.search.where), _BATCH):
+            best = by_score([*best, *self._maxsim([record.document for record in batch])])[:limit]
+        return best
+
+    def _maxsim(self, documents: Sequence[Document]) -> list[tuple[str, float]]:
+        made = _colbert(self.encoder, documents)
+        scores = maxsim(
+            carried(self.search.query.colbert, "colbert"),
+            [carried(output.colbert, "colbert") for output in made],
+        )
+        return [(one.id, score) for one, score in zip(documents, scores.tolist(), strict=True)]
+
+
+def _colbert(encoder: Encoder, documents: Sequence[Document]) -> list[M3Output]:
+    return encoder.encode_documents([document.text for document in documents], ["colbert"])
+
+
+def _held(reps: Collection[Rep]) -> list[Rep]:
+    return [rep for rep in reps if rep != "colbert"]

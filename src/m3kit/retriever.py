@@ -1,0 +1,139 @@
+"""Texts in, hits out: an encoder and an index, and the only place that batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TypeAlias
+
+from m3kit.batches import batched
+from m3kit.encoder import Encoder
+from m3kit.filters import Filter
+from m3kit.fusion import RRF, Fusion, by_score
+from m3kit.index import HybridIndex, RepError, Search, check_model
+from m3kit.records import Document, Hit, Record
+from m3kit.vectors import REPS, Rep
+
+Reranker: TypeAlias = Callable[[str, Sequence[str]], Sequence[float]]
+"""`(query, texts) -> scores`, higher is better, one for each text."""
+
+
+class Retriever:
+    """
+    Finds texts by a text.
+
+    Args:
+        encoder: What reads them.
+        index: Where they live.
+        reranker: What orders the final candidates, if anything; its score becomes the hit's.
+
+    Raises:
+        RepError: If the encoder cannot give what the index holds.
+        ModelMismatchError: If the index was made by another model.
+    """
+
+    def __init__(
+        self, encoder: Encoder, index: HybridIndex, *, reranker: Reranker | None = None
+    ) -> None:
+        missing = index.reps - encoder.reps
+        if missing:
+            raise RepError(
+                f"the index holds {', '.join(sorted(missing))} vectors, which {encoder.model} "
+                "cannot make; make the index with reps=encoder.reps"
+            )
+        check_model(index.model, encoder.model, "the index")
+        self.encoder = encoder
+        self.index = index
+        self.reranker = reranker
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        batch: int = 128,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> int:
+        """
+        Encode and write documents, any number of them, holding one batch at a time.
+
+        Writing is idempotent by id: what an interrupted call has written stays, and a second call
+        with all documents completes it.
+
+        Args:
+            documents: Read as they are needed.
+            batch: How many are encoded and written at once.
+            on_batch: Told how many documents are written, after each batch.
+
+        Returns:
+            How many documents were written.
+
+        Raises:
+            Exception: What the encoder or the index raises, with a note of what was written.
+        """
+        written = 0
+        try:
+            for some in batched(documents, batch):
+                texts = [document.text for document in some]
+                outputs = self.encoder.encode_documents(texts, self.index.reps)
+                self.index.upsert([Record(*pair) for pair in zip(some, outputs, strict=True)])
+                written += len(some)
+                if on_batch is not None:
+                    on_batch(written)
+            self.index.flush()
+        except BaseException as error:
+            error.add_note(f"{written} documents were written before; add the rest, or all again")
+            raise
+        return written
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 10,
+        where: Filter | None = None,
+        reps: Collection[Rep] | None = None,
+        fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
+        depth: int = 100,
+        min_score: float | None = None,
+        parts: bool = False,
+    ) -> list[Hit]:
+        """
+        Find the documents that answer `text`.
+
+        With a reranker, the `depth` best are reranked and `min_score` is held against its scores.
+
+        Args:
+            text: The query.
+            k: How many hits are wanted.
+            where: What they must match.
+            reps: Which representations take part; by default all that the index holds.
+            fusion: How they become one ranking.
+            depth: How many candidates each branch brings, and how many are rescored.
+            min_score: Hits below it are left out.
+            parts: Whether to fill `Hit.parts`.
+        """
+        wanted = [rep for rep in REPS if rep in (self.index.reps if reps is None else reps)]
+        (query,) = self.encoder.encode_queries([text], wanted)
+        if self.reranker is None:
+            return self.index.search(
+                Search(
+                    query=query,
+                    k=k,
+                    where=where,
+                    fusion=fusion,
+                    depth=depth,
+                    min_score=min_score,
+                    parts=parts,
+                )
+            )
+        search = Search(query=query, k=depth, where=where, fusion=fusion, depth=depth, parts=parts)
+        reranked = _reranked(self.reranker, text, self.index.search(search))
+        return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
+
+
+def _reranked(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
+    if not hits:
+        return []
+    scores = reranker(text, [hit.document.text for hit in hits])
+    by_id = {hit.document.id: hit for hit in hits}
+    pairs = zip(by_id, map(float, scores), strict=True)
+    return [Hit(by_id[id_].document, score, by_id[id_].parts) for id_, score in by_score(pairs)]

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from m3kit import HybridIndex, MemoryIndex, Rescored
+from m3kit.testing import DIM, ENCODER, IndexConformance
+
+
+class TestMemoryIndex(IndexConformance):
+    @pytest.fixture
+    def index(self) -> HybridIndex:
+        return MemoryIndex(DIM)
+
+
+class TestMemoryIndexWithoutColbert(IndexConformance):
+    @pytest.fixture
+    def index(self) -> HybridIndex:
+        return MemoryIndex(DIM, reps=["dense", "sparse"])
+
+
+class TestRescored(IndexConformance):
+    @pytest.fixture
+    def index(self) -> HybridIndex:
+        return Rescored(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER)

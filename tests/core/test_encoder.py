@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from threading import Thread
+
+from m3kit import REPS, CachedEncoder, M3Output, Rep
+from m3kit.encoder import same_model
+from m3kit.testing import HashEncoder
+
+
+class Counting(HashEncoder):
+    def __init__(self) -> None:
+        self.passes: list[str] = []
+
+    def encode_documents(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        self.passes += texts
+        return super().encode_documents(texts, reps)
+
+
+def test_a_text_asked_for_in_several_ways_is_encoded_once() -> None:
+    counting = Counting()
+    cached = CachedEncoder(counting)
+    (dense,) = cached.encode_documents(["a"], ["dense"])
+    sparse, again, other = cached.encode_documents(["a", "a", "b"], ["sparse"])
+    assert counting.passes == ["a", "b"]
+    assert [*dense.reps, *sparse.reps, *other.reps] == ["dense", "sparse", "sparse"]
+    assert sparse.sparse is again.sparse
+
+
+def test_queries_and_documents_are_not_confused() -> None:
+    counting = Counting()
+    cached = CachedEncoder(counting)
+    cached.encode_documents(["a"])
+    cached.encode_queries(["a"])
+    assert counting.passes == ["a", "a"]
+
+
+def test_the_least_recently_used_texts_are_forgotten_by_bytes() -> None:
+    counting = Counting()
+    (output,) = counting.encode_documents(["a"], ["dense"])
+    cached = CachedEncoder(counting, reps=["dense"], max_bytes=2 * output.nbytes)
+    counting.passes.clear()
+    for text in ("a", "b", "a", "c", "a", "b"):
+        cached.encode_documents([text])
+    assert counting.passes == ["a", "b", "c", "b"]
+
+
+def test_what_is_larger_than_the_cache_is_encoded_and_not_kept() -> None:
+    counting = Counting()
+    cached = CachedEncoder(counting, max_bytes=0)
+    assert [output.reps for output in cached.encode_documents(["a", "b"])] == [set(REPS)] * 2
+    cached.encode_documents(["a"])
+    assert counting.passes == ["a", "b", "a"]
+    assert cached.encode_documents([]) == []
+
+
+def test_threads_share_a_cache() -> None:
+    cached = CachedEncoder(HashEncoder(), max_bytes=5000)
+    expected = HashEncoder().encode_documents([f"text {n}" for n in range(50)], ["sparse"])
+    wrong: list[int] = []
+
+    def work() -> None:
+        for n in range(50):
+            (got,) = cached.encode_documents([f"text {n}"], ["sparse"])
+            own = expected[n].sparse
+            if got.sparse is None or own is None or got.sparse.to_dict() != own.to_dict():
+                wrong.append(n)
+
+    threads = [Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert (cached.model, cached.dim) == ("hash", HashEncoder.dim)
+    assert cached.reps == set(REPS)
+
+
+def test_models_are_the_same_by_their_fingerprint_where_both_have_one() -> None:
+    assert same_model("BAAI/bge-m3@12345678", "my-folder@12345678")
+    assert not same_model("BAAI/bge-m3@12345678", "BAAI/bge-m3@87654321")
+    assert same_model("hash", "hash")
+    assert not same_model("hash", "hash@12345678")

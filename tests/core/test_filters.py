@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from m3kit import (
+    All,
+    And,
+    Contains,
+    Document,
+    Eq,
+    Exists,
+    Filter,
+    Ids,
+    In,
+    Not,
+    Or,
+    Range,
+    Substring,
+    matches,
+)
+
+DOCUMENT = Document(
+    "a",
+    "",
+    {
+        "int": 1,
+        "float": 2.0,
+        "big": 2**53 + 1,
+        "flag": True,
+        "text": "Hello",
+        "blank": "",
+        "none": None,
+        "empty": [],
+        "object": {},
+        "tags": ["x", 1, True],
+        "a.b": 3,
+        "a": {"b": 4},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        (Eq("int", 1), True),
+        (Eq("int", 1.0), True),
+        (Eq("float", 2), True),
+        (Eq("int", value=True), False),
+        (Eq("flag", value=True), True),
+        (Eq("flag", 1), False),
+        (Eq("int", "1"), False),
+        (Eq("big", 2**53 + 1), True),
+        (Eq("big", 2**53), False),
+        (Eq("big", 2.0**53), False),
+        (Eq("blank", ""), True),
+        (Eq("missing", ""), False),
+        (Eq("tags", "x"), False),
+        (Eq("a.b", 3), True),
+        (Eq("a.b", 4), False),
+        (In("int", (5, 1.0)), True),
+        (In("int", ()), False),
+        (In("tags", ("x",)), False),
+        (Range("int", ge=1), True),
+        (Range("int", gt=1), False),
+        (Range("int", le=1.0), True),
+        (Range("int", lt=1), False),
+        (Range("int", gt=0, lt=2), True),
+        (Range("big", gt=2**53), True),
+        (Range("flag", ge=0), False),
+        (Range("text", ge=0), False),
+        (Range("missing", ge=0), False),
+        (Contains("tags", "x"), True),
+        (Contains("tags", 1.0), True),
+        (Contains("tags", value=True), True),
+        (Contains("tags", value=False), False),
+        (Contains("text", "Hello"), False),
+        (Exists("int"), True),
+        (Exists("blank"), True),
+        (Exists("object"), True),
+        (Exists("none"), False),
+        (Exists("empty"), False),
+        (Exists("missing"), False),
+        (Substring("text", "ell"), True),
+        (Substring("text", "ELL"), False),
+        (Substring("tags", "x"), False),
+        (Ids(("a", "b")), True),
+        (Ids(()), False),
+        (All(), True),
+        (And(()), True),
+        (Or(()), False),
+        (Not(Eq("missing", 1)), True),
+        (Eq("int", 1) & Eq("float", 2), True),
+        (Eq("int", 1) & Eq("float", 3), False),
+        (Eq("int", 2) | Eq("float", 2), True),
+        (~Eq("int", 1), False),
+    ],
+    ids=repr,
+)
+def test_what_each_filter_means(where: Filter, *, kept: bool) -> None:
+    assert matches(where, DOCUMENT) is kept
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "says"),
+    [
+        (Eq, ("", 1), "is a name"),
+        (Eq, (1, 1), "is a name"),
+        (Eq, ("a", None), "Exists"),
+        (Eq, ("a", [1]), "not \\[1\\]"),
+        (In, ("a", "text"), "write \\('text',\\)"),
+        (Ids, ("text",), "write \\('text',\\)"),
+        (Ids, ((1,),), "is a string"),
+        (Range, ("a",), "no bound"),
+        (And, ((1,),), "no filter"),
+        (Not, ("a",), "no filter"),
+        (Substring, ("a", ""), "Exists"),
+        (Substring, ("a", 1), "is a string"),
+        (Eq, ("a", float("nan")), "not finite"),
+        (Eq, ("a", 2**63), "64 bits"),
+        (Eq, ("a", "\ud800"), "lone surrogate"),
+    ],
+)
+def test_what_a_filter_cannot_say_is_refused_when_it_is_built(
+    make: Any, arguments: tuple[Any, ...], says: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        make(*arguments)
+
+
+@pytest.mark.parametrize("bound", ["2020", True, float("inf"), 2**63])
+def test_the_bounds_of_a_range_are_numbers(bound: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Range("a", ge=bound)
+
+
+@pytest.mark.parametrize("char", list("\"'`\\[](){}\n\t\x00\x7f\u2028"))
+def test_a_field_name_that_an_engine_could_misread_is_refused(char: str) -> None:
+    for make in (lambda name: Eq(name, 1), Exists, lambda name: Range(name, ge=1)):
+        with pytest.raises(ValueError, match="rename the field"):
+            make(f"a{char}b")
+
+
+def test_lists_are_accepted_and_kept_as_tuples() -> None:
+    assert In("a", [1, 2]) == In("a", (1, 2))  # type: ignore[arg-type]  # what users write
+    assert hash(And([Eq("a", 1)])) == hash(And((Eq("a", 1),)))  # type: ignore[arg-type]  # as above

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from m3kit import RRF, M3Output, RepError, Search, WeightedSum
+from m3kit.testing import query
+
+
+def test_rrf_adds_reciprocal_ranks_from_one_with_ties_by_id() -> None:
+    dense = [("b", 0.9), ("a", 0.8), ("c", 0.1)]
+    sparse = [("a", 7.0), ("b", 5.0), ("d", 1.0)]
+    fused = RRF().fuse([dense, sparse])
+    assert [id_ for id_, _ in fused] == ["a", "b", "c", "d"]
+    assert [score for _, score in fused] == [1 / 61 + 1 / 62] * 2 + [1 / 63] * 2
+
+
+def test_the_weighted_sum_divides_by_the_weights_that_take_part() -> None:
+    weighted = WeightedSum(dense=1.0, sparse=0.3, colbert=1.0)
+    assert weighted.score({"dense": 0.5, "sparse": 1.0}) == pytest.approx(0.8 / 1.3)
+    assert weighted.score({"dense": 0.5, "sparse": 1.0, "colbert": 0.2}) == pytest.approx(1 / 2.3)
+    assert WeightedSum(sparse=0.0).score({"dense": 0.5, "sparse": 9.0}) == 0.5
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_weights_are_finite_and_not_negative(weight: float) -> None:
+    with pytest.raises(ValueError, match="weight of sparse"):
+        WeightedSum(sparse=weight)
+
+
+def test_a_search_that_cannot_be_answered_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        RRF(k=0)
+    with pytest.raises(ValueError, match="at least 1"):
+        Search(query=query("bear"), depth=0)
+    with pytest.raises(RepError, match="carries no representation"):
+        Search(query=M3Output())
+    with pytest.raises(ValueError, match="gives no weight to sparse"):
+        Search(query=query("bear", "sparse"), fusion=WeightedSum(sparse=0))
+
+
+def test_depth_is_never_below_k() -> None:
+    assert Search(query=query("bear"), k=500).depth == 500
+    assert Search(query=query("bear"), k=5, depth=7).depth == 7

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from m3kit import (
+    Document,
+    Eq,
+    HybridIndex,
+    MemoryIndex,
+    ModelMismatchError,
+    Record,
+    RepError,
+    Rescored,
+    Retriever,
+    WeightedSum,
+)
+from m3kit.testing import DIM, DOCUMENTS, ENCODER, HashEncoder
+
+
+class Dense(HashEncoder):
+    model = "dense"
+    reps = frozenset({"dense"})
+
+
+def retriever(index: HybridIndex | None = None) -> Retriever:
+    return Retriever(ENCODER, MemoryIndex(DIM) if index is None else index)
+
+
+def test_it_finds_texts_by_a_text() -> None:
+    finder = retriever()
+    assert finder.add(DOCUMENTS) == len(DOCUMENTS)
+    assert finder.search("growling bear")[0].document == DOCUMENTS[2]
+    assert finder.search("über", where=Eq("lang", "de"), k=1)[0].document == DOCUMENTS[8]
+    assert len(finder.search("the bear", k=3)) == 3
+    hits = finder.search("dog", reps=["sparse"], parts=True, min_score=0.1)
+    assert [set(hit.parts) for hit in hits] == [{"sparse"}] * 2
+    assert finder.search("dog", fusion=WeightedSum())[0].document.text.count("dog") == 1
+
+
+def test_documents_are_read_a_batch_at_a_time() -> None:
+    read: list[int] = []
+    seen: list[tuple[int, int]] = []
+
+    def many() -> Iterator[Document]:
+        for n in range(10):
+            read.append(n)
+            yield Document(f"{n}", "bear")
+
+    written = retriever().add(many(), batch=4, on_batch=lambda done: seen.append((done, len(read))))
+    assert written == 10
+    assert seen == [(4, 4), (8, 8), (10, 10)]
+
+
+class Dying(MemoryIndex):
+    """Dies at the third batch, as a store does that goes away."""
+
+    def upsert(self, records: Sequence[Record], /) -> None:
+        if self.count() >= 8:
+            raise ConnectionError("gone")
+        super().upsert(records)
+
+
+def test_a_store_that_dies_keeps_what_was_written_and_says_how_much() -> None:
+    index = Dying(DIM)
+    with pytest.raises(ConnectionError, match="gone") as error:
+        retriever(index).add((Document(f"{n}", "bear") for n in range(12)), batch=4)
+    assert "8 documents were written before" in error.value.__notes__[0]
+    assert index.count() == 8
+
+
+def test_adding_again_completes_what_was_interrupted() -> None:
+    documents = [Document(f"{n}", "bear") for n in range(10)]
+
+    def interrupted() -> Iterator[Document]:
+        yield from documents[:7]
+        raise KeyboardInterrupt
+
+    finder = retriever()
+    with pytest.raises(KeyboardInterrupt):
+        finder.add(interrupted(), batch=3)
+    assert finder.index.count() == 6
+    assert finder.add(documents) == 10
+    assert finder.index.count() == 10
+
+
+def test_a_reranker_has_the_last_word() -> None:
+    def longest(query: str, texts: Sequence[str]) -> list[float]:
+        assert query == "bear"
+        return [len(text) for text in texts]
+
+    finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=longest)
+    assert finder.search("bear") == []
+    finder.add(DOCUMENTS)
+    lengths = sorted((len(document.text) for document in DOCUMENTS), reverse=True)
+    assert [hit.score for hit in finder.search("bear", k=3)] == lengths[:3]
+    assert all(hit.score >= 30 for hit in finder.search("bear", min_score=30))
+
+
+def test_an_encoder_that_cannot_serve_the_index_is_refused() -> None:
+    with pytest.raises(RepError, match="colbert, sparse vectors, which dense cannot make"):
+        Retriever(Dense(), MemoryIndex(DIM))
+    Retriever(Dense(), MemoryIndex(DIM, reps=["dense"]))
+    with pytest.raises(ModelMismatchError, match="made by other"):
+        Retriever(ENCODER, MemoryIndex(DIM, model="other"))
+    with pytest.raises(RepError, match="no ColBERT"):
+        Rescored(MemoryIndex(DIM), Dense())
+
+
+def test_rescored_answers_as_an_index_that_holds_colbert() -> None:
+    exact = retriever()
+    composed = retriever(Rescored(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER))
+    for finder in (exact, composed):
+        finder.add(DOCUMENTS)
+    for text in ("the bear", "sparse vector", "friends"):
+        assert composed.search(text, parts=True) == exact.search(text, parts=True)
+        only = {"reps": ["colbert"], "k": 4}
+        assert composed.search(text, **only) == exact.search(text, **only)  # type: ignore[arg-type]  # a dict of options
