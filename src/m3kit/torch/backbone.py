@@ -1,0 +1,166 @@
+"""The transformer: XLM-RoBERTa and BERT, computed over packed texts in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
+
+from m3kit.torch.files import CheckpointError, Weights
+from m3kit.torch.packing import Pack, Run
+from m3kit.vectors import Ints
+
+
+class Linear:
+    """An affine map over the last dimension: weight `(out, in)`, bias `(out,)`."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        self.weight = weight
+        self.bias = bias
+
+    @classmethod
+    def read(cls, weights: Weights, prefix: str, outputs: int, inputs: int) -> Linear:
+        """Read `weight` and `bias` behind a prefix; `outputs` of -1 takes what is there."""
+        weight = weights(f"{prefix}weight", outputs, inputs)
+        return cls(weight, weights(f"{prefix}bias", len(weight)))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map `(rows, in)` to `(rows, out)`."""
+        return F.linear(x, self.weight, self.bias)
+
+
+class _LayerNorm:
+    def __init__(self, weights: Weights, prefix: str, size: int, eps: float) -> None:
+        self._weight = weights(f"{prefix}weight", size)
+        self._bias = weights(f"{prefix}bias", size)
+        self._eps = eps
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return F.layer_norm(x, self._weight.shape, self._weight, self._bias, self._eps)
+
+
+def attend(qkv: torch.Tensor, runs: Sequence[Run], heads: int) -> torch.Tensor:
+    """
+    Let each token look at all tokens of its own text.
+
+    Args:
+        qkv: Queries, keys and values side by side, shape `(tokens, 3 * width)`.
+        runs: Where the texts are.
+        heads: How many heads share the width.
+
+    Returns:
+        Shape `(tokens, width)`.
+    """
+    context = qkv.new_empty(len(qkv), qkv.shape[1] // 3)
+    for run in runs:
+        block = qkv[run.rows].view(run.count, run.length, 3, heads, -1)
+        query, key, value = block.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        context[run.rows].view(mixed.shape).copy_(mixed)
+    return context
+
+
+class _Layer:
+    def __init__(self, weights: Weights, number: int, config: Mapping[str, Any]) -> None:
+        width, inner = config["hidden_size"], config["intermediate_size"]
+        eps = config["layer_norm_eps"]
+        base = f"encoder.layer.{number}."
+        attention = f"{base}attention."
+        parts = [
+            Linear.read(weights, f"{attention}self.{part}.", width, width)
+            for part in ("query", "key", "value")
+        ]
+        self._heads = config["num_attention_heads"]
+        self._qkv = Linear(
+            torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+        )
+        self._mixed = Linear.read(weights, f"{attention}output.dense.", width, width)
+        self._mixed_norm = _LayerNorm(weights, f"{attention}output.LayerNorm.", width, eps)
+        self._up = Linear.read(weights, f"{base}intermediate.dense.", inner, width)
+        self._down = Linear.read(weights, f"{base}output.dense.", width, inner)
+        self._norm = _LayerNorm(weights, f"{base}output.LayerNorm.", width, eps)
+
+    def __call__(self, x: torch.Tensor, runs: Sequence[Run]) -> torch.Tensor:
+        x = self._mixed_norm(x + self._mixed(attend(self._qkv(x), runs, self._heads)))
+        return self._norm(x + self._down(F.gelu(self._up(x))))
+
+
+class Backbone:
+    """
+    Token ids in, one vector for each token out.
+
+    The pooler that the checkpoints carry is not read: nothing of M3 uses it.
+
+    Args:
+        weights: The tensors, by the names that transformers gives them.
+        config: The content of `config.json`.
+
+    Raises:
+        CheckpointError: If a tensor or a setting is missing, or asks for another computation.
+    """
+
+    def __init__(self, weights: Weights, config: Mapping[str, Any]) -> None:
+        _check(config)
+        self.width: int = config["hidden_size"]
+        self._padding: int | None = None
+        if config["model_type"] == "xlm-roberta":
+            self._padding = config.get("pad_token_id", 1)
+        self._words = weights("embeddings.word_embeddings.weight", -1, self.width)
+        types = weights("embeddings.token_type_embeddings.weight", -1, self.width)
+        positions = weights("embeddings.position_embeddings.weight", -1, self.width)
+        self._positions = positions + types[0]
+        self._norm = _LayerNorm(
+            weights, "embeddings.LayerNorm.", self.width, config["layer_norm_eps"]
+        )
+        self._layers = [_Layer(weights, n, config) for n in range(config["num_hidden_layers"])]
+
+    @property
+    def vocab_size(self) -> int:
+        """How many token ids have an embedding."""
+        return len(self._words)
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens a text may have, special ones included."""
+        return len(self._positions) - (0 if self._padding is None else self._padding + 1)
+
+    def __call__(self, pack: Pack) -> torch.Tensor:
+        """Compute the last hidden state, shape `(tokens, width)`."""
+        device = self._words.device
+        ids = torch.from_numpy(pack.ids).to(device)
+        positions = torch.from_numpy(_positions(pack, self._padding)).to(device)
+        x = self._norm(self._words[ids] + self._positions[positions])
+        runs = pack.runs
+        for layer in self._layers:
+            x = layer(x, runs)
+        return x
+
+
+def _positions(pack: Pack, padding: int | None) -> Ints:
+    """
+    Count each text's tokens: from 0 in BERT, in XLM-RoBERTa from behind the padding's number.
+
+    XLM-RoBERTa does not count a `<pad>` that somebody typed; it gets the padding's own position.
+    """
+    first = pack.starts[pack.texts]
+    if padding is None:
+        return np.arange(len(pack.ids)) - first
+    real = (pack.ids != padding).astype(np.int64)
+    before = np.cumsum(real) - real
+    positions: Ints = padding + real * (before - before[first] + 1)
+    return positions
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    needed = ("hidden_size", "intermediate_size", "layer_norm_eps", "num_attention_heads")
+    for name in (*needed, "num_hidden_layers"):
+        if name not in config:
+            raise CheckpointError(f"config.json does not say {name}")
+    for name, known in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
+        if config.get(name, known) != known:
+            raise CheckpointError(
+                f"config.json asks for {name} {config[name]!r}; this encoder computes {known!r}"
+            )

@@ -1,0 +1,161 @@
+"""
+A checkpoint in the published layout, read from its folder.
+
+    config.json                        the backbone: XLM-RoBERTa or BERT
+    model.safetensors                  its weights (or pytorch_model.bin)
+    sparse_linear.pt                   the head of the lexical weights
+    colbert_linear.pt                  the head of the ColBERT vectors
+    tokenizer.json                     and tokenizer_config.json beside it
+    modules.json, 1_Pooling/           what sentence-transformers says of the pooling, if present
+    config_sentence_transformers.json  its prompts, if present
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import torch
+
+from m3kit.torch.files import CheckpointError, Weights, read_json, samples
+
+Pooling: TypeAlias = Literal["cls", "mean"]
+"""How the token vectors become the dense one."""
+
+_SUPPORTED = ("xlm-roberta", "bert")
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_HEADS = ("sparse_linear.pt", "colbert_linear.pt")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """
+    A folder whose `config.json` this encoder understands; see `read_checkpoint`.
+
+    Args:
+        name: What people call it.
+        folder: Where its files are.
+        config: The content of `config.json`.
+    """
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any]
+
+    @property
+    def model_type(self) -> str:
+        """`"xlm-roberta"` or `"bert"`."""
+        return str(self.config.get("model_type"))
+
+    def weights(self, device: torch.device) -> Weights:
+        """
+        Open the backbone's weights.
+
+        Raises:
+            CheckpointError: If there are none, or the file is broken or refused.
+        """
+        return Weights(self._weights_file(), device)
+
+    def heads(self, device: torch.device) -> list[Weights]:
+        """
+        Open `weight` and `bias` of the sparse and the ColBERT head; no file if none is there.
+
+        Raises:
+            CheckpointError: If one of the two is missing, broken or refused.
+        """
+        missing = [name for name in _HEADS if not (self.folder / name).is_file()]
+        if len(missing) == 1:
+            raise CheckpointError(
+                f"{self.folder} lacks {missing[0]} and has the other head; an M3 checkpoint has "
+                f"{' and '.join(_HEADS)}, a dense one neither"
+            )
+        return [] if missing else [Weights(self.folder / name, device) for name in _HEADS]
+
+    def pooling(self) -> Pooling:
+        """
+        Return the pooling that sentence-transformers wrote down; CLS where it says nothing.
+
+        Raises:
+            CheckpointError: If it is another one, or not all there is to do.
+        """
+        modules = read_json(self.folder / "modules.json", default=[])
+        paths = [] if modules else ["1_Pooling"]
+        for module in modules:
+            kind = str(module["type"]).rpartition(".")[2]
+            if kind == "Pooling":
+                paths.append(str(module["path"]))
+            elif kind not in {"Transformer", "Normalize"}:
+                raise CheckpointError(
+                    f"{self.folder / 'modules.json'} has a module {kind!r}, which this encoder "
+                    "does not compute; it knows Transformer, Pooling and Normalize"
+                )
+        modes = [mode for path in paths for mode in _modes(self.folder / path / "config.json")]
+        match modes or ["cls"]:
+            case ["cls"]:
+                return "cls"
+            case ["mean"]:
+                return "mean"
+            case _:
+                raise CheckpointError(
+                    f"{self.folder} pools by {' and '.join(modes)}; this encoder by cls or mean"
+                )
+
+    def prompt(self, *names: str) -> str:
+        """Return the first prompt that sentence-transformers keeps under one of `names`, or ''."""
+        settings = read_json(self.folder / "config_sentence_transformers.json", default={})
+        prompts = settings.get("prompts") or {}
+        return next((str(prompts[name]) for name in names if prompts.get(name)), "")
+
+    def fingerprint(self) -> str:
+        """
+        Mark the model by its content, wherever it lies: 8 hexadecimal digits.
+
+        The small files count in full, the weights by their size and 64 samples.
+        """
+        digest = hashlib.sha256(self.pooling().encode())
+        for name in ("config.json", "tokenizer.json", *_HEADS):
+            path = self.folder / name
+            digest.update(path.read_bytes() if path.is_file() else b"-")
+        for sample in samples(self._weights_file()):
+            digest.update(sample)
+        return digest.hexdigest()[:8]
+
+    def _weights_file(self) -> Path:
+        for name in _WEIGHTS:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise CheckpointError(f"{self.folder} has no weights: neither {' nor '.join(_WEIGHTS)}")
+
+
+def read_checkpoint(name: str, folder: Path) -> Checkpoint:
+    """
+    Read a folder's `config.json`.
+
+    Raises:
+        CheckpointError: If it is missing, broken, or of another architecture.
+    """
+    if not (folder / "config.json").is_file():
+        held = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+        raise CheckpointError(
+            f"{folder} is not a checkpoint: config.json is missing; it holds {held or 'nothing'}"
+        )
+    checkpoint = Checkpoint(name, folder, read_json(folder / "config.json"))
+    if checkpoint.model_type not in _SUPPORTED:
+        raise CheckpointError(
+            f"{folder} holds a model of the type {checkpoint.model_type!r}; this encoder computes "
+            f"{' and '.join(_SUPPORTED)}"
+        )
+    return checkpoint
+
+
+def _modes(path: Path) -> list[str]:
+    settings = read_json(path, default={})
+    named = settings.get("pooling_mode", [])  # the newer spelling; it was a flag for each mode
+    flags = [key for key, on in settings.items() if key.startswith("pooling_mode_") and on]
+    older = {"cls_token": "cls", "mean_tokens": "mean"}
+    return ([named] if isinstance(named, str) else list(named)) or [
+        older.get(key.removeprefix("pooling_mode_"), key) for key in flags
+    ]

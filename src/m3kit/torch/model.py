@@ -1,0 +1,116 @@
+"""Backbone and heads: token ids in, `M3Output`s out, from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
+
+from m3kit.torch.backbone import Backbone, Linear
+from m3kit.torch.checkpoint import Checkpoint, Pooling
+from m3kit.torch.files import CheckpointError
+from m3kit.torch.packing import Pack
+from m3kit.torch.tokenizer import TextTokenizer
+from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """
+    What a checkpoint computes.
+
+    Args:
+        backbone: The transformer.
+        pooling: Where the dense vector comes from.
+        heads: The sparse and the ColBERT head; None for a dense-only model.
+        unweighted: Ids of special tokens, which have no lexical weight.
+    """
+
+    backbone: Backbone
+    pooling: Pooling
+    heads: tuple[Linear, Linear] | None
+    unweighted: Ints
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
+        """Encode texts in one pass, computing `reps` and nothing else."""
+        pack = Pack.of(texts)
+        hidden = self.backbone(pack)
+        nothing = [None] * len(texts)
+        dense = _dense(hidden, pack, self.pooling) if "dense" in reps else nothing
+        sparse: Sequence[Sparse | None] = nothing
+        colbert: Sequence[Floats | None] = nothing
+        if self.heads and "sparse" in reps:
+            weights = torch.relu(self.heads[0](hidden)).squeeze(1).cpu().numpy()
+            sparse = lexical_weights(weights, pack, self.unweighted)
+        if self.heads and "colbert" in reps:
+            colbert = _colbert(self.heads[1], hidden, pack)
+        return [
+            M3Output(dense=d, sparse=s, colbert=c)
+            for d, s, c in zip(dense, sparse, colbert, strict=True)
+        ]
+
+
+def load_model(checkpoint: Checkpoint, tokenizer: TextTokenizer, device: torch.device) -> Model:
+    """
+    Read the weights that belong to a tokenizer.
+
+    Raises:
+        CheckpointError: If something is missing or does not fit together.
+    """
+    backbone = Backbone(checkpoint.weights(device), checkpoint.config)
+    if tokenizer.vocab_size > backbone.vocab_size:
+        raise CheckpointError(
+            f"the tokenizer in {checkpoint.folder} gives {tokenizer.vocab_size} ids, and the "
+            f"weights know {backbone.vocab_size}; they belong to different models"
+        )
+    heads = None
+    if files := checkpoint.heads(device):
+        sparse, colbert = files
+        width = backbone.width
+        heads = Linear.read(sparse, "", 1, width), Linear.read(colbert, "", -1, width)
+    return Model(backbone, checkpoint.pooling(), heads, tokenizer.unweighted)
+
+
+def _dense(hidden: torch.Tensor, pack: Pack, pooling: Pooling) -> Floats:
+    if pooling == "cls":
+        pooled = hidden[torch.from_numpy(pack.starts).to(hidden.device)]
+    else:
+        blocks = [hidden[run.rows].view(run.count, run.length, -1) for run in pack.runs]
+        pooled = torch.cat([block.mean(1) for block in blocks])
+    return F.normalize(pooled, dim=-1).cpu().numpy()
+
+
+def lexical_weights(weights: Floats, pack: Pack, unweighted: Ints) -> list[Sparse]:
+    """
+    Keep of each text the largest weight of each token id, where it is above zero.
+
+    Args:
+        weights: One for each token, shape `(tokens,)`.
+        pack: The tokens.
+        unweighted: Ids to leave out.
+    """
+    kept = (weights > 0) & ~np.isin(pack.ids, unweighted)
+    texts, ids, weights = pack.texts[kept], pack.ids[kept], weights[kept]
+    order = np.lexsort((ids, texts))
+    texts, ids, weights = texts[order], ids[order], weights[order]
+    new = np.flatnonzero(np.diff(texts, prepend=-1) | np.diff(ids, prepend=-1))
+    if len(new):  # reduceat wants at least one group
+        texts, ids, weights = texts[new], ids[new], np.maximum.reduceat(weights, new)
+    ends = np.searchsorted(texts, np.arange(1, len(pack.lengths)))
+    return [
+        Sparse(*pair) for pair in zip(np.split(ids, ends), np.split(weights, ends), strict=True)
+    ]
+
+
+def _colbert(head: Linear, hidden: torch.Tensor, pack: Pack) -> list[Floats]:
+    """Give every token but the first its vector, each text's in memory of its own."""
+    inner = np.ones(len(hidden), dtype=bool)
+    inner[pack.starts] = False
+    rows = hidden[torch.from_numpy(np.flatnonzero(inner)).to(hidden.device)]
+    vectors = F.normalize(head(rows), dim=-1).cpu().numpy()
+    ends = (pack.lengths - 1).cumsum()[:-1]
+    return [part.copy() for part in np.split(vectors, ends)]

@@ -1,0 +1,59 @@
+"""What a call says beside its results: which texts were cut, and how far it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from m3kit.torch.tokenizer import Tokens
+from m3kit.vectors import Ints
+
+_log = logging.getLogger("m3kit")
+
+
+class Cuts:
+    """
+    Counts a call's texts and those of them that were cut, to say so once.
+
+    Args:
+        limit: How many tokens a text may have.
+        remedy: What the caller can do about it.
+    """
+
+    def __init__(self, limit: int, remedy: str) -> None:
+        self._limit = limit
+        self._remedy = remedy
+        self._texts = self._cut = self._longest = 0
+
+    def watch(self, texts: Iterable[Tokens]) -> Iterator[Ints]:
+        """Hand on the ids of each text and count it."""
+        for tokens in texts:
+            self._texts += 1
+            self._cut += tokens.full > self._limit
+            self._longest = max(self._longest, tokens.full)
+            yield tokens.ids
+
+    def log(self) -> None:
+        """Warn on the logger `m3kit`, if there is something to say."""
+        if self._cut:
+            _log.warning(
+                "%d of %d texts were longer than %d tokens and were cut (the longest has %s); %s",
+                self._cut,
+                self._texts,
+                self._limit,
+                f"{self._longest:,}",
+                self._remedy,
+            )
+
+
+@contextmanager
+def progress(*, total: int | None, shown: bool) -> Iterator[Callable[[int], object]]:
+    """Give a function to call with the number of texts done; a bar on stderr, if `shown`."""
+    if not shown:
+        yield lambda _: None
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
+
+    with tqdm(total=total, unit=" texts") as bar:
+        yield bar.update

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.torch.random_checkpoint import TINY, write_bert, write_pooling
+from tests.torch.reference import vectors
+
+from m3kit.encoder import same_model
+from m3kit.torch import CheckpointError, TorchEncoder
+
+_TEXTS = ["a table", "", "Wie füge ich eine Tabelle ein?"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the tiny checkpoint to spoil."""
+    return Path(shutil.copytree(TINY, tmp_path / "mine"))
+
+
+def _set(path: Path, **settings: Any) -> None:
+    content = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(content | settings))
+
+
+def _assert_same_outputs(one: TorchEncoder, other: TorchEncoder) -> None:
+    for left, right in zip(
+        one.encode_documents(_TEXTS), other.encode_documents(_TEXTS), strict=True
+    ):
+        (dense, sparse, colbert), (dense_, sparse_, colbert_) = vectors(left), vectors(right)
+        np.testing.assert_array_equal(dense, dense_)
+        np.testing.assert_array_equal(colbert, colbert_)
+        assert sparse.to_dict() == sparse_.to_dict()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_pytorch_model_bin_gives_the_same(
+    folder: Path, tiny: TorchEncoder, *, zipped: bool
+) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    _assert_same_outputs(TorchEncoder.from_pretrained(folder), tiny)
+
+
+def test_names_of_a_model_with_a_head_are_understood(folder: Path, tiny: TorchEncoder) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    named = {f"roberta.{name}": tensor for name, tensor in tensors.items()}
+    save_file({**named, "lm_head.bias": torch.zeros(3)}, folder / "model.safetensors")
+    _assert_same_outputs(TorchEncoder.from_pretrained(folder), tiny)
+
+
+def test_the_mark_follows_the_content_and_not_the_place(folder: Path, tiny: TorchEncoder) -> None:
+    moved = TorchEncoder.from_pretrained(folder)
+    assert tiny.model.startswith("tiny@")
+    assert moved.model.startswith("mine@")
+    assert same_model(moved.model, tiny.model)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "sparse_linear.pt"])
+def test_other_weights_have_another_mark(folder: Path, tiny: TorchEncoder, name: str) -> None:
+    if name.endswith(".pt"):
+        head = torch.load(folder / name, weights_only=True)
+        torch.save({key: tensor * 2 for key, tensor in head.items()}, folder / name)
+    else:
+        tensors = load_file(folder / name)
+        save_file({key: tensor * 2 for key, tensor in tensors.items()}, folder / name)
+    assert not same_model(TorchEncoder.from_pretrained(folder).model, tiny.model)
+
+
+def test_without_heads_it_is_a_dense_encoder(folder: Path, tiny: TorchEncoder) -> None:
+    (folder / "sparse_linear.pt").unlink()
+    (folder / "colbert_linear.pt").unlink()
+    encoder = TorchEncoder.from_pretrained(folder)
+    assert encoder.reps == {"dense"}
+    (output,) = encoder.encode_documents(["a table"], ["dense"])
+    (whole,) = tiny.encode_documents(["a table"])
+    np.testing.assert_array_equal(output.dense, whole.dense)
+
+
+@pytest.mark.parametrize("name", ["sparse_linear.pt", "colbert_linear.pt"])
+def test_one_missing_head_is_an_error(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError, match=f"lacks {name}"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_narrow_colbert_head_is_taken_as_it_is(folder: Path) -> None:
+    head = torch.load(folder / "colbert_linear.pt", weights_only=True)
+    torch.save(
+        {"weight": head["weight"][:32], "bias": head["bias"][:32]}, folder / "colbert_linear.pt"
+    )
+    (output,) = TorchEncoder.from_pretrained(folder).encode_documents(["a table"])
+    dense, _, colbert = vectors(output)
+    assert (dense.shape[0], colbert.shape[1]) == (128, 32)
+    np.testing.assert_allclose(np.linalg.norm(colbert, axis=1), 1, atol=1e-6)
+
+
+class _Malicious:
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("touch broken-into",)
+
+
+@pytest.mark.parametrize("name", ["sparse_linear.pt", "pytorch_model.bin"])
+def test_code_in_a_pickle_is_refused_and_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").rename(folder / "model.safetensors.away")
+    if name != "pytorch_model.bin":
+        (folder / "model.safetensors.away").rename(folder / "model.safetensors")
+    torch.save({"weight": _Malicious()}, folder / name)
+    with pytest.raises(CheckpointError, match=rf"{name} is broken, or holds more than tensors"):
+        TorchEncoder.from_pretrained(folder)
+    assert not (folder / "broken-into").exists()
+
+
+def test_a_folder_that_is_no_checkpoint_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(CheckpointError, match=r"config\.json is missing; it holds notes\.txt"):
+        TorchEncoder.from_pretrained(tmp_path)
+
+
+def test_no_weights_are_an_error(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"neither model\.safetensors nor pytorch_model\.bin"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_broken_file_of_weights_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is broken"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_missing_tensor_is_named(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["encoder.layer.1.output.dense.bias"]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"'encoder\.layer\.1\.output\.dense\.bias'"):
+        TorchEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model_type": "qwen2"}, "'qwen2'; this encoder computes xlm-roberta and bert"),
+        ({"hidden_act": "relu"}, "hidden_act 'relu'"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
+        ({"intermediate_size": 100}, "has the shape .*; by config.json it is 100 x 128"),
+    ],
+)
+def test_another_architecture_is_refused(
+    folder: Path, settings: dict[str, Any], message: str
+) -> None:
+    _set(folder / "config.json", **settings)
+    with pytest.raises(CheckpointError, match=message):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_broken_config_is_named(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"cannot read .*config\.json"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_missing_setting_is_named(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["num_attention_heads"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"config\.json does not say num_attention_heads"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_tokenizer_with_more_ids_than_embeddings_is_refused(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"].append(["one more", -9.0])
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="16385 ids, and the weights know 16384"):
+        TorchEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("spelling", ["flags", "name"])
+def test_pooling_is_what_sentence_transformers_wrote(tmp_path: Path, spelling: str) -> None:
+    cls = TorchEncoder.from_pretrained(write_bert(tmp_path / "cls", "table"))
+    mean = write_bert(tmp_path / "mean", "table", "mean")
+    if spelling == "name":
+        (mean / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}')
+    (one,) = cls.encode_documents(["table"], ["dense"])
+    (other,) = TorchEncoder.from_pretrained(mean).encode_documents(["table"], ["dense"])
+    assert one.dense is not None
+    assert other.dense is not None
+    assert np.abs(one.dense - other.dense).max() > 0.01
+    assert cls.model.split("@")[1] != TorchEncoder.from_pretrained(mean).model.split("@")[1]
+
+
+def test_another_pooling_is_refused(folder: Path) -> None:
+    write_pooling(folder, "max")
+    with pytest.raises(CheckpointError, match="pools by pooling_mode_max_tokens"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_module_behind_the_pooling_is_refused(folder: Path) -> None:
+    write_pooling(folder, "cls")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules.append({"path": "3_Dense", "type": "sentence_transformers.models.Dense"})
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(CheckpointError, match="module 'Dense'"):
+        TorchEncoder.from_pretrained(folder)
+
+
+_ENGLISH = "Represent this sentence for searching relevant passages: "
+_CHINESE = "为这个句子生成表示以用于检索相关文章："  # noqa: RUF001  # as the model's card has it
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "instruction"),
+    [
+        ("bge-base-en-v1.5", None, _ENGLISH),
+        ("bge-large-en", None, _ENGLISH),
+        ("bge-small-zh-v1.5", None, _CHINESE),
+        ("mine", "/root/.cache/torch/sentence_transformers/BAAI_bge-small-en/", _ENGLISH),
+        ("mine", None, ""),
+        ("bge-m3", None, ""),
+        ("my-bge-base-en-v1.5", None, ""),
+    ],
+)
+def test_a_query_gets_the_instruction_of_its_family(
+    tmp_path: Path, name: str, said: str | None, instruction: str
+) -> None:
+    folder = write_bert(tmp_path / name, "abcdefghijklmnopqrstuvwxyz")
+    _set(folder / "config.json", _name_or_path=said)
+    _assert_query_is(folder, instruction + "table")
+
+
+def test_a_checkpoints_own_prompts_go_first(tmp_path: Path) -> None:
+    folder = write_bert(tmp_path / "bge-base-en-v1.5", "abcdefghijklmnopqrstuvwxyz")
+    prompts = {"query": "query: ", "passage": "passage: "}
+    _set(folder / "config_sentence_transformers.json", prompts=prompts)
+    _assert_query_is(folder, "query: table")
+    encoder = TorchEncoder.from_pretrained(folder)
+    (prefixed,) = encoder.encode_documents(["table"], ["dense"])
+    (plain,) = encoder.encode(["passage: table"], ["dense"])
+    np.testing.assert_array_equal(prefixed.dense, plain.dense)
+
+
+def test_what_the_caller_says_goes_before_all(tmp_path: Path) -> None:
+    folder = write_bert(tmp_path / "bge-base-en", "abcdefghijklmnopqrstuvwxyz")
+    _assert_query_is(folder, "table", query_instruction="")
+    _assert_query_is(folder, "find table", query_instruction="find ")
+
+
+def _assert_query_is(folder: Path, text: str, **options: Any) -> None:
+    encoder = TorchEncoder.from_pretrained(folder, **options)
+    (query,) = encoder.encode_queries(["table"], ["dense"])
+    (plain,) = encoder.encode([text], ["dense"])
+    np.testing.assert_array_equal(query.dense, plain.dense)
