@@ -19,15 +19,15 @@ Value: TypeAlias = str | int | float | bool
 
 
 class _Operators:
-    """`&`, `|` and `~` between filters."""
+    """`&`, `|` and `~` between filters; `a | b | c` is one `Or` of three."""
 
     __slots__ = ()
 
     def __and__(self: Filter, other: Filter) -> And:  # type: ignore[misc]  # the union's base
-        return And((self, other))
+        return And((*(self.of if isinstance(self, And) else (self,)), other))
 
     def __or__(self: Filter, other: Filter) -> Or:  # type: ignore[misc]  # the union's base
-        return Or((self, other))
+        return Or((*(self.of if isinstance(self, Or) else (self,)), other))
 
     def __invert__(self: Filter) -> Not:  # type: ignore[misc]  # the union's base
         return Not(self)

@@ -12,6 +12,9 @@ from m3kit.vectors import M3Output, Rep
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 """Metadata: finite numbers, integers of 64 bits, lists, and objects with string keys."""
 
+DEEPEST = 64
+"""How many levels of lists and objects metadata may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -27,8 +30,9 @@ class Document:
 
     Raises:
         TypeError: If the metadata holds what JSON cannot say.
-        ValueError: If the id is empty, a number is not finite or wider than 64 bits, or a text
-            holds a lone surrogate, which no engine can store.
+        ValueError: If the id is empty, a number is not finite or wider than 64 bits, a value is
+            nested deeper than `DEEPEST` levels, or a text holds a lone surrogate, which no engine
+            can store.
     """
 
     id: str
@@ -45,7 +49,7 @@ class Document:
         if not isinstance(self.metadata, Mapping):
             raise TypeError(f"the metadata of document {self.id!r} is not a mapping")
         try:
-            copied = {_key(key): _copied(value) for key, value in self.metadata.items()}
+            copied = {_key(key): _copied(value, 1) for key, value in self.metadata.items()}
         except (TypeError, ValueError) as error:
             error.add_note(f"in the metadata of document {self.id!r}")
             raise
@@ -103,8 +107,10 @@ def _key(key: object) -> str:
     return str(key)
 
 
-def _copied(value: Json) -> Json:
+def _copied(value: Json, depth: int) -> Json:
     """Copy a JSON value into Python's own types: no subclass, no view of the caller's lists."""
+    if depth > DEEPEST:
+        raise ValueError(f"a value is nested deeper than {DEEPEST} levels; flatten it")
     match value:
         case None | bool():
             return value
@@ -118,9 +124,9 @@ def _copied(value: Json) -> Json:
             check_number(value)
             return float(value)
         case list():
-            return [_copied(one) for one in value]
+            return [_copied(one, depth + 1) for one in value]
         case Mapping():
-            return {_key(key): _copied(one) for key, one in value.items()}
+            return {_key(key): _copied(one, depth + 1) for key, one in value.items()}
         case _:
             raise TypeError(
                 f"{value!r} ({type(value).__name__}) is not JSON; "

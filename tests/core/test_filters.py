@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_, or_
 from typing import Any
 
 import pytest
@@ -145,3 +147,11 @@ def test_a_field_name_that_an_engine_could_misread_is_refused(char: str) -> None
 def test_lists_are_accepted_and_kept_as_tuples() -> None:
     assert In("a", [1, 2]) == In("a", (1, 2))  # type: ignore[arg-type]  # what users write
     assert hash(And([Eq("a", 1)])) == hash(And((Eq("a", 1),)))  # type: ignore[arg-type]  # as above
+
+
+def test_a_chain_of_any_length_is_one_level_deep() -> None:
+    any_of = reduce(or_, [Eq("int", number) for number in range(5000)])
+    all_of = reduce(and_, [~Eq("int", number) for number in range(2, 5000)])
+    assert matches(any_of, DOCUMENT)
+    assert matches(all_of, DOCUMENT)
+    assert Eq("a", 1) | (Eq("b", 1) & Eq("c", 1)) == Or((Eq("a", 1), And((Eq("b", 1), Eq("c", 1)))))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from m3kit import Document
+from m3kit.records import DEEPEST
 
 
 class Colour(IntEnum):
@@ -58,6 +59,15 @@ def test_values_that_no_engine_keeps_are_refused(metadata: dict[str, Any], says:
 def test_what_json_cannot_say_is_refused(metadata: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         Document("a", "", metadata)
+
+
+def test_metadata_has_a_depth() -> None:
+    nested: Any = 1
+    for _ in range(DEEPEST - 1):
+        nested = [nested]
+    assert Document("a", "", {"deep": nested}).metadata == {"deep": nested}
+    with pytest.raises(ValueError, match="nested deeper than 64 levels"):
+        Document("a", "", {"deep": {"er": nested}})
 
 
 def test_ids_and_texts_are_strings_that_can_be_stored() -> None:

@@ -1,0 +1,32 @@
+"""
+BGE-M3 on Qdrant: `EdgeIndex` within the process, `QdrantIndex` over `qdrant-client`.
+
+Both answer by one query plan. The names are looked up when they are first used, so that an Edge
+index opens without `qdrant-client`, which takes a second to import, and a server's index without
+`qdrant-edge-py`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from m3kit_qdrant.client import QdrantIndex
+    from m3kit_qdrant.edge import EdgeIndex
+    from m3kit_qdrant.opening import open_directory, open_server
+
+__all__ = ["EdgeIndex", "QdrantIndex", "open_directory", "open_server"]
+
+_HOMES = {
+    "EdgeIndex": "edge",
+    "QdrantIndex": "client",
+    "open_directory": "opening",
+    "open_server": "opening",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

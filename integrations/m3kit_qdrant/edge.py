@@ -1,0 +1,230 @@
+"""`EdgeIndex`: Qdrant's own engine within this process, over a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import qdrant_edge as edge
+
+from m3kit.fusion import Ranking
+from m3kit.vectors import REPS, Rep
+from m3kit_qdrant.directory import Directory, check_room
+from m3kit_qdrant.engine import (
+    Ask,
+    Point,
+    Stored,
+    to_ranking,
+    to_vector,
+    to_vectors,
+)
+from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.index import EngineIndex
+from m3kit_qdrant.stamp import Stamp
+
+_LOG = 128 * 2**20
+"""Bytes after which the log is flushed, so that it stays small and is soon read again."""
+
+
+class EdgeIndex(EngineIndex):
+    """
+    An index in a directory, in the process that uses it; threads may share it.
+
+    Every score is exact: no graph is built. What is written survives the end of the process,
+    however it ends; `flush` makes it survive the machine's. Close the index, or use it as a context
+    manager; one that is forgotten leaves whole files, locked until it is collected.
+
+    Args:
+        path: The directory. A new or an empty one is made into an index.
+        dim: The width of the vectors. None opens only what exists.
+        reps: What a new index holds; an existing one knows it.
+        model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
+            one is checked against it.
+
+    Raises:
+        NoIndexError: If there is none and no `dim`, or the directory holds something else.
+        ModelMismatchError: If it was made by another model or with another width.
+        IndexLockedError: If it is open already.
+        OSError: With `errno.ENOSPC`, if the disk is nearly full; `upsert` and `delete` raise it
+            too, before anything is written.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        dim: int | None = None,
+        reps: Collection[Rep] = REPS,
+        model: str | None = None,
+    ) -> None:
+        self._files = Directory.hold(Path(path), "edge", dim=dim, reps=reps, model=model)
+        try:
+            engine = _Edge(self._files)
+        except BaseException:
+            self._files.release()
+            raise
+        super().__init__(engine, self._files.stamp)
+        self._close = engine.close
+
+    def close(self) -> None:
+        """Flush and let go of the files; a second call does nothing."""
+        try:
+            self._close()
+        finally:
+            self._files.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"EdgeIndex({str(self._files.path)!r}, {self._stamp})"
+
+
+class _Edge:
+    """The engine; its own lock is not safe, so `Directory` holds one around it."""
+
+    colbert_limit = None
+
+    def __init__(self, files: Directory) -> None:
+        self._path = files.path
+        folder = files.made("edge", lambda path: _make(path, files.stamp))
+        self._shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
+        if "terms" not in self._shard.info().payload_schema:
+            keyword = edge.PayloadSchemaType.Keyword
+            self._shard.update(edge.UpdateOperation.create_field_index("terms", keyword))
+        self._logged = 0
+
+    def write(self, points: Sequence[Point], /) -> None:
+        nbytes = sum(point.nbytes for point in points)
+        self._update(edge.UpdateOperation.upsert_points([_point(one) for one in points]), nbytes)
+        self._logged += nbytes
+        if self._logged > _LOG:
+            self.flush()
+
+    def query(self, asked: Sequence[Ask], /) -> Sequence[Ranking]:
+        requests = [
+            edge.QueryRequest(
+                query=edge.Query.Nearest(to_vector(ask, edge.SparseVector), using=ask.rep),
+                filter=_filter(ask.where),
+                limit=ask.limit,
+                with_payload=["id"],
+                params=edge.SearchParams(exact=ask.exact),
+            )
+            for ask in asked
+        ]
+        answers = self._open().query_batch(edge.QueryBatchRequest(requests))
+        return [to_ranking(points, ask) for points, ask in zip(answers, asked, strict=True)]
+
+    def retrieve(self, ids: Sequence[str], reps: Collection[Rep], /) -> Sequence[Stored]:
+        return self._open().retrieve(list(ids), with_payload=True, with_vector=_wanted(reps))
+
+    def scroll(
+        self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
+    ) -> tuple[Sequence[Stored], Any]:
+        return self._open().scroll(
+            edge.ScrollRequest(
+                offset=start,
+                limit=limit,
+                filter=_filter(where),
+                with_payload=True,
+                with_vector=_wanted(reps),
+            )
+        )
+
+    def delete(self, where: Condition, /) -> None:
+        self._update(edge.UpdateOperation.delete_points_by_filter(_must(where)), 0)
+
+    def count(self, where: Condition | None, /) -> int:
+        return self._open().count(edge.CountRequest(exact=True, filter=_filter(where)))
+
+    def flush(self) -> None:
+        self._open().flush()
+        self._logged = 0
+
+    def close(self) -> None:
+        if self._shard is not None:
+            shard, self._shard = self._shard, None
+            try:
+                shard.flush()
+            finally:
+                shard.close()
+
+    def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
+        shard = self._open()
+        check_room(self._path, nbytes)
+        shard.update(operation)
+
+    def _open(self) -> edge.EdgeShard:
+        if self._shard is None:
+            raise ValueError(f"the index in {self._path} is closed")
+        return self._shard
+
+
+def _make(path: Path, stamp: Stamp) -> None:
+    """Create the engine's files, with named vectors for what the index holds."""
+    dense = edge.EdgeVectorParams(stamp.dim, edge.Distance.Dot)
+    colbert = edge.EdgeVectorParams(
+        stamp.dim,
+        edge.Distance.Dot,
+        multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+        hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+    )
+    vectors = {"dense": dense, "colbert": colbert}
+    config = edge.EdgeConfig(
+        vectors={rep: params for rep, params in vectors.items() if rep in stamp.reps},
+        sparse_vectors={"sparse": edge.EdgeSparseVectorParams()} if "sparse" in stamp.reps else {},
+        wal_enabled=True,
+    )
+    edge.EdgeShard.create(str(path), config).close()
+
+
+def _point(point: Point) -> edge.Point:
+    return edge.Point(point.id, to_vectors(point.output, edge.SparseVector), point.payload)
+
+
+def _wanted(reps: Collection[Rep]) -> list[str] | bool:
+    return list(reps) or False
+
+
+def _filter(where: Condition | None) -> edge.Filter | None:
+    return None if where is None else _must(where)
+
+
+def _must(where: Condition) -> edge.Filter:
+    return edge.Filter(must=[_condition(where)])
+
+
+def _condition(where: Condition) -> edge.ConditionType:
+    match where:
+        case {"has_id": ids}:
+            return edge.HasIdCondition(set(ids))
+        case {"key": key, "match": {"any": values}}:
+            return edge.FieldCondition(key, match=edge.MatchAny(values))
+        case {"key": key, "match": {"value": value}}:
+            return edge.FieldCondition(key, match=edge.MatchValue(value))
+        case {"key": key, "match": {"substring": text}}:
+            return edge.FieldCondition(key, match=edge.MatchSubstring(text))
+        case {"key": key, "range": bounds}:
+            return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
+        case _:
+            return edge.Filter(
+                must=_conditions(where.get("must")),
+                should=_conditions(where.get("should")),
+                must_not=_conditions(where.get("must_not")),
+            )
+
+
+def _conditions(of: Sequence[Condition] | None) -> list[edge.ConditionType] | None:
+    return None if of is None else [_condition(one) for one in of]

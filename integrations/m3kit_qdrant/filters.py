@@ -1,0 +1,123 @@
+"""
+Filters in Qdrant's words, once for both engines.
+
+What comes out is a condition in the JSON form of Qdrant's REST interface. It speaks of the fields
+that `payload.py` writes, and each engine reads it in its own classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeAlias, assert_never
+
+from m3kit.filters import (
+    All,
+    And,
+    Contains,
+    Eq,
+    Exists,
+    Filter,
+    Ids,
+    In,
+    Not,
+    Or,
+    Range,
+    Substring,
+)
+from m3kit_qdrant.payload import EXACT, ROUND, order, point_id, term
+
+Condition: TypeAlias = dict[str, Any]
+
+NOTHING: Condition = {"has_id": []}
+EVERYTHING: Condition = {"must_not": [NOTHING]}
+
+DEEPEST = 32
+"""Servers read JSON of 128 levels and gRPC messages of 100, and Edge's stack is not endless."""
+
+
+def to_qdrant(where: Filter) -> Condition:
+    """
+    Translate a filter; the engines keep exactly what `m3kit.filters.matches` keeps.
+
+    Raises:
+        ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
+    """
+    return _condition(where, 0)
+
+
+def _condition(where: Filter, depth: int) -> Condition:  # noqa: PLR0912  # a case each
+    if depth > DEEPEST:
+        raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
+    match where:
+        case Eq(field, value):
+            return _says(term("is", field, value))
+        case In(field, values):
+            return _says(*(term("is", field, value) for value in values))
+        case Range():
+            return _within(where)
+        case Contains(field, value):
+            return _says(term("in", field, value))
+        case Exists(field):
+            return _says(term("has", field))
+        case Substring(field, text):
+            return {"key": f'strings."{field}"', "match": {"substring": text}}
+        case Ids(ids):
+            return {"has_id": [point_id(id_) for id_ in ids]}
+        case All():
+            return EVERYTHING
+        case And(of):
+            every = [_condition(one, depth + 1) for one in _merged(of, And)]
+            return {"must": every} if every else EVERYTHING
+        case Or(of):
+            some = [_condition(one, depth + 1) for one in _merged(of, Or)]
+            return {"should": some} if some else NOTHING
+        case Not(of):
+            return {"must_not": [_condition(of, depth + 1)]}
+        case _:
+            assert_never(where)
+
+
+def _says(*terms: str) -> Condition:
+    return {"key": "terms", "match": {"any": list(terms)}} if terms else NOTHING
+
+
+def _within(where: Range) -> Condition:
+    """Compare the first halves alone where they decide: that is one look at a payload."""
+    key = f'numbers."{where.field}"'
+    given = {"gt": where.gt, "gte": where.ge, "lt": where.lt, "lte": where.le}
+    halves: dict[str, float] = {}
+    wholes: list[Condition] = []
+    for operator, bound in given.items():
+        if bound is not None:
+            high, low = order(bound)
+            if operator in {"gte", "lt"} and low == ROUND and abs(bound) < EXACT:
+                halves[operator] = high
+            else:
+                wholes.append(_whole(key, operator, high, low))
+    return {"must": [*([{"key": f"{key}.high", "range": halves}] if halves else []), *wholes]}
+
+
+def _whole(key: str, operator: str, high: int, low: int) -> Condition:
+    """Compare the first halves, and the second where the first are equal."""
+    return {
+        "should": [
+            {"key": f"{key}.high", "range": {operator[:2]: high}},
+            {
+                "must": [
+                    {"key": f"{key}.high", "match": {"value": high}},
+                    {"key": f"{key}.low", "range": {operator: low}},
+                ]
+            },
+        ]
+    }
+
+
+def _merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterable[Filter]:
+    """Flatten `a | b | c | …`, which nests as deep as it is long."""
+    left = [*of][::-1]
+    while left:
+        one = left.pop()
+        if isinstance(one, kind):
+            left.extend(one.of[::-1])
+        else:
+            yield one

@@ -1,0 +1,149 @@
+"""Addresses: the entry points `file` and `qdrant` of the group `m3kit.indexes`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+from warnings import warn
+
+from m3kit.index import IndexLockedError, NoIndexError, OpenedIndex
+from m3kit.vectors import Rep
+from m3kit_qdrant.directory import Directory, engine_in
+
+_COLLECTION = "m3kit"
+_TIMEOUT_S = 60
+
+
+def open_directory(
+    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+) -> OpenedIndex:
+    """
+    Open the index in a directory by the engine that made it; see `m3kit.open_index`.
+
+    A new one is made by Qdrant Edge. Where qdrant-edge-py has no wheel for the platform, it is made
+    by the local mode of `qdrant-client`, with a warning: the same answers, a hundred times slower.
+
+    Raises:
+        NoIndexError, ModelMismatchError, IndexLockedError, OSError: As `EdgeIndex` says.
+    """
+    path = Path(address)
+    kept = engine_in(path)
+    has_edge = find_spec("qdrant_edge") is not None
+    if kept == "edge" and not has_edge:
+        raise NoIndexError(
+            f"the index in {path} was made by Qdrant Edge, which is not installed; "
+            "pip install qdrant-edge-py, or index the documents anew at another address"
+        )
+    if kept == "edge" or (kept is None and has_edge):
+        from m3kit_qdrant.edge import EdgeIndex
+
+        return EdgeIndex(path, dim=dim, reps=reps, model=model)
+    if kept is None and dim is not None:
+        warn(
+            "Qdrant Edge is not installed, so this index is made by the local mode of "
+            "qdrant-client: the same answers, many times slower; pip install qdrant-edge-py",
+            stacklevel=3,
+        )
+    return _open_local(path, dim=dim, reps=reps, model=model)
+
+
+def open_server(
+    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+) -> OpenedIndex:
+    """
+    Open a collection on a server; see `m3kit.open_index`.
+
+    The API key is taken from the environment variable `QDRANT_API_KEY`.
+
+    Args:
+        address: `"host:6333/collection"`, and `?https=true` or `&grpc_port=6334` (which then
+            carries the vectors, twice as fast as REST) behind it.
+        dim: As in `QdrantIndex`.
+        reps: As in `QdrantIndex`.
+        model: As in `QdrantIndex`.
+
+    Raises:
+        ValueError: If the address is another.
+        ConnectionError: If nobody answers.
+        NoIndexError, ModelMismatchError: As `QdrantIndex` says.
+    """
+    from qdrant_client import QdrantClient
+    from qdrant_client.http.exceptions import ResponseHandlingException
+
+    from m3kit_qdrant.client import OpenedQdrantIndex
+
+    place = _parsed(address)
+    key = os.environ.get("QDRANT_API_KEY") or None
+    with ExitStack() as held:
+        client = QdrantClient(
+            place.url,
+            grpc_port=place.grpc_port or 6334,
+            prefer_grpc=place.grpc_port is not None,
+            api_key=key,
+            timeout=_TIMEOUT_S,
+            check_compatibility=False,  # it warns from a thread; the stamp tells a server too old
+        )
+        held.callback(client.close)
+        try:
+            return OpenedQdrantIndex(
+                client, place.collection, dim=dim, reps=reps, model=model, held=held
+            )
+        except ResponseHandlingException as error:
+            raise ConnectionError(
+                f"no Qdrant server answers at {place.url} ({error}); start it, or "
+                "correct the address"
+            ) from error
+
+
+def _open_local(
+    path: Path, *, dim: int | None, reps: Collection[Rep], model: str | None
+) -> OpenedIndex:
+    from qdrant_client import QdrantClient
+
+    from m3kit_qdrant.client import OpenedQdrantIndex
+
+    with ExitStack() as held:
+        files = Directory.hold(path, "local", dim=dim, reps=reps, model=model)
+        held.callback(files.release)
+        folder = files.made("local", lambda new: QdrantClient(path=str(new)).close())
+        try:
+            client = QdrantClient(path=str(folder), force_disable_check_same_thread=True)
+        except RuntimeError as error:
+            raise IndexLockedError(f"{error} Close that one first.") from error
+        held.callback(client.close)
+        stamp = files.stamp
+        return OpenedQdrantIndex(
+            client, _COLLECTION, dim=stamp.dim, reps=stamp.reps, model=stamp.model, held=held
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a collection is."""
+
+    url: str
+    collection: str
+    grpc_port: int | None
+
+
+def _parsed(address: str) -> _Place:
+    split = urlsplit(f"//{address}")
+    collection = unquote(split.path.removeprefix("/"))
+    options = dict(parse_qsl(split.query, keep_blank_values=True))
+    https, grpc_port = options.pop("https", "false"), options.pop("grpc_port", "")
+    if "@" in split.netloc:
+        raise ValueError("an address holds no key; set the environment variable QDRANT_API_KEY")
+    if not split.hostname or not collection or "/" in collection:
+        raise ValueError(f"{address!r} does not say host:port/collection")
+    if options or https not in {"true", "false"} or not (grpc_port or "0").isdecimal():
+        raise ValueError(f"{address!r} has other options than https=true and grpc_port=6334")
+    return _Place(
+        f"{'https' if https == 'true' else 'http'}://{split.netloc}",
+        collection,
+        int(grpc_port) if grpc_port else None,
+    )

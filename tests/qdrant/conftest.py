@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import mkdtemp
+from threading import Lock, Thread
+from typing import Any, Self
+
+import pytest
+import qdrant_edge as edge
+
+from m3kit_qdrant.edge import _must
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # a file system without a disk, where there is one
+
+
+@contextmanager
+def _folder(otherwise: Path) -> Iterator[Path]:
+    """A new index on a disk waits 0.3 s for it; in memory the suite takes seconds."""
+    if not MEMORY.is_dir():
+        yield otherwise
+        return
+    path = Path(mkdtemp(dir=MEMORY))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """A path where nothing is yet."""
+    with _folder(tmp_path) as folder:
+        yield folder / "index"
+
+
+@pytest.fixture
+def python() -> Callable[..., str]:
+    """Run a script in a process of its own, and return what it prints."""
+
+    def run(script: str, *args: object) -> str:
+        command = [sys.executable, "-c", script, *map(str, args)]
+        return subprocess.run(command, check=True, text=True, capture_output=True).stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A disk of its own: 400 MiB, as Edge's empty files claim 230 when they are read back."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(tmp_path)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"needs to mount a disk: {error}")
+    yield Disk(tmp_path)
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)  # noqa: S607  # wherever it is
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk that can be filled."""
+
+    path: Path
+
+    def fill(self, left: int) -> None:
+        with (self.path / "filler").open("wb") as file:
+            free = shutil.disk_usage(self.path).free
+            os.posix_fallocate(file.fileno(), 0, free - left)
+
+    def clear(self) -> None:
+        (self.path / "filler").unlink()
+
+
+@pytest.fixture
+def server(directory: Path) -> Iterator[Server]:
+    with Server(directory) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with _folder(tmp_path_factory.mktemp("server")) as folder, Server(folder) as server:
+        yield server
+
+
+class Server(ThreadingHTTPServer):
+    """
+    Qdrant's engine behind as much of a server's REST interface as an index uses.
+
+    Args:
+        path: Where its collections are kept.
+    """
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.path = path
+        self.port = self.server_address[1]
+        self.collections: dict[str, tuple[edge.EdgeShard, dict[str, Any]]] = {}
+        self.keys: set[str | None] = set()
+        self.keeps_metadata = True
+        self.lock = Lock()
+
+    def __enter__(self) -> Self:
+        Thread(target=self.serve_forever, args=[0.01], daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+        for shard, _metadata in self.collections.values():
+            shard.close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one packet, which nothing delays
+    server: Server
+
+    def do_GET(self) -> None:
+        self._answer({})
+
+    def do_PUT(self) -> None:
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    do_POST = do_PUT  # noqa: N815  # http.server's name
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def _answer(self, body: dict[str, Any]) -> None:
+        self.server.keys.add(self.headers["api-key"])
+        match [self.command, *self.path.partition("?")[0].strip("/").split("/")]:
+            case [_, ""]:
+                return self._send({"title": "qdrant", "version": "1.20.0"}, bare=True)
+            case ["GET", "collections", name, "exists"]:
+                return self._send({"exists": name in self.server.collections})
+            case ["GET", "collections", name]:
+                return self._send(_info(*self.server.collections[name]))
+            case ["PUT", "collections", name]:
+                with self.server.lock:
+                    if name in self.server.collections:
+                        return self._send(None, status=409)
+                    kept = body["metadata"] if self.server.keeps_metadata else {}
+                    shard = _created(self.server.path / name, body)
+                    self.server.collections[name] = shard, kept
+                    return self._send(True)  # noqa: FBT003  # a result
+            case [_, "collections", name, *verb]:
+                shard, _ = self.server.collections[name]
+                return self._send(_done("/".join(verb), shard, body))
+            case other:
+                raise AssertionError(other)
+
+    def _send(self, result: object, *, status: int = 200, bare: bool = False) -> None:
+        answer = result if bare else {"result": result, "status": "ok", "time": 0.0}
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", f"{len(data)}")
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _created(path: Path, body: dict[str, Any]) -> edge.EdgeShard:
+    vectors = {
+        name: edge.EdgeVectorParams(
+            params["size"],
+            {"Dot": edge.Distance.Dot}[params["distance"]],
+            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim)
+            if "multivector_config" in params
+            else None,
+        )
+        for name, params in body["vectors"].items()
+    }
+    sparse = {name: edge.EdgeSparseVectorParams() for name in body["sparse_vectors"]}
+    return edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=vectors, sparse_vectors=sparse))
+
+
+def _info(shard: edge.EdgeShard, metadata: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "status": "green",
+        "optimizer_status": "ok",
+        "segments_count": 1,
+        "config": {
+            "params": {},
+            "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
+            "optimizer_config": {
+                "deleted_threshold": 0.2,
+                "vacuum_min_vector_number": 1000,
+                "default_segment_number": 0,
+                "flush_interval_sec": 5,
+            },
+            "metadata": metadata,
+        },
+        "payload_schema": {
+            name: {"data_type": "keyword", "points": 0} for name in shard.info().payload_schema
+        },
+    }
+
+
+def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
+    where = _must(body["filter"]) if body.get("filter") else None
+    match verb:
+        case "index":
+            keyword = {"keyword": edge.PayloadSchemaType.Keyword}[body["field_schema"]]
+            shard.update(edge.UpdateOperation.create_field_index(body["field_name"], keyword))
+        case "points" if "points" in body:
+            shard.update(edge.UpdateOperation.upsert_points([*map(_point, body["points"])]))
+        case "points/delete":
+            assert where is not None
+            shard.update(edge.UpdateOperation.delete_points_by_filter(where))
+        case "points":
+            found = shard.retrieve(body["ids"], body["with_payload"], body["with_vector"])
+            return [*map(_record, found)]
+        case "points/scroll":
+            page, following = shard.scroll(
+                edge.ScrollRequest(
+                    offset=body.get("offset"),
+                    limit=body["limit"],
+                    filter=where,
+                    with_payload=body["with_payload"],
+                    with_vector=body["with_vector"],
+                )
+            )
+            offset = None if following is None else f"{following}"
+            return {"points": [*map(_record, page)], "next_page_offset": offset}
+        case "points/count":
+            assert body["exact"]
+            return {"count": shard.count(edge.CountRequest(exact=True, filter=where))}
+        case "points/query/batch":
+            return [{"points": _queried(shard, one)} for one in body["searches"]]
+        case _:
+            raise AssertionError(verb)
+    return {"operation_id": 0, "status": "completed"}
+
+
+def _queried(shard: edge.EdgeShard, body: dict[str, Any]) -> list[dict[str, Any]]:
+    request = edge.QueryRequest(
+        query=edge.Query.Nearest(_vector(body["query"]["nearest"]), using=body["using"]),
+        filter=_must(body["filter"]) if body.get("filter") else None,
+        limit=body["limit"],
+        with_payload=body["with_payload"],
+        params=edge.SearchParams(exact=(body.get("params") or {}).get("exact") or False),
+    )
+    return [
+        {"id": f"{one.id}", "version": 0, "score": one.score, "payload": one.payload}
+        for one in shard.query(request)
+    ]
+
+
+def _point(body: dict[str, Any]) -> edge.Point:
+    vectors: Any = {name: _vector(vector) for name, vector in body["vector"].items()}
+    return edge.Point(body["id"], vectors, body["payload"])
+
+
+def _vector(body: Any) -> Any:
+    return edge.SparseVector(**body) if isinstance(body, dict) else body
+
+
+def _record(record: edge.Record) -> dict[str, Any]:
+    vectors: Any = record.vector or {}
+    plain = {
+        name: {"indices": vector.indices, "values": vector.values}
+        if isinstance(vector, edge.SparseVector)
+        else vector
+        for name, vector in vectors.items()
+    }
+    return {"id": f"{record.id}", "payload": record.payload, "vector": plain}

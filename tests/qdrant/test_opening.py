@@ -1,0 +1,275 @@
+"""Addresses, and what is checked when an index is opened."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient
+
+from m3kit import open_index
+from m3kit.index import IndexLockedError, ModelMismatchError, NoIndexError, RepError, Search
+from m3kit.testing import DIM, DOCUMENTS, query, records
+from m3kit_qdrant import EdgeIndex, QdrantIndex
+
+MODEL = "BAAI/bge-m3@5617a9f6"
+
+
+@pytest.fixture
+def without_edge(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Take qdrant-edge-py away, as on a platform that it has no wheel for."""
+    return lambda: monkeypatch.setitem(sys.modules, "qdrant_edge", None)
+
+
+# Directories
+
+
+def test_an_address_is_a_directory(directory: Path) -> None:
+    for address in (directory, f"{directory}", f"file://{directory}"):
+        with open_index(address, dim=DIM, model=MODEL) as index:
+            assert isinstance(index, EdgeIndex)
+            index.upsert(records(DOCUMENTS))
+    with open_index(directory) as index:
+        assert index.count() == len(DOCUMENTS)
+        assert index.model == MODEL
+        assert repr(index) == (
+            f"EdgeIndex('{directory}', dim={DIM}, reps=('dense', 'sparse', 'colbert'), "
+            f"model='{MODEL}')"
+        )
+
+
+def test_the_stamp_lies_beside_the_data(directory: Path) -> None:
+    with open_index(directory, dim=DIM, reps=["sparse", "dense"], model=MODEL):
+        pass
+    assert json.loads((directory / "m3kit.json").read_text()) == {
+        "engine": "edge",
+        "format": 1,
+        "dim": DIM,
+        "reps": ["dense", "sparse"],
+        "model": MODEL,
+    }
+
+
+def test_the_same_weights_under_another_name_are_the_same_model(directory: Path) -> None:
+    with open_index(directory, dim=DIM, model=MODEL):
+        pass
+    with open_index(directory, dim=DIM, model="./copy@5617a9f6") as index:
+        assert index.model == MODEL
+
+
+def test_an_existing_index_knows_its_representations(directory: Path) -> None:
+    with open_index(directory, dim=DIM, reps=["dense"]):
+        pass
+    with open_index(directory, reps=["sparse"]) as index:
+        assert index.reps == {"dense"}
+        assert index.model is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"model": "other@1"}, f"was made by {MODEL}, and other@1"),
+        ({"dim": 7}, f"are {DIM} wide, and 7 is asked for"),
+    ],
+)
+def test_another_model_or_width_is_refused_and_the_index_stays_whole(
+    directory: Path, asked: dict[str, Any], told: str
+) -> None:
+    with open_index(directory, dim=DIM, model=MODEL) as index:
+        index.upsert(records(DOCUMENTS))
+    with pytest.raises(ModelMismatchError, match=told) as caught:
+        open_index(directory, **asked)
+    assert str(directory) in str(caught.value)
+    with open_index(directory, dim=DIM, model=MODEL) as index:
+        assert index.count() == len(DOCUMENTS)
+
+
+def test_nothing_is_made_without_a_width(directory: Path) -> None:
+    with pytest.raises(NoIndexError, match=f"no index at {directory}; give dim"):
+        open_index(directory)
+    directory.mkdir()
+    with pytest.raises(NoIndexError, match=f"no index at {directory}; give dim"):
+        open_index(directory)
+    assert list(directory.iterdir()) == []
+    with open_index(directory, dim=DIM) as index:
+        assert index.count() == 0
+
+
+def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: Path) -> None:
+    directory.mkdir()
+    (directory / "thesis.txt").write_text("three years")
+    file = tmp_path / "file"
+    file.write_text("a file")
+    for path in (directory, file):
+        with pytest.raises(NoIndexError, match=f"{path} is there and holds no index"):
+            open_index(path, dim=DIM)
+    assert [one.name for one in directory.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "told"),
+    [
+        ("{", "is damaged"),
+        ("[]", "names no engine"),
+        ('{"engine": "milvus"}', "names no engine"),
+        ('{"engine": "edge"}', "holds no index"),
+        ('{"engine": "edge", "format": 2}', "of format 2, and this m3kit reads 1; upgrade"),
+        ('{"engine": "local", "format": 1}', "engine 'local', not 'edge'; open it with"),
+    ],
+)
+def test_a_stamp_that_is_not_understood_is_told(directory: Path, stamp: str, told: str) -> None:
+    directory.mkdir()
+    (directory / "m3kit.json").write_text(stamp)
+    with pytest.raises(NoIndexError, match=told):
+        EdgeIndex(directory, dim=DIM)
+
+
+@pytest.mark.parametrize("leftover", [".lock", "m3kit.json.new"])
+def test_a_process_killed_at_its_first_step_leaves_a_new_directory(
+    directory: Path, leftover: str
+) -> None:
+    directory.mkdir()
+    (directory / leftover).write_text("")
+    with open_index(directory, dim=DIM) as index:
+        assert index.count() == 0
+
+
+def test_a_process_killed_while_it_made_the_files_leaves_a_new_index(directory: Path) -> None:
+    with open_index(directory, dim=DIM):
+        pass
+    (directory / "edge").rename(directory / "edge.new")
+    (directory / "edge.new" / "edge_config.json").unlink()
+    with open_index(directory) as index:
+        index.upsert(records(DOCUMENTS))
+        assert index.count() == len(DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "told"),
+    [
+        ({"dim": 0}, ValueError, "at least 1, not 0"),
+        ({"reps": []}, RepError, "not none"),
+        ({"reps": ["multi"]}, RepError, "not multi"),
+    ],
+)
+def test_a_shape_that_no_index_has_is_refused(
+    directory: Path, shape: dict[str, Any], kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind, match=told):
+        open_index(directory, **{"dim": DIM, **shape})
+    assert not directory.exists()
+
+
+# Without Qdrant Edge
+
+
+def test_local_mode_stands_in_where_there_is_no_edge(
+    directory: Path, without_edge: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_edge()
+    with pytest.warns(UserWarning, match="Edge is not installed.*many times slower"):
+        index = open_index(directory, dim=DIM, model=MODEL)
+    with index:
+        index.upsert(records(DOCUMENTS))
+        with pytest.raises(IndexLockedError, match="is open already"):
+            open_index(directory)
+    index.close()
+    monkeypatch.undo()
+    for _ in range(2):  # the engine that made it opens it, wherever that is
+        with open_index(directory, dim=DIM, model=MODEL) as index:
+            assert isinstance(index, QdrantIndex)
+            assert index.count() == len(DOCUMENTS)
+            (hit,) = index.search(Search(query=query("gipfeln", "sparse")))
+            assert hit.document == DOCUMENTS[8]
+    with pytest.raises(ModelMismatchError, match=f"{directory} was made by"):
+        open_index(directory, model="other@1")
+
+
+@pytest.mark.filterwarnings("ignore:.*FileIO.*")  # the client that is refused forgets its lock file
+def test_a_directory_that_a_plain_client_holds_is_locked(
+    directory: Path, without_edge: Callable[[], None]
+) -> None:
+    without_edge()
+    with pytest.warns(UserWarning, match="local mode"), open_index(directory, dim=DIM):
+        pass
+    client = QdrantClient(path=str(directory / "local"))
+    with pytest.raises(IndexLockedError, match="already accessed by another instance"):
+        open_index(directory)
+    client.close()
+    open_index(directory).close()
+
+
+def test_an_edge_index_is_not_opened_by_another_engine(
+    directory: Path, without_edge: Callable[[], None]
+) -> None:
+    with open_index(directory, dim=DIM):
+        pass
+    without_edge()
+    with pytest.raises(NoIndexError, match="made by Qdrant Edge, which is not installed"):
+        open_index(directory)
+
+
+def test_an_edge_index_opens_without_qdrant_client(
+    directory: Path, python: Callable[..., str]
+) -> None:
+    script = (
+        "import sys, m3kit\n"
+        f"m3kit.open_index(sys.argv[1], dim={DIM}).close()\n"
+        "print([name for name in ('qdrant_client', 'httpx', 'torch') if name in sys.modules])"
+    )
+    assert python(script, directory) == "[]"
+
+
+# Servers
+
+
+def test_an_address_is_a_collection_on_a_server(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QDRANT_API_KEY", "secret-key")
+    address = f"qdrant://{server.address}/papers%20of%202026"
+    with pytest.warns(UserWarning, match="insecure connection"):
+        index = open_index(address, dim=DIM, model=MODEL)
+    with index:
+        index.upsert(records(DOCUMENTS))
+        assert "secret" not in repr(index)
+        assert "'papers of 2026'" in repr(index)
+    monkeypatch.delenv("QDRANT_API_KEY")
+    with open_index(address) as index:
+        assert index.count() == len(DOCUMENTS)
+        assert index.model == MODEL
+    assert server.keys == {"secret-key", None}
+
+
+def test_a_missing_collection_is_told(server: Any) -> None:
+    with pytest.raises(NoIndexError, match="no index at the collection 'papers'; give dim"):
+        open_index(f"qdrant://{server.address}/papers")
+
+
+def test_a_server_that_does_not_answer_is_told() -> None:
+    with pytest.raises(ConnectionError, match=r"no Qdrant server answers at http://127.0.0.1:1 "):
+        open_index("qdrant://127.0.0.1:1/papers", dim=DIM)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("", "does not say host:port/collection"),
+        ("host:6333", "does not say host:port/collection"),
+        ("host:6333/", "does not say host:port/collection"),
+        ("/papers", "does not say host:port/collection"),
+        ("host/a/b", "does not say host:port/collection"),
+        ("host/a?https=yes", "other options than https=true"),
+        ("host/a?grpc_port=x", "other options than https=true"),
+        ("host/a?timeout=3", "other options than https=true"),
+        ("secret-key@host/a", "set the environment variable QDRANT_API_KEY"),
+    ],
+)
+def test_an_address_that_says_something_else_is_refused(address: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as caught:
+        open_index(f"qdrant://{address}", dim=DIM)
+    assert "secret" not in str(caught.value)
