@@ -1,0 +1,5 @@
+"""`python -m m3kit.cli`."""
+
+from m3kit.cli import main
+
+main()

@@ -1,0 +1,157 @@
+"""The model and the index that a command works with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from m3kit.cli.exits import ModelError
+from m3kit.index import HybridIndex, M3Error, NoIndexError, OpenedIndex, RepError, open_index
+from m3kit.records import Record
+from m3kit.rescore import Rescored
+from m3kit.vectors import REPS, M3Output, Rep
+
+if TYPE_CHECKING:
+    from m3kit.torch import TorchEncoder  # PyTorch, a second of import, for those who encode
+
+DEFAULT_MODEL = "BAAI/bge-m3"
+
+
+def load_encoder(model: str, device: str | None = None) -> TorchEncoder:
+    """
+    Load a model, wherever it is; a download shows its bar on a terminal.
+
+    Raises:
+        ModelError: If it cannot be had.
+    """
+    try:
+        from m3kit.torch import TorchEncoder
+        from m3kit.torch.locate import locate
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"a model needs {error.name}, which is not installed: pip install 'm3kit[torch]'"
+        ) from error
+    try:
+        _, folder = locate(model, revision=None, cache_dir=None, progress=sys.stderr.isatty())
+        return TorchEncoder.from_pretrained(folder, device=device)
+    except M3Error as error:
+        raise ModelError(str(error)) from error
+    except (RuntimeError, AssertionError) as error:  # PyTorch's, of a device that is not there
+        raise ModelError(f"cannot load {model} on {device or 'any device'}: {error}") from error
+
+
+def check_gives(encoder: TorchEncoder, reps: Collection[Rep]) -> None:
+    """
+    Check that a model can give what it is asked for.
+
+    Raises:
+        ModelError: If it cannot.
+    """
+    if lacking := frozenset(reps) - encoder.reps:
+        raise ModelError(
+            f"{encoder.model} gives {_listed(encoder.reps)} and no {_listed(lacking)}; "
+            "leave --reps out for all that it gives"
+        )
+
+
+def completed(record: Record, encoder: TorchEncoder) -> M3Output:
+    """Return a record's vectors, with those made from its text that it does not carry."""
+    missing = encoder.reps - record.output.reps
+    if not missing:
+        return record.output
+    (made,) = encoder.encode_documents([record.document.text], missing)
+    return replace(record.output, **{rep: getattr(made, rep) for rep in missing})
+
+
+def made_by(index: HybridIndex) -> str:
+    """
+    Return the name under which the model that made an index can be loaded.
+
+    Raises:
+        ModelError: If it was loaded from a folder, or the index does not know it.
+    """
+    if index.model is None:
+        raise ModelError("the index does not know what made it; give the model with --model")
+    name = index.model.rpartition("@")[0] or index.model
+    if "/" not in name and not files("m3kit").joinpath("checkpoints", name).is_dir():
+        raise ModelError(f"the index was made by {index.model}; give its folder with --model")
+    return name
+
+
+@contextmanager
+def opened(address: str) -> Iterator[OpenedIndex]:
+    """
+    Open an index that exists, and close it at the end.
+
+    Raises:
+        NoIndexError: If it does not.
+    """
+    if "://" not in address and not Path(address).exists():
+        raise NoIndexError(
+            f"there is no index at {address}; make one with `m3kit index FILE --to {address}`"
+        )
+    with _opening():
+        index = open_index(address)
+    with index:
+        yield index
+
+
+@contextmanager
+def opened_for(
+    encoder: TorchEncoder, address: str, reps: Collection[Rep] | None
+) -> Iterator[OpenedIndex]:
+    """
+    Open the index at an address for what an encoder makes, or make it; close it at the end.
+
+    Args:
+        encoder: What is to write.
+        address: A folder or a URL.
+        reps: What the index is to hold; by default all that the encoder gives.
+
+    Raises:
+        ModelError: If the encoder does not give that.
+        RepError: If the index exists and holds something else.
+    """
+    wanted = encoder.reps if reps is None else frozenset(reps)
+    check_gives(encoder, wanted)
+    with _opening():
+        index = open_index(address, dim=encoder.dim, reps=wanted, model=encoder.model)
+    with index:
+        if reps is not None and index.reps != wanted:
+            raise RepError(
+                f"the index at {address} exists and holds {_listed(index.reps)}; leave --reps out, "
+                "or make another index"
+            )
+        yield index
+
+
+def with_colbert(
+    index: HybridIndex, encoder: TorchEncoder, reps: Collection[Rep] | None
+) -> HybridIndex:
+    """Add ColBERT to an index that holds none, if `reps` ask for it."""
+    wanted = "colbert" in (reps or ()) and "colbert" not in index.reps
+    return Rescored(index, encoder) if wanted else index
+
+
+def _listed(reps: Collection[Rep]) -> str:
+    return ",".join(rep for rep in REPS if rep in reps)
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    """Make one kind of error of what can be wrong with an address."""
+    try:
+        yield
+    except M3Error:
+        raise
+    except (ValueError, ConnectionError) as error:
+        raise NoIndexError(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise NoIndexError(
+            f"this index needs {error.name}, which is not installed: pip install 'm3kit[qdrant]'"
+        ) from error

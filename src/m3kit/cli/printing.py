@@ -1,0 +1,93 @@
+"""What `--json` and `encode` print; README and the commands' help describe it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from m3kit.explain import Explanation
+from m3kit.records import Document, Hit
+from m3kit.vectors import REPS, Floats, M3Output, Rep
+
+_NUMBER = "%.9g"
+"""Nine digits give back the very float32; faster by far than the fewest that do."""
+
+_CONTROLS = re.compile(r"[\x7f-\x9f]")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one line of JSON: UTF-8 as it is, ASCII where stdout speaks another encoding."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    written = json.dumps(value, ensure_ascii=not utf8, allow_nan=False)
+    typer.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
+
+
+def print_vectors(document: Document, output: M3Output) -> None:
+    """Print the vectors of one document as a line."""
+    parts = [f'"id": {json.dumps(document.id)}']
+    if output.dense is not None:
+        parts.append(f'"dense": {_numbers(output.dense)}')
+    if output.sparse is not None:
+        sparse = output.sparse.to_dict().items()
+        weights = ", ".join(f'"{id_}": {_NUMBER % weight}' for id_, weight in sparse)
+        parts.append(f'"sparse": {{{weights}}}')
+    if output.colbert is not None:
+        parts.append(f'"colbert": [{", ".join(_numbers(row) for row in output.colbert)}]')
+    typer.echo(f"{{{', '.join(parts)}}}")
+
+
+def of_search(query: str, model: str, hits: Sequence[Hit]) -> dict[str, Any]:
+    """Return the object that `search --json` prints."""
+    return {"query": query, "model": model, "hits": [_of_hit(hit) for hit in hits]}
+
+
+def of_explanation(query: str, id_: str, model: str, explained: Explanation) -> dict[str, Any]:
+    """Return the object that `explain --json` prints."""
+    return {
+        "query": query,
+        "id": id_,
+        "model": model,
+        "scores": _ordered(explained.scores),
+        "matches": [
+            {
+                "token": match.token,
+                "token_id": match.token_id,
+                "query_weight": match.query_weight,
+                "document_weight": match.document_weight,
+                "product": match.product,
+            }
+            for match in explained.matches
+        ],
+        "alignment": [
+            {
+                "query": row.query,
+                "document": row.document,
+                "position": row.position,
+                "similarity": row.similarity,
+            }
+            for row in explained.alignment
+        ],
+    }
+
+
+def _of_hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "id": hit.document.id,
+        "score": hit.score,
+        "parts": _ordered(hit.parts),
+        "text": hit.document.text,
+        "metadata": hit.document.metadata,
+    }
+
+
+def _ordered(scores: Mapping[Rep, float]) -> dict[Rep, float]:
+    return {rep: scores[rep] for rep in REPS if rep in scores}
+
+
+def _numbers(vector: Floats) -> str:
+    return f"[{', '.join([_NUMBER] * len(vector)) % tuple(vector.tolist())}]"
