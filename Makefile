@@ -8,7 +8,7 @@ else
 endif
 READY := .venv/.ready
 
-.PHONY: demo test quick nightly reference evaluate clean
+.PHONY: demo test quick nightly lowest reference evaluate clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -28,6 +28,10 @@ nightly: $(READY)
 reference: .venv-reference/.ready
 	.venv-reference/bin/python -m pytest -m reference tests/torch
 
+# The tests on the oldest dependencies that pyproject.toml allows.
+lowest: .venv-lowest/.ready
+	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/repository
+
 evaluate: $(READY)
 	$(BIN)/python benchmarks/sample_corpus.py
 
@@ -44,5 +48,12 @@ $(READY): pyproject.toml
 	.venv-reference/bin/python -m pip install --quiet --editable ".[all,testing]" --group dev --group reference
 	touch $@
 
+.venv-lowest/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PYTHON) tests/repository/lowest.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --editable ".[all,testing]" --group dev --constraint .venv-lowest/constraints.txt
+	touch $@
+
 clean:
-	rm -rf .venv .venv-reference demo-index .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-reference .venv-lowest demo-index .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

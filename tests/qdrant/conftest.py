@@ -6,38 +6,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import mkdtemp
 from threading import Lock, Thread
 from typing import Any, Self
 
 import pytest
 import qdrant_edge as edge
+from tests.conftest import quick_folder
 
 from m3kit_qdrant.edge import _must
-
-MEMORY = Path("/dev/shm")  # noqa: S108  # a file system without a disk, where there is one
-
-
-@contextmanager
-def _folder(otherwise: Path) -> Iterator[Path]:
-    """A new index on a disk waits 0.3 s for it; in memory the suite takes seconds."""
-    if not MEMORY.is_dir():
-        yield otherwise
-        return
-    path = Path(mkdtemp(dir=MEMORY))
-    yield path
-    shutil.rmtree(path)
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    """A path where nothing is yet."""
-    with _folder(tmp_path) as folder:
-        yield folder / "index"
 
 
 @pytest.fixture
@@ -86,7 +65,7 @@ def server(directory: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with _folder(tmp_path_factory.mktemp("server")) as folder, Server(folder) as server:
+    with quick_folder(tmp_path_factory.mktemp("server")) as folder, Server(folder) as server:
         yield server
 
 

@@ -1,0 +1,28 @@
+"""See what the model says about one text: one forward pass, three readings."""
+
+from m3kit.torch import TorchEncoder
+
+encoder = TorchEncoder.from_pretrained("tiny")
+(output,) = encoder.encode_documents(["Select the rows of a table"])
+
+assert output.dense is not None
+assert output.sparse is not None
+assert output.colbert is not None
+
+print("dense", output.dense.shape)
+print("colbert", output.colbert.shape)  # a row for each token but the first, the end included
+
+tokens = dict(encoder.document_tokens("Select the rows of a table"))
+weights = output.sparse.to_dict()
+for token in sorted(weights, key=lambda token: -weights[token])[:3]:
+    print(f"{tokens[token]} {weights[token]:.2f}")
+
+(dense_only,) = encoder.encode_queries(["rows"], reps=["dense"])  # nothing else is computed
+print(sorted(dense_only.reps))
+
+# dense (128,)
+# colbert (8, 128)
+# ▁rows 0.57
+# ▁table 0.53
+# ▁select 0.28
+# ['dense']

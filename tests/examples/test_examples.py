@@ -1,0 +1,84 @@
+"""Every example runs and prints what it says it prints, and so does the README."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("0*.py"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ENVIRONMENT = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
+
+
+def run(*command: str, cwd: Path) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env=ENVIRONMENT, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def without_seconds(text: str) -> str:
+    return re.sub(r"\d+\.\d+ s\b", "… s", text)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_prints_what_it_says(path: Path, tmp_path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 40
+    *_, said = source.rstrip().split("\n\n")
+    expected = [line.removeprefix("# ") for line in said.splitlines()]
+    assert run(sys.executable, str(path), cwd=tmp_path).splitlines() == expected
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_the_readmes_code_runs(block: str, tmp_path: Path) -> None:
+    run(sys.executable, "-c", block, cwd=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy of what the README's commands need, so that they leave nothing behind."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("README.md", "examples"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+    return copy
+
+
+def test_the_demo_prints_what_the_readme_shows(checkout: Path) -> None:
+    (shown,) = blocks("text")
+    printed = without_seconds(run(sys.executable, "examples/demo.py", cwd=checkout))
+    for part in without_seconds(shown).split("…\n"):
+        assert part.strip() in "\n".join(line.rstrip() for line in printed.splitlines())
+    again = run(sys.executable, "examples/demo.py", cwd=checkout)
+    assert "indexed already" in again
+
+
+COMMANDS = [
+    (command, shown)
+    for block in blocks("console")
+    for command, shown in re.findall(r"^\$ (m3kit .*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+]
+
+
+def test_the_readmes_commands_print_what_it_shows(checkout: Path) -> None:
+    m3kit = shutil.which("m3kit", path=str(Path(sys.executable).parent))
+    assert m3kit is not None
+    assert COMMANDS
+    for command, shown in COMMANDS:
+        printed = run(m3kit, *shlex.split(command)[1:], cwd=checkout)
+        lines = {line.rstrip() for line in printed.splitlines()}
+        assert {line.rstrip() for line in shown.splitlines()} - {"…", ""} <= lines
