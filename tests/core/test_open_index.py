@@ -1,10 +1,40 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from m3kit import NoIndexError, open_index
+
+THIRD_PARTY = """
+from contextlib import nullcontext
+from m3kit import MemoryIndex
+
+def open_shelf(address, /, *, dim, reps, model):
+    print(address, dim, sorted(reps), model)
+    return nullcontext(MemoryIndex(dim, reps=reps, model=model))
+"""
+USE = """
+from m3kit import open_index
+with open_index("shelf://left/top?x=1", dim=4, reps=["dense"], model="m@1") as index:
+    print(index.model, sorted(index.reps))
+"""
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:
     with pytest.raises(NoIndexError, match=r"nowhere://.*known are file, qdrant"):
         open_index("nowhere://host/papers")
+
+
+def test_a_third_partys_store_plugs_in_by_an_entry_point(tmp_path: Path) -> None:
+    (tmp_path / "shelf.py").write_text(THIRD_PARTY, encoding="utf-8")
+    metadata = tmp_path / "shelf-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: shelf\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text("[m3kit.indexes]\nshelf = shelf:open_shelf\n")
+    done = subprocess.run(
+        [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["left/top?x=1 4 ['dense'] m@1", "m@1 ['dense']"]
