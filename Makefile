@@ -30,7 +30,7 @@ reference: .venv-reference/.ready
 
 # The tests on the oldest dependencies that pyproject.toml allows.
 lowest: .venv-lowest/.ready
-	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/repository
+	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/repository --ignore tests/langchain/test_sparse.py
 
 evaluate: $(READY)
 	$(BIN)/python benchmarks/sample_corpus.py
@@ -39,7 +39,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'm3kit needs Python 3.11 or later; say make PYTHON=python3.12')"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[all,testing]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[all,testing]" --group dev --group peers
 	$(BIN)/python -c "open('$(READY)', 'w').close()"
 
 .venv-reference/.ready: pyproject.toml

@@ -16,7 +16,7 @@ from m3kit.vectors import REPS, M3Output, Rep
 
 class MemoryIndex:
     """
-    Scores every record against the query. One thread at a time may use it.
+    Scores every record against the query. Threads may share it.
 
     Args:
         dim: The width of the vectors; None takes it from the first record.
@@ -88,7 +88,7 @@ class MemoryIndex:
         """Do nothing: memory is as durable as it gets."""
 
     def _matching(self, where: Filter | None) -> list[Record]:
-        records = self._records.values()
+        records = list(self._records.values())
         return [one for one in records if where is None or matches(where, one.document)]
 
 

@@ -1,0 +1,38 @@
+"""M3's lexical weights for `langchain_milvus.Milvus`."""
+
+from __future__ import annotations
+
+from langchain_milvus.utils.sparse import BaseSparseEmbedding
+
+from m3kit.encoder import Encoder
+from m3kit.scoring import carried
+from m3kit.vectors import M3Output
+
+
+class MilvusSparse(BaseSparseEmbedding):
+    """
+    The sparse side of an encoder, for a store that has its dense side from `M3Embeddings`.
+
+    Both over one `m3kit.CachedEncoder(…, reps=("dense", "sparse"))` encode each text once:
+
+        Milvus(
+            embedding_function=[M3Embeddings(encoder=encoder), MilvusSparse(encoder)],
+            vector_field=["dense", "sparse"], …
+        )
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def embed_documents(self, texts: list[str]) -> list[dict[int, float]]:
+        """Embed what is searched."""
+        return [_to_milvus(one) for one in self._encoder.encode_documents(texts, ["sparse"])]
+
+    def embed_query(self, query: str) -> dict[int, float]:
+        """Embed what is asked."""
+        (output,) = self._encoder.encode_queries([query], ["sparse"])
+        return _to_milvus(output)
+
+
+def _to_milvus(output: M3Output) -> dict[int, float]:
+    return carried(output.sparse, "sparse").to_dict()

@@ -1,0 +1,62 @@
+"""What a search may be told beside its text and `k`: by keyword, and nothing unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from m3kit.fusion import RRF, Fusion
+from m3kit.vectors import REPS, Rep
+from m3kit_langchain.filters import Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """
+    How to search.
+
+    Args:
+        where: What the documents must match: a filter of m3kit, or a dict (see `to_filter`).
+            LangChain's name for it, `filter`, is taken too.
+        reps: Which representations take part; by default all that the index holds.
+        fusion: How they become one ranking.
+        depth: How many candidates each branch brings, and how many are rescored.
+        min_score: Documents below this score are left out.
+    """
+
+    where: Where | None = None
+    reps: Collection[Rep] | None = None
+    fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
+    depth: int = 100
+    min_score: float | None = None
+
+    def updated(self, given: Mapping[str, Any]) -> Options:
+        """
+        Return these options with some of them replaced.
+
+        Raises:
+            TypeError: If one is unknown, or `where` and `filter` are both given.
+        """
+        renamed = without_filter(given)
+        check_known(renamed, [field.name for field in fields(self)], "the options of a search")
+        return replace(self, **renamed)
+
+    def among(self, held: Collection[Rep]) -> tuple[Rep, ...]:
+        """Return the representations that take part, of those that an index holds."""
+        return tuple(rep for rep in REPS if rep in (held if self.reps is None else self.reps))
+
+
+def without_filter(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Call LangChain's `filter` by its name here."""
+    if "filter" in given and "where" in given:
+        raise TypeError("where and filter are two names of one option; give one of them")
+    return {"where" if name == "filter" else name: value for name, value in given.items()}
+
+
+def check_known(given: Iterable[str], known: Collection[str], what: str) -> None:
+    """Refuse what is unknown by its name, as a misspelt option would do nothing."""
+    if unknown := [name for name in given if name not in known]:
+        raise TypeError(
+            f"{what} are {', '.join(known) or 'none'}; unknown: {', '.join(map(repr, unknown))}"
+        )

@@ -1,0 +1,47 @@
+"""A LangChain document compressor over any function that scores texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_core.callbacks import Callbacks
+from langchain_core.documents import BaseDocumentCompressor, Document
+from pydantic import ConfigDict, Field, SkipValidation
+
+from m3kit.retriever import Reranker
+
+
+class M3Reranker(BaseDocumentCompressor):
+    """
+    Orders documents by the scores of a reranker; equal scores keep the order they came in.
+
+    Args:
+        reranker: `(query, texts) -> scores`, higher is better, one for each text.
+        top_n: How many documents are kept; by default all.
+        min_score: Documents below this score are left out.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    reranker: SkipValidation[Reranker]
+    top_n: int | None = Field(default=None, ge=1)
+    min_score: float | None = None
+
+    def compress_documents(
+        self,
+        documents: Sequence[Document],
+        query: str,
+        callbacks: Callbacks | None = None,  # noqa: ARG002  # the base's signature
+    ) -> list[Document]:
+        """
+        Return the same documents, best first.
+
+        Raises:
+            ValueError: If the reranker does not give a score for each text.
+        """
+        if not documents:
+            return []
+        scores = map(float, self.reranker(query, [one.page_content for one in documents]))
+        pairs = sorted(zip(documents, scores, strict=True), key=lambda pair: -pair[1])
+        least = self.min_score
+        return [one for one, score in pairs if least is None or score >= least][: self.top_n]

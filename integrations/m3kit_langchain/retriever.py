@@ -1,0 +1,103 @@
+"""A LangChain retriever: an encoder and an index, and perhaps a reranker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables.config import run_in_executor
+from pydantic import ConfigDict, PrivateAttr, SkipValidation
+
+from m3kit.encoder import Encoder
+from m3kit.fusion import RRF, Fusion
+from m3kit.index import HybridIndex
+from m3kit.retriever import Reranker, Retriever
+from m3kit.vectors import Rep
+from m3kit_langchain.documents import to_langchain
+from m3kit_langchain.embeddings import to_encoder
+from m3kit_langchain.filters import Where, to_filter
+from m3kit_langchain.options import Options
+
+
+class M3Retriever(BaseRetriever):
+    """
+    Finds documents by a text, which is encoded once for all representations.
+
+    `invoke(text, k=…)` takes every option by keyword, for that call.
+
+    Args:
+        encoder: An `m3kit.Encoder`, or any LangChain `Embeddings`.
+        index: Where the documents live.
+        reranker: `(query, texts) -> scores`; orders the `depth` best.
+        k: How many documents are wanted.
+        where: What they must match: a filter of m3kit, or a dict (see `to_filter`).
+        reps: Which representations take part; by default all that the index holds.
+        fusion: How they become one ranking.
+        depth: How many candidates each branch brings, and how many are rescored.
+        min_score: Documents below this score are left out.
+
+    Raises:
+        ValidationError: Pydantic's, a ValueError: if an argument is unknown, the encoder cannot
+            give what the index holds, or the index was made by another model.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    encoder: SkipValidation[Encoder | Embeddings]
+    index: SkipValidation[HybridIndex]
+    reranker: SkipValidation[Reranker | None] = None
+    k: int = 4
+    where: SkipValidation[Where | None] = None
+    reps: SkipValidation[Collection[Rep] | None] = None
+    fusion: SkipValidation[Fusion] = RRF()
+    depth: int = 100
+    min_score: float | None = None
+
+    _retriever: Retriever = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Put encoder and index together, which checks that they belong together."""
+        super().model_post_init(context)
+        encoder = to_encoder(self.encoder)
+        self._retriever = Retriever(encoder, self.index, reranker=self.reranker)
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002  # the base's signature
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        options = Options(
+            where=self.where,
+            reps=self.reps,
+            fusion=self.fusion,
+            depth=self.depth,
+            min_score=self.min_score,
+        ).updated(kwargs)
+        hits = self._retriever.search(
+            query,
+            k=self.k if k is None else k,
+            where=None if options.where is None else to_filter(options.where),
+            reps=options.reps,
+            fusion=options.fusion,
+            depth=options.depth,
+            min_score=options.min_score,
+        )
+        return [to_langchain(hit.document) for hit in hits]
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        """Do the same in a thread: LangChain's own does not pass the options on."""
+        return await run_in_executor(
+            None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **kwargs
+        )

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from tests.langchain.conftest import Counted
+from tests.torch.random_checkpoint import TINY
+
+from m3kit import M3Output, Rep, RepError
+from m3kit.testing import HashEncoder
+from m3kit.torch import CheckpointError, TorchEncoder
+from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, to_encoder
+
+FAKE = DeterministicFakeEmbedding(size=6)
+
+
+def test_vectors_are_the_encoders_own_in_pythons_floats() -> None:
+    encoder = TorchEncoder.from_pretrained("tiny")
+    embeddings = M3Embeddings(encoder=encoder)
+    query, document = embeddings.embed_query("wolf"), embeddings.embed_documents(["wolf", ""])
+    (asked,), told = encoder.encode_queries(["wolf"]), encoder.encode_documents(["wolf", ""])
+    assert asked.dense is not None
+    assert query == asked.dense.tolist()
+    assert document == [output.dense.tolist() for output in told if output.dense is not None]
+    assert all(type(number) is float for number in query)
+    assert embeddings.embed_documents([]) == []
+
+
+def test_only_dense_is_computed() -> None:
+    class Dense(HashEncoder):
+        def encode_documents(
+            self, texts: Sequence[str], reps: Collection[Rep] | None = None
+        ) -> list[M3Output]:
+            assert reps is not None
+            assert set(reps) == {"dense"}
+            return super().encode_documents(texts, reps)
+
+    assert M3Embeddings(encoder=Dense()).embed_documents(["a", "b"])
+
+
+def test_arguments_are_those_of_hugging_face_bge_embeddings() -> None:
+    embeddings = M3Embeddings(
+        model_name="tiny",
+        model_kwargs={"device": "cpu"},
+        encode_kwargs={"normalize_embeddings": True, "batch_size": 2},
+        query_instruction="query: ",
+        embed_instruction="passage: ",
+    )
+    plain = M3Embeddings(model_name="tiny")
+    assert embeddings.embed_query("wolf") == plain.embed_query("query: wolf")
+    assert embeddings.embed_documents(["wolf"]) == plain.embed_documents(["passage: wolf"])
+    assert np.linalg.norm(embeddings.embed_query("wolf")) == pytest.approx(1)
+
+
+def test_batch_size_is_how_many_texts_are_encoded_at_once() -> None:
+    sizes: list[int] = []
+
+    class Noting(HashEncoder):
+        def encode_documents(
+            self, texts: Sequence[str], reps: Collection[Rep] | None = None
+        ) -> list[M3Output]:
+            sizes.append(len(texts))
+            return super().encode_documents(texts, reps)
+
+    texts = [f"text {n}" for n in range(5)]
+    embeddings = M3Embeddings(encoder=Noting(), encode_kwargs={"batch_size": 2})
+    assert embeddings.embed_documents(texts) == M3Embeddings(encoder=HashEncoder()).embed_documents(
+        texts
+    )
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"model_kwargs": {"devices": "cpu"}}, "devices"),
+        ({"model_kwargs": {"trust_remote_code": True}}, "trust_remote_code"),
+        ({"encode_kwargs": {"normalise": True}}, "normalise"),
+        ({"encoder": HashEncoder(), "model_name": "tiny"}, "model_name"),
+        ({"encoder": HashEncoder(), "model_kwargs": {}}, "model_kwargs"),
+        ({"encoder": HashEncoder(), "query_instruction": ""}, "query_instruction"),
+        ({"client": None}, "client"),
+    ],
+)
+def test_what_is_unknown_or_without_effect_is_refused_by_name(
+    arguments: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(TypeError, match=named):
+        M3Embeddings(
+            **{"model_name": "tiny"} | arguments if "encoder" not in arguments else arguments
+        )
+
+
+@pytest.mark.parametrize("kwargs", [{"normalize_embeddings": False}, {"batch_size": 0}])
+def test_what_cannot_be_is_refused(kwargs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="|".join(kwargs)):
+        M3Embeddings(encoder=HashEncoder(), encode_kwargs=kwargs)
+
+
+def test_cache_folder_is_where_models_are_looked_for(tmp_path: Path) -> None:
+    _put_in_cache(tmp_path, "org/name")
+    embeddings = M3Embeddings(model_name="org/name", cache_folder=str(tmp_path))
+    assert embeddings.encoder.model.startswith("org/name@")
+
+
+def test_no_arguments_are_bge_m3_where_it_is_at_hand(tmp_path: Path) -> None:
+    _put_in_cache(tmp_path, "BAAI/bge-m3")
+    code = "from m3kit_langchain import *; print(M3Embeddings().encoder.model)"
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=env, text=True, capture_output=True, check=True
+    )
+    assert ran.stdout.startswith("BAAI/bge-m3@")
+
+
+def test_a_model_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        M3Embeddings(model_name="./nothing")
+
+
+def test_the_adapter_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from m3kit.testing import HashEncoder\n"
+        "from m3kit_langchain import *\n"
+        "print(len(M3Embeddings(encoder=HashEncoder()).embed_query('a')))\n"
+        "print(*sorted({'langchain_qdrant', 'langchain_milvus', 'qdrant_client'} & {*sys.modules}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
+    assert ran.stdout == "32\n\n"
+
+
+async def test_the_loop_runs_while_a_text_is_encoded() -> None:
+    class Slow(HashEncoder):
+        def encode_queries(
+            self, texts: Sequence[str], reps: Collection[Rep] | None = None
+        ) -> list[M3Output]:
+            time.sleep(0.2)
+            return super().encode_queries(texts, reps)
+
+    embedding = asyncio.create_task(M3Embeddings(encoder=Slow()).aembed_query("wolf"))
+    beats = 0
+    while not embedding.done():
+        await asyncio.sleep(0.01)
+        beats += 1
+    assert beats > 5
+    assert len(await embedding) == 32
+
+
+def test_any_embeddings_are_an_encoder_of_unit_vectors() -> None:
+    encoder = EmbeddingsEncoder(FAKE)
+    (asked,) = encoder.encode_queries(["wolf"])
+    (told,) = encoder.encode_documents(["wolf"], ["dense"])
+    raw = np.array(FAKE.embed_query("wolf"))
+    for output in (asked, told):
+        assert output.reps == {"dense"}
+        assert output.dense is not None
+        assert output.dense.dtype == np.float32
+        np.testing.assert_allclose(output.dense, raw / np.linalg.norm(raw), rtol=1e-6)
+    assert encoder.dim == 6
+    assert encoder.encode_documents([]) == []
+
+
+def test_a_vector_of_zeros_stays() -> None:
+    class Zeros(DeterministicFakeEmbedding):
+        def embed_query(self, text: str) -> list[float]:  # noqa: ARG002  # the base's signature
+            return [0.0, 0.0]
+
+    (output,) = EmbeddingsEncoder(Zeros(size=2)).encode_queries(["wolf"])
+    assert output.dense is not None
+    assert output.dense.tolist() == [0, 0]
+
+
+def test_embeddings_have_no_other_representation() -> None:
+    encoder = EmbeddingsEncoder(FAKE)
+    for encode in (encoder.encode_queries, encoder.encode_documents):
+        with pytest.raises(RepError, match="sparse"):
+            encode(["wolf"], ["sparse"])
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: EmbeddingsEncoder(FAKE), "DeterministicFakeEmbedding"),
+        (lambda: EmbeddingsEncoder(FAKE, model="mine"), "mine"),
+    ],
+)
+def test_an_encoder_of_embeddings_has_a_name(
+    make: Callable[[], EmbeddingsEncoder], name: str
+) -> None:
+    assert make().model == name
+
+
+def test_the_name_holds_the_model_where_the_embeddings_say_it() -> None:
+    class Named(DeterministicFakeEmbedding):
+        model: str = "small-3"
+
+    assert EmbeddingsEncoder(Named(size=2)).model == "Named:small-3"
+
+
+def test_to_encoder_finds_what_is_behind() -> None:
+    encoder = Counted(HashEncoder())
+    assert to_encoder(encoder) is encoder
+    assert to_encoder(M3Embeddings(encoder=encoder)) is encoder
+    wrapped = to_encoder(FAKE)
+    assert isinstance(wrapped, EmbeddingsEncoder)
+    assert wrapped.embeddings is FAKE
+
+
+def _put_in_cache(cache: Path, model: str) -> None:
+    """Lay the tiny checkpoint out as the hub's client does."""
+    commit = "5617a9f61b028005a4858fdac845db406aefb181"
+    folder = cache / f"models--{model.replace('/', '--')}"
+    shutil.copytree(TINY, folder / "snapshots" / commit)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from langchain_core.documents import Document
+
+from m3kit_langchain import M3Reranker
+
+DOCUMENTS = [
+    Document(id=str(n), page_content=text, metadata={"n": n})
+    for n, text in enumerate(["aa", "a", "aaa", "b"])
+]
+
+
+def count(query: str, texts: Sequence[str]) -> list[int]:
+    """Count the query's letter."""
+    return [text.count(query) for text in texts]
+
+
+async def test_documents_are_ordered_by_score_and_left_as_they_were() -> None:
+    before = [one.model_copy(deep=True) for one in DOCUMENTS]
+    reranker = M3Reranker(reranker=count)
+    found = reranker.compress_documents(DOCUMENTS, "a")
+    assert [one.id for one in found] == ["2", "0", "1", "3"]
+    assert found == await reranker.acompress_documents(DOCUMENTS, "a")
+    assert before == DOCUMENTS
+
+
+def test_equal_scores_keep_their_order() -> None:
+    found = M3Reranker(reranker=count).compress_documents(DOCUMENTS, "z")
+    assert found == DOCUMENTS
+
+
+def test_top_n_and_min_score_leave_out_the_rest() -> None:
+    best = M3Reranker(reranker=count, top_n=2).compress_documents(DOCUMENTS, "a")
+    assert [one.id for one in best] == ["2", "0"]
+    good = M3Reranker(reranker=count, min_score=1).compress_documents(DOCUMENTS, "a")
+    assert [one.id for one in good] == ["2", "0", "1"]
+
+
+def test_nothing_is_not_reranked() -> None:
+    def never(query: str, texts: Sequence[str]) -> list[float]:
+        raise AssertionError(query, texts)
+
+    assert M3Reranker(reranker=never).compress_documents([], "a") == []
+
+
+def test_a_score_too_few_is_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        M3Reranker(reranker=lambda _, texts: [0.0] * (len(texts) - 1)).compress_documents(
+            DOCUMENTS, "a"
+        )

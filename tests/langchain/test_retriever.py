@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from pydantic import ValidationError
+from tests.langchain.conftest import Counted
+
+from m3kit import Eq, Hit, MemoryIndex, Retriever, WeightedSum
+from m3kit.testing import DOCUMENTS, HashEncoder
+from m3kit_langchain import M3Retriever, M3VectorStore
+
+QUERY = "the growling bear"
+
+
+@pytest.fixture
+def index() -> MemoryIndex:
+    """The suite's documents."""
+    index = MemoryIndex()
+    Retriever(HashEncoder(), index).add(DOCUMENTS)
+    return index
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"k": 2},
+    {"where": Eq("even", value=True)},
+    {"fusion": WeightedSum()},
+    {"reps": ("dense", "sparse"), "depth": 5},
+    {"reps": ("colbert",), "min_score": 0.4, "k": 9},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+async def test_an_option_means_the_same_when_made_and_when_asked(
+    index: MemoryIndex, options: dict[str, Any]
+) -> None:
+    hits = Retriever(HashEncoder(), index).search(QUERY, **{"k": 4} | options)
+    expected = [_document(hit) for hit in hits]
+    made = M3Retriever(encoder=HashEncoder(), index=index, **options)
+    asked = M3Retriever(encoder=HashEncoder(), index=index)
+    assert made.invoke(QUERY) == expected
+    assert await made.ainvoke(QUERY) == expected
+    assert asked.invoke(QUERY, **options) == expected
+    assert await asked.ainvoke(QUERY, **options) == expected
+
+
+async def test_a_query_is_encoded_once(index: MemoryIndex) -> None:
+    encoder = Counted(HashEncoder())
+    retriever = M3Retriever(encoder=encoder, index=index)
+    retriever.invoke("one")
+    await retriever.ainvoke("two")
+    retriever.batch(["three"])
+    assert encoder.queries == ["one", "two", "three"]
+
+
+def test_filters_are_dicts_too(index: MemoryIndex) -> None:
+    retriever = M3Retriever(encoder=HashEncoder(), index=index, where={"n": {"$lt": 3}}, k=9)
+    assert {one.metadata["n"] for one in retriever.invoke(QUERY)} == {0, 1, 2}
+    assert {one.metadata["n"] for one in retriever.invoke(QUERY, filter={"n": 5})} == {5}
+
+
+def test_a_reranker_orders_the_candidates(index: MemoryIndex) -> None:
+    def longest(_: str, texts: Sequence[str]) -> list[float]:
+        return [len(text) for text in texts]
+
+    retriever = M3Retriever(encoder=HashEncoder(), index=index, reranker=longest, k=1)
+    assert retriever.invoke(QUERY)[0].page_content == "the salmon swims against the stream"
+
+
+def test_unknown_options_are_refused_by_name(index: MemoryIndex) -> None:
+    with pytest.raises(ValidationError, match="top_k"):
+        M3Retriever(encoder=HashEncoder(), index=index, top_k=3)  # type: ignore[call-arg]  # that is the point
+    with pytest.raises(TypeError, match="top_k"):
+        M3Retriever(encoder=HashEncoder(), index=index).invoke(QUERY, top_k=3)
+
+
+def test_an_index_of_another_model_is_refused() -> None:
+    with pytest.raises(ValidationError, match="was made by BAAI/bge-m3@1"):
+        M3Retriever(encoder=HashEncoder(), index=MemoryIndex(model="BAAI/bge-m3@1"))
+
+
+def test_any_embeddings_may_encode() -> None:
+    fake = DeterministicFakeEmbedding(size=6)
+    store = M3VectorStore.from_texts(["foo", "bar"], fake)
+    retriever = M3Retriever(encoder=fake, index=store.index, k=1)
+    assert [one.page_content for one in retriever.invoke("bar")] == ["bar"]
+
+
+def _document(hit: Hit) -> Document:
+    return Document(
+        id=hit.document.id,
+        page_content=hit.document.text,
+        metadata=dict(hit.document.metadata),
+    )

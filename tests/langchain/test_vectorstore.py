@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from tests.langchain.conftest import Counted
+
+from m3kit import (
+    RRF,
+    All,
+    Encoder,
+    Eq,
+    Fusion,
+    HybridIndex,
+    MemoryIndex,
+    ModelMismatchError,
+    Rep,
+    RepError,
+    Retriever,
+    WeightedSum,
+)
+from m3kit.testing import DOCUMENTS, ENCODER, TEXTS, HashEncoder
+from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, M3VectorStore
+
+Opened: TypeAlias = Callable[[Encoder], AbstractContextManager[HybridIndex]]
+
+FAKE = DeterministicFakeEmbedding(size=6)
+AWKWARD = {
+    "id": 1,
+    "text": "x",
+    "dense": [0.5, 1],
+    "sparse": None,
+    "_id": "y",
+    "page_content": True,
+    "nested": {"a": [{"b": 1.0}], "é": []},
+    "float": 1.0,
+}
+
+
+@pytest.fixture
+def store() -> M3VectorStore:
+    """The suite's documents in memory."""
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    Retriever(HashEncoder(), store.index).add(DOCUMENTS)
+    return store
+
+
+@pytest.fixture
+def anywhere(open_index: Opened) -> Iterator[M3VectorStore]:
+    """An empty store, over each index in turn."""
+    with open_index(ENCODER) as index:
+        yield M3VectorStore(ENCODER, index)
+
+
+# Writing ------------------------------------------------------------------------------------------
+
+
+def test_metadata_and_ids_come_back_exactly(anywhere: M3VectorStore) -> None:
+    document = Document(id="my id/é", page_content="the dog", metadata=AWKWARD)
+    assert anywhere.add_documents([document]) == ["my id/é"]
+    (found,) = anywhere.similarity_search("dog")
+    (got,) = anywhere.get_by_ids(["my id/é"])
+    for one in (found, got):
+        assert one == document
+        assert repr(one.metadata) == repr(document.metadata)  # 1 and 1.0 are told apart
+
+
+def test_a_key_named_as_a_field_collides_with_nothing(anywhere: M3VectorStore) -> None:
+    anywhere.add_texts(["the dog", "the cat"], [{"id": "b", "text": "x"}, {"id": "a"}], ids="ab")
+    assert [one.id for one in anywhere.similarity_search("the", where={"id": "a"})] == ["b"]
+    assert [one.id for one in anywhere.similarity_search("the", where={"text": "x"})] == ["a"]
+
+
+def test_input_is_left_as_it_was_and_shared_with_nobody(store: M3VectorStore) -> None:
+    document = Document(page_content="a new dog", metadata={"tags": ["a"]})
+    before = document.model_copy(deep=True)
+    (id_,) = store.add_documents([document])
+    assert document == before
+    document.metadata["tags"].append("b")
+    store.get_by_ids([id_])[0].metadata["tags"].append("c")
+    assert store.get_by_ids([id_])[0].metadata == {"tags": ["a"]}
+
+
+def test_documents_without_an_id_get_a_uuid(store: M3VectorStore) -> None:
+    ids = store.add_texts(["one", "two"])
+    assert [UUID(id_).version for id_ in ids] == [4, 4]
+    assert len(set(ids)) == 2
+
+
+def test_ids_given_go_before_the_documents_own(store: M3VectorStore) -> None:
+    documents = [Document(id=id_, page_content="x") for id_ in ("a", "b", None)]
+    first, second, third = store.add_documents(documents, ids=["c", None, None])
+    assert (first, second) == ("c", "b")
+    assert UUID(third).version == 4
+    assert store.get_by_ids(["a"]) == []
+
+
+def test_adding_again_replaces(anywhere: M3VectorStore) -> None:
+    anywhere.add_texts(["the dog"], [{"n": 1}], ids=["a"])
+    anywhere.add_texts(["the cat"], ids=["a"])
+    assert anywhere.get_by_ids(["a"]) == [Document(id="a", page_content="the cat")]
+    assert anywhere.index.count() == 1
+
+
+def test_a_stream_is_read_batch_by_batch() -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    ahead: list[int] = []
+
+    def documents() -> Iterator[Document]:
+        for n in range(10):
+            ahead.append(n - store.index.count())
+            yield Document(id=str(n), page_content=f"text {n}")
+
+    assert store.add_documents(documents(), batch_size=4) == [str(n) for n in range(10)]
+    assert max(ahead) == 3
+    texts, ids = (f"text {n}" for n in range(3)), (str(n) for n in range(3))
+    assert store.add_texts(texts, ({"n": n} for n in range(3)), ids=ids) == ["0", "1", "2"]
+    assert store.get_by_ids(["2"])[0].metadata == {"n": 2}
+
+
+@pytest.mark.parametrize("more", [{"metadatas": [{}]}, {"ids": ["a"]}, {"ids": ["a", "b", "c"]}])
+def test_lists_of_other_lengths_are_refused_before_anything_is_written(
+    store: M3VectorStore, more: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="for 2 documents"):
+        store.add_texts(["one", "two"], **more)
+    with pytest.raises(ValueError, match="zip"):
+        store.add_texts(iter(["one", "two"]), **{name: iter(own) for name, own in more.items()})
+    assert store.index.count() == len(TEXTS)
+
+
+def test_what_is_no_json_is_refused_naming_the_document(store: M3VectorStore) -> None:
+    with pytest.raises(TypeError) as caught:
+        store.add_texts(["one"], [{"when": {1, 2}}], ids=["a"])
+    assert any("'a'" in note for note in caught.value.__notes__)
+
+
+def test_unknown_arguments_are_refused_by_name(store: M3VectorStore) -> None:
+    calls: list[Callable[..., object]] = [
+        lambda **more: store.add_texts(["a"], **more),
+        lambda **more: store.add_documents([], **more),
+        lambda **more: store.delete(["a"], **more),
+        lambda **more: store.similarity_search("a", **more),
+        lambda **more: store.similarity_search_by_vector([1.0] * 32, **more),
+        lambda **more: store.similarity_search_with_relevance_scores("a", **more),
+        lambda **more: store.max_marginal_relevance_search("a", **more),
+        lambda **more: store.as_retriever(search_kwargs=more).invoke("a"),
+        lambda **more: M3VectorStore.from_texts(["a"], ENCODER, **more),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="fetch"):
+            call(fetch=3)
+
+
+def test_a_string_is_not_a_list(store: M3VectorStore) -> None:
+    for call in (store.add_texts, store.delete, store.get_by_ids):
+        with pytest.raises(TypeError, match="write"):
+            call("ab")
+
+
+def test_delete_forgets_what_is_said_and_never_all_by_default(anywhere: M3VectorStore) -> None:
+    anywhere.add_texts(["a", "b", "c", "d"], [{"n": n} for n in range(4)], ids=list("abcd"))
+    refused: list[dict[str, Any]] = [
+        {},
+        {"ids": None},
+        {"where": None},
+        {"where": {}},
+        {"filter": {}},
+        {"ids": ["a"], "where": Eq("n", 1)},
+    ]
+    for arguments in refused:
+        with pytest.raises(ValueError, match="All"):
+            anywhere.delete(**arguments)
+    assert anywhere.delete([])
+    assert anywhere.index.count() == 4
+    assert anywhere.delete(["a", "unknown"])
+    assert anywhere.delete(where={"n": {"$gt": 2}})
+    assert anywhere.delete(filter=Eq("n", 1))
+    assert [one.id for one in anywhere.get_by_ids(list("abcd"))] == ["c"]
+    assert anywhere.delete(where=All())
+    assert anywhere.index.count() == 0
+
+
+# Making -------------------------------------------------------------------------------------------
+
+
+def test_from_texts_takes_any_embeddings() -> None:
+    store = M3VectorStore.from_texts(["foo", "bar"], FAKE, [{"n": 1}, {"n": 2}], ids=["1", "2"])
+    assert store.similarity_search("bar", k=1) == [
+        Document(id="2", page_content="bar", metadata={"n": 2})
+    ]
+    ((_, score),) = store.similarity_search_with_score("bar", k=1)
+    assert score == pytest.approx(1)
+    assert store.embeddings is FAKE
+    assert store.index.reps == {"dense"}
+    assert store.as_retriever().tags == ["M3VectorStore", "DeterministicFakeEmbedding"]
+
+
+async def test_from_documents_takes_m3_embeddings_and_keeps_ids() -> None:
+    documents = [Document(id="a", page_content="foo"), Document(page_content="bar")]
+    embeddings = M3Embeddings(encoder=HashEncoder())
+    for store in (
+        M3VectorStore.from_documents(documents, embeddings),
+        await M3VectorStore.afrom_documents(documents, embeddings),
+    ):
+        assert store.index.reps == {"dense", "sparse", "colbert"}
+        assert isinstance(store.embeddings, M3Embeddings)
+        assert store.get_by_ids(["a"]) == documents[:1]
+        assert store.index.count() == 2
+
+
+def test_from_texts_fills_an_index_that_is_given() -> None:
+    index = MemoryIndex(reps=["dense"])
+    M3VectorStore.from_texts(["foo"], FAKE, index=index, depth=5)
+    assert index.count() == 1
+
+
+def test_an_index_of_another_model_is_refused() -> None:
+    with pytest.raises(ModelMismatchError):
+        M3VectorStore(HashEncoder(), MemoryIndex(model="BAAI/bge-m3@1"))
+    with pytest.raises(RepError):
+        M3VectorStore(FAKE, MemoryIndex())
+
+
+# Searching ----------------------------------------------------------------------------------------
+
+
+def test_a_search_is_the_retrievers_own(store: M3VectorStore) -> None:
+    plain = Retriever(HashEncoder(), store.index)
+    options: list[dict[str, Any]] = [
+        {},
+        {"reps": ("dense",)},
+        {"reps": ("dense", "sparse"), "fusion": RRF(k=3), "depth": 4},
+        {"fusion": WeightedSum(), "where": Eq("even", value=True)},
+        {"reps": ("sparse",), "min_score": 0.5},
+    ]
+    for own in options:
+        hits = plain.search("the growling bear", k=5, **own)
+        scored = store.similarity_search_with_score("the growling bear", 5, **own)
+        assert [(one.id, score) for one, score in scored] == [
+            (hit.document.id, hit.score) for hit in hits
+        ]
+        found = store.similarity_search("the growling bear", k=5, **own)
+        assert found == [one for one, _ in scored]
+        assert found[0].page_content == hits[0].document.text
+
+
+def test_what_the_store_was_made_with_is_what_a_call_does_not_say() -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex(), reps=["sparse"], depth=3)
+    store.add_texts(TEXTS)
+    assert len(store.similarity_search("salmon", k=9)) == 2
+    assert len(store.similarity_search("salmon", k=9, reps=("dense",))) == 9
+
+
+def test_where_and_filter_are_one_option(store: M3VectorStore) -> None:
+    wheres: list[Any] = [{"lang": "de"}, Eq("lang", "de"), {"lang": {"$nin": ["en"]}}]
+    for where in wheres:
+        assert [one.metadata["lang"] for one in store.similarity_search("ruh", where=where)] == [
+            "de"
+        ]
+        assert len(store.similarity_search("ruh", filter=where)) == 1
+        assert len(store.max_marginal_relevance_search("ruh", filter=where)) == 1
+        retriever = store.as_retriever(search_kwargs={"filter": where})
+        assert len(retriever.invoke("ruh")) == 1
+    with pytest.raises(TypeError, match="where and filter"):
+        store.similarity_search("ruh", where=All(), filter=All())
+
+
+def test_by_vector_is_dense_search_of_any_length_of_vector(store: M3VectorStore) -> None:
+    vector = store.embeddings.embed_query("growling bear")
+    expected = store.similarity_search("growling bear", reps=("dense",))
+    assert store.similarity_search_by_vector(vector) == expected
+    longer = [7 * number for number in vector]
+    assert store.similarity_search_by_vector(longer, min_score=0.9, k=1) == []
+    assert store.similarity_search_by_vector(longer, min_score=0.5, k=1) == expected[:1]
+    with pytest.raises(TypeError, match="reps"):
+        store.similarity_search_by_vector(vector, reps=("dense",))
+
+
+@pytest.mark.parametrize("fusion", [RRF(), RRF(k=1), WeightedSum(), WeightedSum(1, 9, 1)])
+@pytest.mark.parametrize(
+    "reps",
+    [
+        ("dense",),
+        ("sparse",),
+        ("colbert",),
+        ("dense", "sparse"),
+        ("dense", "colbert"),
+        ("dense", "sparse", "colbert"),
+    ],
+)
+def test_relevance_is_from_0_to_1_in_the_order_of_the_scores(
+    store: M3VectorStore, reps: tuple[Rep, ...], fusion: Fusion
+) -> None:
+    for text in ("the growling bear", "", "xylophone zebra", "purring " * 9):
+        options: dict[str, Any] = {"reps": reps, "fusion": fusion}
+        found = store.similarity_search_with_relevance_scores(text, k=99, **options)
+        scores = [score for _, score in found]
+        assert all(0 <= score <= 1 for score in scores)
+        assert scores == sorted(scores, reverse=True)
+        assert [one for one, _ in found] == store.similarity_search(text, k=99, **options)
+        half = store.similarity_search_with_relevance_scores(
+            text, k=99, score_threshold=0.5, **options
+        )
+        assert half == [pair for pair in found if pair[1] >= 0.5]
+
+
+def test_the_same_text_is_relevant_by_1(store: M3VectorStore) -> None:
+    reps: list[tuple[Rep, ...]] = [("dense",), ("colbert",), ("dense", "sparse")]
+    for own in reps:
+        ((found, score),) = store.similarity_search_with_relevance_scores(
+            "the bear is growling", k=1, reps=own
+        )
+        assert found.page_content == "the bear is growling"
+        assert score == pytest.approx(1)
+
+
+async def test_a_threshold_works_through_a_retriever(store: M3VectorStore) -> None:
+    retriever = store.as_retriever(
+        search_type="similarity_score_threshold",
+        search_kwargs={"score_threshold": 0.9, "k": 9},
+    )
+    found = retriever.invoke("the bear is growling")
+    assert [one.page_content for one in found] == ["the bear is growling"]
+    assert await retriever.ainvoke("the bear is growling") == found
+
+
+# Maximal marginal relevance -----------------------------------------------------------------------
+
+
+def test_mmr_is_relevance_alone_at_1_and_difference_alone_at_0(anywhere: M3VectorStore) -> None:
+    anywhere.add_texts(["bear growling", "bear growling", "bear salmon", "gpu"], ids=list("abcd"))
+
+    def chosen(lambda_mult: float) -> list[str | None]:
+        found = anywhere.max_marginal_relevance_search("bear", k=3, lambda_mult=lambda_mult)
+        return [one.id for one in found]
+
+    by_dense = anywhere.similarity_search("bear", k=3, reps=("dense",))
+    assert chosen(1) == [one.id for one in by_dense]
+    assert {"a", "b"} <= {*chosen(1)}
+    assert "d" in chosen(0)
+    assert not {"a", "b"} <= {*chosen(0)}
+
+
+@pytest.mark.parametrize("lambda_mult", [0, 0.3, 0.5, 0.8, 1])
+def test_mmr_is_its_definition(store: M3VectorStore, lambda_mult: float) -> None:
+    query = np.array(store.embeddings.embed_query("the growling bear"))
+    left = {
+        one.page_content: np.array(store.embeddings.embed_documents([one.page_content])[0])
+        for one in store.similarity_search("the growling bear", k=6)
+    }
+    expected: dict[str, Any] = {}
+    while len(expected) < 4:
+        value = {
+            text: (lambda_mult if expected else 1) * (vector @ query)
+            - (1 - lambda_mult) * max((vector @ other for other in expected.values()), default=0)
+            for text, vector in left.items()
+        }
+        best = max(value, key=value.__getitem__)
+        expected[best] = left.pop(best)
+    found = store.max_marginal_relevance_search(
+        "the growling bear", k=4, fetch_k=6, lambda_mult=lambda_mult
+    )
+    assert [one.page_content for one in found] == list(expected)
+
+
+def test_mmr_by_vector_through_a_retriever_and_at_the_edges(store: M3VectorStore) -> None:
+    vector = store.embeddings.embed_query("bear")
+    dense = store.similarity_search("bear", k=3, reps=("dense",))
+    assert store.max_marginal_relevance_search_by_vector(vector, k=3, lambda_mult=1) == dense
+    retriever = store.as_retriever(search_type="mmr", search_kwargs={"k": 3, "fetch_k": 2})
+    assert len(retriever.invoke("bear")) == 3
+    assert store.max_marginal_relevance_search("bear", where={"n": 99}) == []
+    with pytest.raises(ValueError, match="lambda_mult"):
+        store.max_marginal_relevance_search("bear", lambda_mult=1.5)
+
+
+def test_mmr_reads_dense_vectors_even_where_sparse_alone_finds(store: M3VectorStore) -> None:
+    found = store.max_marginal_relevance_search("salmon", k=9, reps=("sparse",), lambda_mult=0.5)
+    assert {one.page_content for one in found} == {text for text in TEXTS if "salmon" in text}
+
+
+# Cost ---------------------------------------------------------------------------------------------
+
+
+async def test_every_text_is_encoded_once() -> None:
+    encoder = Counted(HashEncoder())
+    store = M3VectorStore(encoder, MemoryIndex())
+    store.add_texts(["one", "two"])
+    await store.aadd_documents([Document(page_content="three")])
+    store.get_by_ids(["a"])
+    assert encoder.documents == ["one", "two", "three"]
+    assert encoder.queries == []
+    asked: list[Callable[[str], object]] = [
+        store.similarity_search,
+        store.similarity_search_with_score,
+        store.similarity_search_with_relevance_scores,
+        store.max_marginal_relevance_search,
+        store.as_retriever().invoke,
+    ]
+    for number, ask in enumerate(asked):
+        ask(f"q{number}")
+    awaited: list[Callable[[str], Any]] = [
+        store.asimilarity_search,
+        store.asimilarity_search_with_relevance_scores,
+        store.amax_marginal_relevance_search,
+        store.as_retriever().ainvoke,
+    ]
+    for number, ask in enumerate(awaited):
+        await ask(f"a{number}")
+    assert encoder.queries == [*(f"q{n}" for n in range(5)), *(f"a{n}" for n in range(4))]
+
+
+def test_many_questions_at_once(anywhere: M3VectorStore) -> None:
+    anywhere.add_texts([text for text in TEXTS if text])
+    asked = [text for text in TEXTS if text] * 3
+    retriever = anywhere.as_retriever(search_kwargs={"k": 1})
+    answers = retriever.batch(asked)
+    assert [found[0].page_content for found in answers] == asked
+
+
+def test_an_embeddings_encoder_can_be_given_too() -> None:
+    store = M3VectorStore(EmbeddingsEncoder(FAKE), MemoryIndex(reps=["dense"]))
+    store.add_texts(["foo"], ids=["1"])
+    assert M3VectorStore(FAKE, store.index).similarity_search("foo")[0].id == "1"
