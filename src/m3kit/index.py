@@ -223,7 +223,7 @@ def open_index(
     if scheme not in known.names:
         raise NoIndexError(
             f"no installed package opens {scheme}:// addresses; known are "
-            f"{', '.join(sorted(known.names)) or 'none'} (pip install 'm3kit[qdrant]' brings some)"
+            f"{', '.join(sorted(known.names)) or 'none'}"
         )
     opener: Opener = known[scheme].load()
     return opener(rest, dim=dim, reps=reps, model=model)

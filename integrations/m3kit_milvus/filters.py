@@ -1,0 +1,138 @@
+"""Filters in Milvus's words, over the fields that `payload.py` writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from m3kit.filters import (
+    All,
+    And,
+    Contains,
+    Eq,
+    Exists,
+    Filter,
+    Ids,
+    In,
+    Not,
+    Or,
+    Range,
+    Substring,
+)
+from m3kit_milvus.payload import TermsType, fact, key, letters, order, term
+
+EVERYTHING = 'key != ""'
+NOTHING = 'key == ""'
+
+DEEPEST = 32
+"""An expression's tree may be as deep as protobuf reads, 100 messages, two for each level."""
+
+
+def to_milvus(where: Filter, terms_type: TermsType) -> str:
+    """
+    Translate a filter; Milvus keeps exactly what `m3kit.filters.matches` keeps.
+
+    What compares a dynamic field first asks whether the document has it, since to compare a missing
+    one is neither true nor false, and neither would its `not` be.
+
+    Raises:
+        ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
+    """
+    return _Translator(terms_type).expression(where, 0)
+
+
+def has(ids: Iterable[str]) -> str:
+    """Keep the documents of these ids."""
+    return has_keys([key(id_) for id_ in ids])
+
+
+def has_keys(keys: Sequence[str]) -> str:
+    """Keep the rows of these keys, each named once: Milvus Lite gives a row for every name."""
+    return f"key in {json.dumps(list(dict.fromkeys(keys)))}" if keys else NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class _Translator:
+    terms_type: TermsType
+
+    def expression(self, where: Filter, depth: int) -> str:  # noqa: PLR0912  # a case each
+        if depth > DEEPEST:
+            raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
+        match where:
+            case Eq(field, value):
+                return self._says(term("is", field, value))
+            case In(field, values):
+                return self._says(*(term("is", field, value) for value in values))
+            case Range(field=field):
+                return f"({self._says(term('number', field))} and {_within(where)})"
+            case Contains(field, value):
+                return self._says(term("in", field, value))
+            case Exists(field):
+                return self._says(term("has", field))
+            case Substring(field, text):
+                sought = f'{_meta(fact(field, "S"))} like "%{letters(text)}%"'
+                return f"({self._says(term('string', field))} and {sought})"
+            case Ids(ids):
+                return has(ids)
+            case All():
+                return EVERYTHING
+            case And(of):
+                return _joined("and", self._each(of, And, depth)) or EVERYTHING
+            case Or(of):
+                return _joined("or", self._each(of, Or, depth)) or NOTHING
+            case Not(of):
+                return f"(not {self.expression(of, depth + 1)})"
+            case _:
+                assert_never(where)
+
+    def _says(self, *terms: str) -> str:
+        if not terms:
+            return NOTHING
+        if self.terms_type == "array":
+            return f"array_contains_any(terms, {json.dumps(terms)})"
+        return _joined("or", [f'terms like "%{one}%"' for one in dict.fromkeys(terms)])
+
+    def _each(self, of: Iterable[Filter], kind: type[And | Or], depth: int) -> list[str]:
+        return [self.expression(one, depth + 1) for one in _merged(of, kind)]
+
+
+def _within(where: Range) -> str:
+    given = {">": where.gt, ">=": where.ge, "<": where.lt, "<=": where.le}
+    bounds = [
+        _bound(where.field, operator, bound)
+        for operator, bound in given.items()
+        if bound is not None
+    ]
+    return _joined("and", bounds)
+
+
+def _bound(field: str, operator: str, bound: float) -> str:
+    """Compare the first halves, and the second where the first are equal."""
+    high, low = _meta(fact(field, "H")), _meta(fact(field, "L"))
+    first, second = order(bound)
+    return f"({high} {operator[0]} {first} or ({high} == {first} and {low} {operator} {second}))"
+
+
+def _meta(name: str) -> str:
+    return f'$meta["{name}"]'
+
+
+def _joined(word: str, parts: Sequence[str]) -> str:
+    """Join as a balanced tree: a server reads a long chain as one that is as deep as it is long."""
+    if len(parts) < 2:
+        return "".join(parts)
+    half = len(parts) // 2
+    return f"({_joined(word, parts[:half])} {word} {_joined(word, parts[half:])})"
+
+
+def _merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterator[Filter]:
+    """Flatten `a | b | c | …`, which nests as deep as it is long."""
+    left = [*of][::-1]
+    while left:
+        one = left.pop()
+        if isinstance(one, kind):
+            left.extend(one.of[::-1])
+        else:
+            yield one

@@ -1,0 +1,163 @@
+"""
+What a row carries beside its vectors, and the words by which filters find it.
+
+The metadata is one JSON text, so that it comes back exactly. Filters go by fields that are made
+from it, and hold hexadecimal digits, letters and integers alone: nothing that anybody wrote is
+ever part of an expression, where engines differ in what they take for a quote or a wildcard.
+
+    key       The digest of the id, the primary key: ids are any text of any length.
+    terms     A digest of each thing that a document says: `["is","lang","de"]`,
+              `["in","tags","a"]`, `["has","lang"]`, `["number","year"]`, `["string","lang"]`. Types
+              and numbers have one spelling, so that equal is equal.
+    $meta     Dynamic fields, named by the digest of a field of the metadata and one letter more:
+              `…H` and `…L`, the order of all numbers in two integers (engines compare ranges as
+              64-bit floats, which confuse integers above 2⁵³); `…S`, a string spelled in letters,
+              in which substrings are sought.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from struct import pack, unpack
+from typing import Any, Literal, TypeAlias
+
+from m3kit.index import DocumentError
+from m3kit.records import Document
+
+Says: TypeAlias = Literal["is", "in", "has", "number", "string"]
+
+TermsType: TypeAlias = Literal["text", "array"]
+"""
+How `terms` are kept.
+
+Milvus Lite reads arrays row by row in Python and texts at the speed of Arrow, twenty times as fast;
+a server has an index for arrays and none for a text.
+"""
+
+TEXT_BYTES = 65_535
+"""What a VARCHAR of Milvus holds, and what the dynamic fields of one row may take."""
+
+TERM_CHARS = 32
+MOST_TERMS: Mapping[TermsType, int] = {"text": 1_900, "array": 4_096}
+
+DOCUMENT_FIELDS = ("id", "text", "metadata")
+"""What a document is read from."""
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+_SPELLING = {
+    byte: f"{chr(ord('a') + (byte >> 4))}{chr(ord('A') + (byte & 15))}" for byte in range(256)
+}
+
+
+def key(id_: str) -> str:
+    """Name a row; the true id is in a field of its own."""
+    return _digest(id_)
+
+
+def to_row(document: Document, terms_type: TermsType) -> dict[str, Any]:
+    """
+    Write a document as a row without vectors.
+
+    Raises:
+        DocumentError: If Milvus cannot hold it.
+    """
+    terms = list(dict.fromkeys(_terms(document.metadata)))
+    facts = _facts(document.metadata)
+    texts = {"id": document.id, "text": document.text, "metadata": _json(document.metadata)}
+    for what, text in (*texts.items(), ("metadata, as filters read it,", _json(facts))):
+        _check(document.id, f"{what} takes", len(text.encode()), "bytes", TEXT_BYTES)
+    _check(document.id, "metadata has", len(terms), "values", MOST_TERMS[terms_type])
+    kept = " ".join(terms) if terms_type == "text" else terms
+    return {"key": key(document.id), **texts, "terms": kept, **facts}
+
+
+def to_document(row: Mapping[str, Any]) -> Document:
+    """Read a document from its row."""
+    return Document(row["id"], row["text"], json.loads(row["metadata"]))
+
+
+def term(says: Says, field: str, *value: object) -> str:
+    """Name one thing that a document says of a field; `1` and `1.0` have one name."""
+    return _digest(_json([says, field, *map(_spelled, value)]))
+
+
+def fact(field: str, letter: Literal["H", "L", "S"]) -> str:
+    """Name a dynamic field, which begins with a letter."""
+    return f"f{_digest(field)}{letter}"
+
+
+def letters(text: str) -> str:
+    """
+    Spell a text in letters: what is part of the text, and nothing else, is part of its letters.
+
+    Each byte of UTF-8 is a small and a capital letter, so that no part begins within a byte.
+    """
+    return "".join(_SPELLING[byte] for byte in text.encode())
+
+
+def order(number: float) -> tuple[int, int]:
+    """
+    Place a number among all others: two integers below 2⁵³ that compare as the numbers do.
+
+    The first is the upper half of the nearest float's bits; the second its lower half, and how far
+    an integer of 64 bits is from that float.
+    """
+    near = float(number)
+    rest = int(number) - int(near) if isinstance(number, int) else 0
+    (bits,) = unpack(">q", pack(">d", near))
+    if bits < 0:  # sign and magnitude, where integers order by two's complement
+        bits = -(bits & (2**63 - 1))
+    return bits >> 32, ((bits & (2**32 - 1)) << 11) + rest
+
+
+def _terms(metadata: Mapping[str, Any]) -> Iterator[str]:
+    for field, value in metadata.items():
+        if value is None or value == []:
+            continue
+        yield term("has", field)
+        if _is_scalar(value):
+            yield term("is", field, value)
+        elif isinstance(value, list):
+            yield from (term("in", field, one) for one in value if _is_scalar(one))
+        if isinstance(value, str):
+            yield term("string", field)
+        elif _is_number(value):
+            yield term("number", field)
+
+
+def _facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for field, value in metadata.items():
+        if isinstance(value, str):
+            facts[fact(field, "S")] = letters(value)
+        elif _is_number(value):
+            facts[fact(field, "H")], facts[fact(field, "L")] = order(value)
+    return facts
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=TERM_CHARS // 2).hexdigest()
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _spelled(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _check(id_: str, what: str, found: int, unit: str, limit: int) -> None:
+    if found > limit:
+        name = id_ if len(id_) <= 100 else f"{id_[:100]}…"
+        raise DocumentError(
+            f"document {name!r} is too large: its {what} {found} {unit}, and Milvus holds {limit}; "
+            "split the document, or shorten it"
+        )

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from milvus_lite.server_manager import server_manager_instance
+from pymilvus import MilvusClient
+from tests.conftest import quick_folder
+
+_STARTS_S = 60
+
+
+@contextmanager
+def lite(file: Path) -> Iterator[MilvusClient]:
+    """A client of Milvus Lite in this process, and the file let go of afterwards."""
+    client = MilvusClient(str(file))
+    yield client
+    client.close()
+    server_manager_instance.release_server(str(file))
+
+
+@contextmanager
+def lite_server(folder: Path) -> Iterator[str]:
+    """`milvus-lite server` on a free port; gives its host and port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / "data")]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", f"{port}"], stdout=log, stderr=log
+        )
+    try:
+        _wait(port, process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:  # pytest itself ignores SIGINT, and it inherits that
+            process.kill()
+            process.wait()
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = monotonic() + _STARTS_S
+    while monotonic() < until and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        sleep(0.05)
+    raise AssertionError(f"milvus-lite server does not start: {process.args!r}")
+
+
+@pytest.fixture
+def file(directory: Path) -> Path:
+    """A file where nothing is yet."""
+    directory.mkdir(parents=True)
+    return directory / "papers.db"
+
+
+@pytest.fixture
+def client(file: Path) -> Iterator[MilvusClient]:
+    with lite(file) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusClient]:
+    with quick_folder(tmp_path_factory.mktemp("lite")) as folder, lite(folder / "a.db") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with quick_folder(tmp_path_factory.mktemp("server")) as folder, lite_server(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def python() -> Callable[..., str]:
+    """Run a script in a process of its own, and return what it prints."""
+
+    def run(script: str, *args: object) -> str:
+        command = [sys.executable, "-c", script, *map(str, args)]
+        return subprocess.run(command, check=True, text=True, capture_output=True).stdout.strip()
+
+    return run
