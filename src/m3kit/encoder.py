@@ -65,7 +65,8 @@ class CachedEncoder:
 
     Two parties that ask for the same text, one for its dense and one for its sparse vector, cost
     one forward pass: a text is always encoded with all of `reps`. Safe to share between threads;
-    a text that two of them ask for at the same moment may be encoded twice.
+    a text that two of them ask for at the same moment may be encoded twice. What is remembered is
+    copied, and read-only.
 
     Args:
         encoder: The encoder that does the work.
@@ -118,20 +119,26 @@ class CachedEncoder:
     def _encode(
         self, kind: str, encode: _Encode, texts: Sequence[str], reps: Collection[Rep] | None
     ) -> list[M3Output]:
-        wanted = self._reps if reps is None else reps
+        if isinstance(texts, str):
+            raise TypeError("give a list of texts, not one str: [text]")
+        wanted = self._reps if reps is None else frozenset(reps)
         with self._lock:
-            found = {text: self._recall(kind, text) for text in texts}
+            found = {text: self._recall(kind, text, wanted) for text in texts}
         new = [text for text, output in found.items() if output is None]
-        outputs = dict(zip(new, encode(new, self._reps), strict=True)) if new else {}
+        outputs: dict[str, M3Output] = {}
+        if new:
+            encoded = encode(new, self._reps | wanted)
+            outputs = {text: one.copy() for text, one in zip(new, encoded, strict=True)}
         with self._lock:
             for text, output in outputs.items():
                 self._keep((kind, text), output)
         return [(found[text] or outputs[text]).only(*wanted) for text in texts]
 
-    def _recall(self, kind: str, text: str) -> M3Output | None:
+    def _recall(self, kind: str, text: str, wanted: frozenset[Rep]) -> M3Output | None:
         output = self._known.get((kind, text))
-        if output is not None:
-            self._known.move_to_end((kind, text))
+        if output is None or not wanted <= output.reps:
+            return None
+        self._known.move_to_end((kind, text))
         return output
 
     def _keep(self, key: tuple[str, str], output: M3Output) -> None:

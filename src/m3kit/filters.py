@@ -42,7 +42,7 @@ class Eq(_Operators):
 
     def __post_init__(self) -> None:
         _check_field(self.field)
-        _check_value(self.value)
+        object.__setattr__(self, "value", _plain(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,7 @@ class In(_Operators):
 
     def __post_init__(self) -> None:
         _check_field(self.field)
-        object.__setattr__(self, "values", _tuple(self.values))
-        for value in self.values:
-            _check_value(value)
+        object.__setattr__(self, "values", tuple(map(_plain, _tuple(self.values))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class Contains(_Operators):
 
     def __post_init__(self) -> None:
         _check_field(self.field)
-        _check_value(self.value)
+        object.__setattr__(self, "value", _plain(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,7 @@ class Substring(_Operators):
         if not self.text:
             raise ValueError("the empty string is in every string; say Exists instead")
         check_text(self.text, "a filter's text")
+        object.__setattr__(self, "text", str(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,14 +235,20 @@ def _check_field(field: str) -> None:
         )
 
 
-def _check_value(value: object) -> None:
+def _plain(value: object) -> Value:
+    """Check a value, and return it in Python's own type, which a subclass may hide."""
     match value:
         case bool():
-            pass
-        case int() | float():
+            return value
+        case int():
             check_number(value)
+            return int(value)
+        case float():
+            check_number(value)
+            return float(value)
         case str():
             check_text(value, "a filter's value")
+            return str(value)
         case None:
             raise TypeError("a filter compares with a value, not None; say Not(Exists(field))")
         case _:

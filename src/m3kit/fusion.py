@@ -28,7 +28,7 @@ class RRF:
     k: int = 60
 
     def __post_init__(self) -> None:
-        if self.k < 1:
+        if not (math.isfinite(self.k) and self.k >= 1):
             raise ValueError(f"the k of RRF is at least 1, not {self.k}")
 
     def fuse(self, rankings: Iterable[Ranking]) -> Ranking:

@@ -269,8 +269,10 @@ def check_reps(wanted: Collection[Rep], *, held: Collection[Rep]) -> None:
     Check that an index holds the representations that it is asked for.
 
     Raises:
-        RepError: If it does not.
+        RepError: If it does not, or if there is no such representation.
     """
+    if isinstance(wanted, str) or any(rep not in REPS for rep in wanted):
+        raise RepError(f"representations are some of {REPS}, in a list or a tuple, not {wanted!r}")
     missing = [rep for rep in REPS if rep in wanted and rep not in held]
     if missing:
         raise RepError(

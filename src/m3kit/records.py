@@ -39,6 +39,9 @@ class Document:
     text: str
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((self.id, self.text))
+
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not isinstance(self.text, str):
             raise TypeError(f"a document's id and text are strings, not {self.id!r}, {self.text!r}")

@@ -68,7 +68,9 @@ class Rescored:
         ranked = rank(scorer, search)
         documents = scorer.documents([one.id for one in ranked])
         return [
-            Hit(documents[one.id], one.score, one.parts if search.parts else {}) for one in ranked
+            Hit(documents[one.id], one.score, one.parts if search.parts else {})
+            for one in ranked
+            if one.id in documents  # another thread may have deleted it
         ]
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
@@ -140,11 +142,11 @@ class _Composed:
         }
 
     def documents(self, ids: Sequence[str]) -> dict[str, Document]:
-        """Return the documents of these ids, asking the index for those not seen yet."""
+        """Return the documents of these ids that there are; those not seen yet are asked for."""
         new = [id_ for id_ in ids if id_ not in self.seen]
         found = self.index.get(new) if new else []
         self.seen.update({record.document.id: record.document for record in found})
-        return {id_: self.seen[id_] for id_ in ids}
+        return {id_: self.seen[id_] for id_ in ids if id_ in self.seen}
 
     def _searched(self, rep: Rep, limit: int, where: Filter | None) -> Ranking:
         search = Search(query=self.search.query.only(rep), k=limit, where=where)

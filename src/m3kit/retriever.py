@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from math import isnan
 from typing import TypeAlias
 
 from m3kit.batches import batched
+from m3kit.cuts import said_once
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
 from m3kit.fusion import RRF, Fusion, by_score
-from m3kit.index import HybridIndex, RepError, Search, check_model
+from m3kit.index import HybridIndex, RepError, Search, check_model, check_reps
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, Rep
 
@@ -67,17 +69,19 @@ class Retriever:
             How many documents were written.
 
         Raises:
+            ValueError: If `batch` is below 1.
             Exception: What the encoder or the index raises, with a note of what was written.
         """
+        if batch < 1:
+            raise ValueError(f"a batch has at least 1 document, not {batch}")
         written = 0
         try:
-            for some in batched(documents, batch):
-                texts = [document.text for document in some]
-                outputs = self.encoder.encode_documents(texts, self.index.reps)
-                self.index.upsert([Record(*pair) for pair in zip(some, outputs, strict=True)])
-                written += len(some)
-                if on_batch is not None:
-                    on_batch(written)
+            with said_once():
+                for some in batched(documents, batch):
+                    self._write(some)
+                    written += len(some)
+                    if on_batch is not None:
+                        on_batch(written)
             self.index.flush()
         except BaseException as error:
             error.add_note(f"{written} documents were written before; add the rest, or all again")
@@ -99,7 +103,8 @@ class Retriever:
         """
         Find the documents that answer `text`.
 
-        With a reranker, the `depth` best are reranked and `min_score` is held against its scores.
+        With a reranker, the `depth` best, never fewer than `k`, are reranked, and `min_score` is
+        held against its scores.
 
         Args:
             text: The query.
@@ -110,8 +115,14 @@ class Retriever:
             depth: How many candidates each branch brings, and how many are rescored.
             min_score: Hits below it are left out.
             parts: Whether to fill `Hit.parts`.
+
+        Raises:
+            RepError: If the index does not hold one of `reps`.
+            ValueError: If the reranker gives a score that is not a number.
         """
-        wanted = [rep for rep in REPS if rep in (self.index.reps if reps is None else reps)]
+        chosen = self.index.reps if reps is None else reps
+        check_reps(chosen, held=self.index.reps)
+        wanted = [rep for rep in REPS if rep in chosen]
         (query,) = self.encoder.encode_queries([text], wanted)
         if self.reranker is None:
             return self.index.search(
@@ -125,15 +136,24 @@ class Retriever:
                     parts=parts,
                 )
             )
-        search = Search(query=query, k=depth, where=where, fusion=fusion, depth=depth, parts=parts)
+        pool = max(depth, k)
+        search = Search(query=query, k=pool, where=where, fusion=fusion, depth=pool, parts=parts)
         reranked = _reranked(self.reranker, text, self.index.search(search))
         return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
+
+    def _write(self, documents: Sequence[Document]) -> None:
+        texts = [document.text for document in documents]
+        outputs = self.encoder.encode_documents(texts, self.index.reps)
+        self.index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])
 
 
 def _reranked(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
     if not hits:
         return []
-    scores = reranker(text, [hit.document.text for hit in hits])
     by_id = {hit.document.id: hit for hit in hits}
-    pairs = zip(by_id, map(float, scores), strict=True)
+    scores = map(float, reranker(text, [hit.document.text for hit in hits]))
+    pairs = list(zip(by_id, scores, strict=True))
+    for id_, score in pairs:
+        if isnan(score):
+            raise ValueError(f"the reranker's score of document {id_!r} is not a number")
     return [Hit(by_id[id_].document, score, by_id[id_].parts) for id_, score in by_score(pairs)]

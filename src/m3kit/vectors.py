@@ -42,6 +42,8 @@ class Sparse:
                 f"sparse ids {self.ids.shape} and weights {self.weights.shape} must be two "
                 "vectors of one length"
             )
+        if not np.issubdtype(self.ids.dtype, np.integer):
+            raise ValueError(f"sparse ids are integers, not {self.ids.dtype}")
         if self.ids.size and (self.ids[0] < 0 or (np.diff(self.ids) <= 0).any()):
             raise ValueError("sparse ids must be at least 0 and strictly increasing")
         if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):

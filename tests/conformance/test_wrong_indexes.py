@@ -50,7 +50,7 @@ settings.load_profile("unshrunk")
 @pytest.mark.parametrize(("index", "sentence"), WRONG.items())
 def test_a_wrong_index_fails(pytester: pytest.Pytester, index: str, sentence: str) -> None:
     pytester.makepyfile(SOURCE.read_text(encoding="utf-8") + SUITE.format(index=index))
-    outcomes = pytester.runpytest_inprocess("-k", sentence, "-p", "no:cacheprovider")
+    outcomes = pytester.runpytest_inprocess("-k", sentence, "-p", "no:asyncio")
     assert outcomes.parseoutcomes().get("failed", 0) > 0
 
 
@@ -58,7 +58,7 @@ def test_a_wrong_index_fails(pytester: pytest.Pytester, index: str, sentence: st
 def test_a_wrong_index_fails_a_drawn_history(pytester: pytest.Pytester, index: str) -> None:
     pytester.makeconftest(UNSHRUNK)
     pytester.makepyfile(SOURCE.read_text(encoding="utf-8") + SUITE.format(index=index))
-    outcomes = pytester.runpytest_subprocess("-k", "any_history")
+    outcomes = pytester.runpytest_subprocess("-k", "any_history", "-p", "no:asyncio")
     outcomes.assert_outcomes(failed=1)
 
 

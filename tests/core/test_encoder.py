@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from threading import Thread
 
+import pytest
+
 from m3kit import REPS, CachedEncoder, M3Output, Rep
 from m3kit.encoder import same_model
 from m3kit.testing import HashEncoder
@@ -83,3 +85,22 @@ def test_models_are_the_same_by_their_fingerprint_where_both_have_one() -> None:
     assert not same_model("BAAI/bge-m3@12345678", "BAAI/bge-m3@87654321")
     assert same_model("hash", "hash")
     assert not same_model("hash", "hash@12345678")
+
+
+def test_what_is_remembered_is_nobody_elses_to_change() -> None:
+    cached = CachedEncoder(HashEncoder())
+    (output,) = cached.encode_documents(["bear"])
+    assert output.dense is not None
+    with pytest.raises(ValueError, match="read-only"):
+        output.dense[:] = 0
+
+
+def test_what_the_cache_does_not_compute_for_every_text_is_computed_when_asked_for() -> None:
+    counting = Counting()
+    cached = CachedEncoder(counting, reps=["dense"])
+    for _ in range(2):
+        (output,) = cached.encode_documents(["a"], ["sparse"])
+        assert output.reps == {"sparse"}
+    assert counting.passes == ["a"]
+    with pytest.raises(TypeError, match="a list of texts"):
+        cached.encode_documents("bear")

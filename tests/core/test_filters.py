@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import reduce
 from operator import and_, or_
 from typing import Any
 
+import numpy as np
 import pytest
 
 from m3kit import (
@@ -155,3 +157,19 @@ def test_a_chain_of_any_length_is_one_level_deep() -> None:
     assert matches(any_of, DOCUMENT)
     assert matches(all_of, DOCUMENT)
     assert Eq("a", 1) | (Eq("b", 1) & Eq("c", 1)) == Or((Eq("a", 1), And((Eq("b", 1), Eq("c", 1)))))
+
+
+class Lang(StrEnum):
+    DE = "de"
+
+
+def test_values_become_pythons_own_types() -> None:
+    document = Document("a", "", {"lang": "de", "tags": ["de"]})
+    for where in (
+        Eq("lang", Lang.DE),
+        In("lang", (np.str_("de"),)),
+        Contains("tags", Lang.DE),
+        Substring("lang", np.str_("d")),
+    ):
+        assert matches(where, document)
+    assert type(Eq("n", np.float64(0.5)).value) is float

@@ -87,3 +87,7 @@ def test_the_remedy_for_a_lone_surrogate_works() -> None:
     text = "ab\udc80 \ud83d\ude42"
     repaired = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     assert Document("a", repaired).text == "ab\ufffd 🙂"
+
+
+def test_documents_can_be_kept_in_a_set() -> None:
+    assert len({Document("a", "x", {"n": [1]}), Document("a", "x", {"n": [1]})}) == 1

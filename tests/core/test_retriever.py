@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from m3kit import (
     Document,
     Eq,
+    Filter,
+    Hit,
     HybridIndex,
     MemoryIndex,
     ModelMismatchError,
     Record,
+    Rep,
     RepError,
     Rescored,
     Retriever,
+    Search,
     WeightedSum,
 )
 from m3kit.testing import DIM, DOCUMENTS, ENCODER, HashEncoder
@@ -117,3 +122,70 @@ def test_rescored_answers_as_an_index_that_holds_colbert() -> None:
         assert composed.search(text, parts=True) == exact.search(text, parts=True)
         only = {"reps": ["colbert"], "k": 4}
         assert composed.search(text, **only) == exact.search(text, **only)  # type: ignore[arg-type]  # a dict of options
+
+
+def test_a_reranker_is_given_no_fewer_than_are_wanted() -> None:
+    finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=lambda _, texts: [0.0] * len(texts))
+    finder.add(Document(f"{n}", "bear") for n in range(30))
+    assert len(finder.search("bear", k=20, depth=5)) == 20
+
+
+def test_a_rerankers_score_is_a_number() -> None:
+    finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=lambda *_: [float("nan")])
+    finder.add([Document("the id", "bear")])
+    with pytest.raises(ValueError, match="'the id' is not a number"):
+        finder.search("bear")
+
+
+@pytest.mark.parametrize("reps", [["dense", "colbrt"], "dense", ["spam"]])
+def test_representations_that_there_are_none_of_are_refused(reps: Any) -> None:
+    finder = retriever()
+    with pytest.raises(RepError, match="some of"):
+        finder.search("bear", reps=reps)
+    with pytest.raises(RepError, match="some of"):
+        finder.index.get(["a"], reps)
+
+
+def test_a_batch_has_at_least_one_document() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        retriever().add(DOCUMENTS, batch=0)
+
+
+class Flushed(MemoryIndex):
+    flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+def test_what_was_added_is_flushed() -> None:
+    index = Flushed(DIM)
+    retriever(index).add(DOCUMENTS, batch=2)
+    assert index.flushes == 1
+
+
+class Vanishing(MemoryIndex):
+    """Loses a document between a search and the reading of it, as another thread would do."""
+
+    def search(self, search: Search, /) -> list[Hit]:
+        hits = super().search(search)
+        self.delete([DOCUMENTS[2].id])
+        return hits
+
+    def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
+        yield from list(super().scan(where, reps))
+        self.delete([DOCUMENTS[3].id])
+
+
+@pytest.mark.parametrize("reps", [["dense", "sparse", "colbert"], ["colbert"]])
+def test_rescored_leaves_out_what_is_deleted_meanwhile(reps: list[Rep]) -> None:
+    index = Vanishing(DIM, reps=["dense", "sparse"])
+    finder = retriever(Rescored(index, ENCODER))
+    finder.add(DOCUMENTS)
+    hits = finder.search("growling bear", reps=reps, parts=True)
+    assert len(hits) >= len(DOCUMENTS) - 2
+
+
+def test_rescored_refuses_an_index_of_another_model() -> None:
+    with pytest.raises(ModelMismatchError, match="made by other"):
+        Rescored(MemoryIndex(DIM, reps=["dense"], model="other"), ENCODER)

@@ -79,3 +79,8 @@ def test_a_copy_is_read_only_and_pins_no_batch() -> None:
     assert copied.dense.base is None
     with pytest.raises(ValueError, match="read-only"):
         copied.dense[0] = 5
+
+
+def test_sparse_ids_are_integers() -> None:
+    with pytest.raises(ValueError, match="integers"):
+        Sparse(floats(1, 2), floats(1, 2))
