@@ -16,7 +16,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
-# What a change touches most, without the checkers: under half a minute.
+# What a change touches most, without the checkers.
 quick: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/core tests/conformance
 

@@ -1,0 +1,112 @@
+"""`M3Retriever` answers as `m3kit.Retriever` does, in nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, QueryBundle, TextNode
+from tests.llama_index.conftest import Call
+from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one
+
+from m3kit import RRF, Eq, MemoryIndex, Rep, RepError, Retriever, WeightedSum
+from m3kit.testing import HashEncoder
+from m3kit_llama_index import M3Retriever, M3VectorStore, to_filter
+
+NODES = {node.node_id: node for node in make_nodes()}
+
+
+def lengths(query: str, texts: Any) -> list[float]:
+    """Prefer long texts: a reranker that needs no model."""
+    return [len(text) + len(query) for text in texts]
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"k": 3},
+    {"where": Eq("lang", "de")},
+    {"where": to_filter(one("n", OP.GT, 4))},
+    {"fusion": WeightedSum()},
+    {"fusion": RRF(k=1), "reps": ["dense", "sparse"]},
+    {"reps": ["dense"]},
+    {"reps": ["sparse"]},
+    {"depth": 3, "k": 3},
+    {"min_score": 0.6},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_it_finds_what_m3kit_finds(options: dict[str, Any], call: Call) -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    store.add(list(NODES.values()))
+    retriever = M3Retriever(HashEncoder(), store.client, **options)
+    assert isinstance(retriever, BaseRetriever)
+    expected = Retriever(HashEncoder(), store.client).search(QUERY, **options)
+    for name in options:  # each of them changes the answer
+        others = {key: value for key, value in options.items() if key != name}
+        assert Retriever(HashEncoder(), store.client).search(QUERY, **others) != expected, name
+    found = call(retriever, "retrieve", QUERY)
+    assert expected
+    assert [(one.node_id, one.score) for one in found] == [
+        (hit.document.id, hit.score) for hit in expected
+    ]
+    assert all(one.node == NODES[one.node_id] for one in found)
+
+
+def test_over_every_store(filled: M3VectorStore, call: Call) -> None:
+    exact = M3VectorStore(HashEncoder(), MemoryIndex())
+    exact.add(list(NODES.values()))
+    for options in OPTIONS:
+        expected = M3Retriever(HashEncoder(), exact.client, **options).retrieve(QUERY)
+        found = call(M3Retriever(HashEncoder(), filled.client, **options), "retrieve", QUERY)
+        assert ids([one.node for one in found]) == ids([one.node for one in expected]), options
+        assert [one.score for one in found] == pytest.approx([one.score for one in expected])
+
+
+def test_llama_index_s_filters(filled: M3VectorStore, call: Call) -> None:
+    filters = one("n", OP.GT, 4)
+    found = call(M3Retriever(HashEncoder(), filled.client, where=filters), "retrieve", QUERY)
+    same = M3Retriever(HashEncoder(), filled.client, where=to_filter(filters))
+    assert found == call(same, "retrieve", QUERY)
+    assert {one.node.metadata["n"] > 4 for one in found} == {True}
+
+
+def test_a_query_is_encoded_once(filled: M3VectorStore, call: Call) -> None:
+    counting = Counting()
+    call(M3Retriever(counting, filled.client), "retrieve", QUERY)
+    assert (counting.queries, counting.documents) == ([QUERY], [])
+
+
+def test_a_reranker_orders_the_candidates(filled: M3VectorStore, call: Call) -> None:
+    retriever = M3Retriever(HashEncoder(), filled.client, reranker=lengths, k=2)
+    found = call(retriever, "retrieve", QUERY)
+    texts = {id_: node.get_content(MetadataMode.EMBED) for id_, node in NODES.items()}
+    longest = sorted((-len(text), id_) for id_, text in texts.items())
+    assert ids([one.node for one in found]) == [id_ for _, id_ in longest[:2]]
+
+
+def test_a_bundle(filled: M3VectorStore, call: Call) -> None:
+    retriever = M3Retriever(HashEncoder(), filled.client)
+    plain = call(retriever, "retrieve", QUERY)
+    left_by_another = QueryBundle(QUERY, embedding=[1.0, 2.0])
+    assert call(retriever, "retrieve", left_by_another) == plain
+    with pytest.raises(ValueError, match="custom_embedding_strs"):
+        call(retriever, "retrieve", QueryBundle(QUERY, custom_embedding_strs=["imagined"]))
+
+
+def test_objects_are_entered(call: Call) -> None:
+    inner = NodeWithScore(node=TextNode(id_="inner", text="found within"), score=0.5)
+    outer = IndexNode(id_="outer", text="the dog", index_id="there", obj=inner)
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    store.add([IndexNode(id_="outer", text="the dog", index_id="there")])
+    retriever = M3Retriever(HashEncoder(), store.client, objects=[outer])
+    assert call(retriever, "retrieve", "dog") == [inner]
+
+
+def test_the_encoder_must_fit() -> None:
+    class Dense(HashEncoder):
+        reps: frozenset[Rep] = frozenset({"dense"})
+
+    with pytest.raises(RepError, match="cannot make"):
+        M3Retriever(Dense(), MemoryIndex())

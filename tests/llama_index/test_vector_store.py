@@ -1,0 +1,386 @@
+"""Every mode, option and deletion, over every store, held against M3's scores by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
+from llama_index.core.schema import MetadataMode
+from llama_index.core.vector_stores.types import (
+    BasePydanticVectorStore,
+    MetadataFilters,
+    VectorStoreQuery,
+    VectorStoreQueryMode,
+)
+from tests.llama_index.conftest import Call
+from tests.llama_index.corpus import (
+    OP,
+    QUERY,
+    Counting,
+    ids,
+    make_nodes,
+    one,
+    pairs,
+    ranked,
+    score,
+    source,
+)
+
+from m3kit.encoder import CachedEncoder
+from m3kit.index import ModelMismatchError, RepError
+from m3kit.memory import MemoryIndex
+from m3kit.testing import HashEncoder
+from m3kit.vectors import Rep
+from m3kit_llama_index import M3VectorStore
+
+MODE = VectorStoreQueryMode
+MODES = [MODE.DEFAULT, MODE.SPARSE, MODE.HYBRID, MODE.MMR]
+NODES = make_nodes()
+DENSE = {node.node_id: score("dense", QUERY, node) for node in NODES}
+SPARSE = {node.node_id: score("sparse", QUERY, node) for node in NODES}
+FOUND = {id_: score for id_, score in SPARSE.items() if score}
+COLBERT = {node.node_id: score("colbert", QUERY, node) for node in NODES}
+
+
+def asked(mode: VectorStoreQueryMode, **options: Any) -> VectorStoreQuery:
+    options = {"similarity_top_k": 5, "query_str": QUERY, **options}
+    return VectorStoreQuery(mode=mode, **options)
+
+
+def same(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> bool:
+    """Compare ids and order exactly, and scores as far as floats of 32 bits go."""
+    return [id_ for id_, _ in found] == [id_ for id_, _ in expected] and [
+        score for _, score in found
+    ] == pytest.approx([score for _, score in expected], abs=1e-5)
+
+
+def test_the_base(store: M3VectorStore) -> None:
+    assert isinstance(store, BasePydanticVectorStore)
+    assert store.stores_text
+    assert not store.is_embedding_query
+    assert store.class_name() == "M3VectorStore"
+
+
+def test_default_is_dense(filled: M3VectorStore, call: Call) -> None:
+    result = call(filled, "query", asked(MODE.DEFAULT))
+    assert same(pairs(result), ranked(DENSE)[:5])
+
+
+def test_sparse_finds_what_shares_a_word(filled: M3VectorStore, call: Call) -> None:
+    result = call(filled, "query", asked(MODE.SPARSE, similarity_top_k=50))
+    assert same(pairs(result), ranked(FOUND))
+    result = call(filled, "query", asked(MODE.SPARSE, sparse_top_k=2))
+    assert same(pairs(result), ranked(FOUND)[:2])
+
+
+def test_hybrid_is_rescored_by_colbert(filled: M3VectorStore, call: Call) -> None:
+    result = call(filled, "query", asked(MODE.HYBRID))
+    assert same(pairs(result), ranked(COLBERT)[:5])
+    result = call(filled, "query", asked(MODE.HYBRID, hybrid_top_k=3))
+    assert same(pairs(result), ranked(COLBERT)[:3])
+
+
+def rrf(depth: int) -> list[tuple[str, float]]:
+    fused = dict.fromkeys(DENSE, 0.0)
+    for ranking in (ranked(DENSE)[:depth], ranked(FOUND)[:depth]):
+        for place, (id_, _) in enumerate(ranking, start=1):
+            fused[id_] += 1 / (60 + place)
+    return ranked({id_: score for id_, score in fused.items() if score})
+
+
+def test_hybrid_without_colbert_fuses_ranks() -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex(reps=("dense", "sparse")))
+    store.add(NODES)
+    assert same(pairs(store.query(asked(MODE.HYBRID))), rrf(100)[:5])
+    result = store.query(asked(MODE.HYBRID, similarity_top_k=1, sparse_top_k=2, hybrid_top_k=9))
+    assert same(pairs(result), rrf(9)[:9])  # never fewer candidates than are wanted
+    result = store.query(asked(MODE.HYBRID, similarity_top_k=7, sparse_top_k=1, hybrid_top_k=3))
+    assert same(pairs(result), rrf(7)[:3])
+    assert not same(rrf(7)[:3], rrf(3)[:3])
+    result = store.query(asked(MODE.HYBRID, similarity_top_k=2, sparse_top_k=3))
+    assert same(pairs(result), rrf(3)[:2])
+
+
+def test_alpha_weighs_dense_and_sparse(filled: M3VectorStore, call: Call) -> None:
+    for alpha in (0, 0.0, 0.25, 1):
+        weighted = {id_: alpha * DENSE[id_] + (1 - alpha) * SPARSE[id_] for id_ in DENSE}
+        result = call(filled, "query", asked(MODE.HYBRID, alpha=alpha))
+        assert same(pairs(result), ranked(weighted)[:5]), alpha
+    sparse_alone = filled.query(asked(MODE.HYBRID, alpha=0))
+    assert same(pairs(sparse_alone), pairs(filled.query(asked(MODE.SPARSE))))
+
+
+@cache
+def mmr(k: int, threshold: float) -> list[tuple[str, float]]:
+    """Carbonell and Goldstein's formula, pick by pick."""
+    outputs = HashEncoder().encode_documents([node.get_content("embed") for node in NODES])  # type: ignore[arg-type]  # the mode's value
+    vector: dict[str, Any] = {
+        node.node_id: output.dense for node, output in zip(NODES, outputs, strict=True)
+    }
+    chosen: list[tuple[str, float]] = []
+    while len(chosen) < k:
+        scores = {
+            id_: threshold * DENSE[id_]
+            - (1 - threshold)
+            * max((float(vector[id_] @ vector[other]) for other, _ in chosen), default=0)
+            for id_ in DENSE
+            if id_ not in dict(chosen)
+        }
+        chosen.append(ranked(scores)[0])
+    return chosen
+
+
+def test_mmr_finds_what_is_near_and_new(filled: M3VectorStore, call: Call) -> None:
+    for threshold in (0.2, 0.5, 0.8):
+        expected = mmr(5, threshold)
+        result = call(filled, "query", asked(MODE.MMR, mmr_threshold=threshold))
+        assert same(pairs(result), expected), threshold
+        by_keyword = call(filled, "query", asked(MODE.MMR), mmr_threshold=threshold)
+        assert same(pairs(by_keyword), expected), threshold
+    assert same(pairs(call(filled, "query", asked(MODE.MMR))), mmr(5, 0.5))
+    assert {id_ for id_, _ in mmr(5, 0.2)} != {id_ for id_, _ in ranked(DENSE)[:5]}
+
+
+def test_mmr_s_edges(filled: M3VectorStore) -> None:
+    relevance_alone = filled.query(asked(MODE.MMR, mmr_threshold=1))
+    assert same(pairs(relevance_alone), ranked(DENSE)[:5])
+    assert len(set(ids(filled.query(asked(MODE.MMR, similarity_top_k=50)).nodes))) == len(NODES)
+    few = filled.query(asked(MODE.MMR, mmr_threshold=0), mmr_prefetch_k=2)
+    assert {id_ for id_, _ in pairs(few)} == {id_ for id_, _ in ranked(DENSE)[:5]}
+    assert not filled.query(asked(MODE.MMR, filters=one("lang", OP.EQ, "xx"))).nodes
+    with pytest.raises(ValueError, match="mmr_threshold is from 0 to 1, not 7"):
+        filled.query(asked(MODE.MMR, mmr_threshold=7))
+
+
+def test_the_first_two_of_mmr_are_llama_index_s(
+    filled: M3VectorStore, encoder: CachedEncoder
+) -> None:
+    """Later it looks at the last one chosen alone, where the paper looks at all."""
+    texts = [node.get_content(MetadataMode.EMBED) for node in NODES]
+    (query,) = encoder.encode_queries([QUERY], ["dense"])
+    vectors = [np.asarray(output.dense).tolist() for output in encoder.encode_documents(texts)]
+    scores, chosen = get_top_k_mmr_embeddings(
+        np.asarray(query.dense).tolist(), vectors, None, 2, ids(NODES), None, 0.3
+    )
+    result = filled.query(asked(MODE.MMR, similarity_top_k=2, mmr_threshold=0.3))
+    assert same(pairs(result), list(zip(chosen, scores, strict=True)))
+
+
+def test_limits_hold_in_every_mode(filled: M3VectorStore, call: Call) -> None:
+    own = {node.node_id for node in NODES if node.ref_doc_id == source(1)}
+    late = {node.node_id for node in NODES if node.metadata["n"] > 5}
+    for mode in MODES:
+
+        def found(mode: VectorStoreQueryMode = mode, **options: Any) -> set[str]:
+            options = {"similarity_top_k": 50, **options}
+            return set(ids(call(filled, "query", asked(mode, **options)).nodes))
+
+        everything = found()
+        assert found(doc_ids=[source(1), "no"]) == everything & own
+        assert found(node_ids=[NODES[2].node_id, "no"]) == everything & {NODES[2].node_id}
+        assert found(node_ids=[]) == everything  # as_retriever always hands over a list
+        assert found(doc_ids=[]) == set()
+        assert found(filters=one("n", OP.GT, 5), doc_ids=[source(1)]) == everything & late & own
+
+
+def test_a_filter_is_applied_before_the_cut(filled: M3VectorStore) -> None:
+    worst = ranked(DENSE)[-1][0]
+    n = next(node.metadata["n"] for node in NODES if node.node_id == worst)
+    query = asked(MODE.DEFAULT, similarity_top_k=1, filters=one("n", OP.EQ, n))
+    assert ids(filled.query(query).nodes) == [worst]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODE if mode not in MODES])
+def test_a_mode_that_is_not_there_is_named(mode: VectorStoreQueryMode) -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    with pytest.raises(ValueError, match=f"no mode '{mode.value}'"):
+        store.query(asked(mode))
+
+
+@pytest.mark.parametrize(
+    ("query", "because"),
+    [
+        (asked(MODE.HYBRID, alpha=1.5), r"alpha is from 0 .* not 1\.5"),
+        (asked(MODE.DEFAULT, output_fields=["text"]), "cannot follow output_fields"),
+        (asked(MODE.DEFAULT, embedding_field="v"), "cannot follow embedding_field"),
+        (asked(MODE.DEFAULT, query_str=None), "no query_str"),
+        (asked(MODE.HYBRID, query_str=None, query_embedding=[1.0] * 8), "brings only an embedding"),
+        (asked(MODE.DEFAULT, similarity_top_k=0), "at least 1"),
+        (asked(MODE.SPARSE, sparse_top_k=0), "at least 1"),
+    ],
+    ids=lambda one: "" if isinstance(one, str) else None,
+)
+def test_what_cannot_be_followed_is_refused(query: VectorStoreQuery, because: str) -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    with pytest.raises(ValueError, match=because):
+        store.query(query)
+
+
+def test_an_embedding_stands_in_where_there_is_no_text(
+    filled: M3VectorStore, counting: Counting
+) -> None:
+    (query,) = HashEncoder().encode_queries([QUERY])
+    embedding = np.asarray(query.dense).tolist()
+    for text in (None, ""):
+        result = filled.query(asked(MODE.DEFAULT, query_str=text, query_embedding=embedding))
+        assert same(pairs(result), ranked(DENSE)[:5])
+    assert counting.queries == []
+    other = filled.query(asked(MODE.DEFAULT, query_embedding=[0.0] * len(embedding)))
+    assert same(pairs(other), ranked(DENSE)[:5])  # the text counts
+
+
+def test_a_query_is_encoded_once(filled: M3VectorStore, counting: Counting, call: Call) -> None:
+    for mode in MODES:
+        call(filled, "query", asked(mode, query_str=mode.value))
+    assert counting.queries == [mode.value for mode in MODES]
+    assert len(counting.documents) == len(NODES)
+
+
+def test_nodes_are_encoded_once_with_their_metadata(
+    filled: M3VectorStore, counting: Counting
+) -> None:
+    assert filled.client.count() == len(NODES)
+    assert counting.documents == [node.get_content(MetadataMode.EMBED) for node in NODES]
+    assert "lang: en" in counting.documents[0]
+    assert "weight" not in counting.documents[0]
+
+
+def test_add_returns_ids_and_replaces(store: M3VectorStore, call: Call) -> None:
+    assert call(store, "add", NODES) == ids(NODES)
+    changed = NODES[0].model_copy(update={"text": "something else"})
+    assert call(store, "add", [changed]) == [changed.node_id]
+    assert store.client.count() == len(NODES)
+    assert store.get_nodes([changed.node_id])[0].get_content() == "something else"
+    assert call(store, "add", []) == []
+
+
+def test_nothing_is_written_if_a_node_is_refused(store: M3VectorStore) -> None:
+    bad = make_nodes()[0]
+    bad.metadata["when"] = {1, 2}
+    with pytest.raises(TypeError, match="is not JSON"):
+        store.add([*NODES[1:], bad])
+    assert store.client.count() == 0
+
+
+def left(store: M3VectorStore) -> set[int]:
+    return {node.metadata["n"] for node in store.get_nodes()}
+
+
+EVERY = set(range(len(NODES)))
+DELETIONS: list[tuple[Callable[[Call, M3VectorStore], None], set[int]]] = [
+    (lambda call, store: call(store, "delete", source(1)), {n for n in EVERY if n % 3 != 1}),
+    (lambda call, store: call(store, "delete", "no such"), EVERY),
+    (
+        lambda call, store: call(store, "delete_nodes", [NODES[2].node_id, "no such"]),
+        EVERY - {2},
+    ),
+    (lambda call, store: call(store, "delete_nodes", []), EVERY),
+    (
+        lambda call, store: call(store, "delete_nodes", filters=one("n", OP.LT, 4)),
+        {n for n in EVERY if n >= 4},
+    ),
+    (
+        lambda call, store: call(
+            store, "delete_nodes", [node.node_id for node in NODES[:3]], one("n", OP.GT, 1)
+        ),
+        EVERY - {2},
+    ),
+    (lambda call, store: call(store, "delete_nodes", [], one("n", OP.GT, 1)), EVERY),
+    (lambda call, store: call(store, "clear"), set()),
+]
+
+
+@pytest.mark.parametrize(("delete", "expected"), DELETIONS)
+def test_deletions(
+    filled: M3VectorStore,
+    call: Call,
+    delete: Callable[[Call, M3VectorStore], None],
+    expected: set[int],
+) -> None:
+    delete(call, filled)
+    assert left(filled) == expected
+
+
+@pytest.mark.parametrize("filters", [None, "empty", "nested"])
+def test_deleting_without_a_word_is_refused(
+    filled: M3VectorStore, call: Call, filters: str | None
+) -> None:
+    said = {
+        None: None,
+        "empty": MetadataFilters(filters=[]),
+        "nested": MetadataFilters(filters=[MetadataFilters(filters=[])]),
+    }[filters]
+    with pytest.raises(ValueError, match=r"to forget all: clear\(\)"):
+        call(filled, "delete_nodes", filters=said)
+    assert filled.client.count() == len(NODES)
+
+
+def test_a_node_without_a_source_is_its_own(store: M3VectorStore, call: Call) -> None:
+    node = make_nodes()[0]
+    node.relationships = {}
+    store.add([node, *NODES[1:]])
+    result = call(store, "query", asked(MODE.DEFAULT, doc_ids=[node.node_id]))
+    assert ids(result.nodes) == [node.node_id]
+    call(store, "delete", node.node_id)
+    assert left(store) == EVERY - {0}
+
+
+def test_cleared_and_filled_again(filled: M3VectorStore, call: Call) -> None:
+    call(filled, "clear")
+    assert call(filled, "get_nodes") == []
+    assert pairs(call(filled, "query", asked(MODE.HYBRID))) == []
+    call(filled, "add", NODES)
+    assert same(pairs(call(filled, "query", asked(MODE.HYBRID))), ranked(COLBERT)[:5])
+
+
+def test_get_nodes(filled: M3VectorStore, call: Call) -> None:
+    wanted = [NODES[4].node_id, "no such", NODES[1].node_id]
+    assert ids(call(filled, "get_nodes", wanted)) == [wanted[0], wanted[2]]
+    assert ids(call(filled, "get_nodes", wanted, one("n", OP.LT, 3))) == [wanted[2]]
+    assert sorted(ids(call(filled, "get_nodes"))) == sorted(ids(NODES))
+    assert call(filled, "get_nodes", []) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("add", (NODES,)),
+        ("delete", ("a",)),
+        ("delete_nodes", (["a"],)),
+        ("query", (asked(MODE.DEFAULT),)),
+        ("query", (asked(MODE.MMR),)),
+    ],
+)
+def test_an_unknown_option_is_refused(call: Call, name: str, args: tuple[Any, ...]) -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex())
+    with pytest.raises(TypeError, match="batch_sise"):
+        call(store, name, *args, batch_sise=3)
+    assert store.client.count() == 0
+
+
+def test_an_index_must_hold_what_a_mode_needs() -> None:
+    store = M3VectorStore(HashEncoder(), MemoryIndex(reps=["dense"]))
+    store.add(NODES)
+    assert store.query(asked(MODE.DEFAULT)).nodes
+    for mode in (MODE.SPARSE, MODE.HYBRID):
+        with pytest.raises(RepError, match="holds no sparse"):
+            store.query(asked(mode))
+
+
+def test_an_encoder_and_an_index_must_fit() -> None:
+    class Dense(HashEncoder):
+        reps: frozenset[Rep] = frozenset({"dense"})
+
+    with pytest.raises(RepError, match="cannot make"):
+        M3VectorStore(Dense(), MemoryIndex())
+    with pytest.raises(ModelMismatchError, match="other"):
+        M3VectorStore(HashEncoder(), MemoryIndex(model="other"))
+
+
+def test_a_query_with_nothing_to_say(filled: M3VectorStore) -> None:
+    assert pairs(filled.query(asked(MODE.SPARSE, query_str=""))) == []
+    assert len(pairs(filled.query(asked(MODE.HYBRID, query_str="")))) == 5
