@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 TINY = Path(str(files("m3kit").joinpath("checkpoints", "tiny")))
@@ -43,6 +43,19 @@ def write_m3(folder: Path) -> Path:
     save_file(dict(_backbone(config, random)), folder / "model.safetensors", {"format": "pt"})
     _save_head(folder / "sparse_linear.pt", 1, WIDTH, random)
     _save_head(folder / "colbert_linear.pt", WIDTH, WIDTH, random)
+    return folder
+
+
+def write_long_tiny(folder: Path, positions: int) -> Path:
+    """Write the tiny checkpoint with more positions, which are its own over and over."""
+    shutil.copytree(TINY, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["max_position_embeddings"] = positions
+    (folder / "config.json").write_text(json.dumps(config))
+    name = "embeddings.position_embeddings.weight"
+    tensors = load_file(folder / "model.safetensors")
+    tensors[name] = np.resize(tensors[name], (positions, tensors[name].shape[1]))
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     return folder
 
 

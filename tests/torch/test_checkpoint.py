@@ -118,8 +118,10 @@ def test_code_in_a_pickle_is_refused_and_not_run(
     if name != "pytorch_model.bin":
         (folder / "model.safetensors.away").rename(folder / "model.safetensors")
     torch.save({"weight": _Malicious()}, folder / name)
-    with pytest.raises(CheckpointError, match=rf"{name} is broken, or holds more than tensors"):
+    refused = rf"{name} holds more than tensors and is refused \([^\n]*system[^\n]*\); save its "
+    with pytest.raises(CheckpointError, match=refused) as caught:
         TorchEncoder.from_pretrained(folder)
+    assert "PyTorch 2.6" not in str(caught.value)
     assert not (folder / "broken-into").exists()
 
 
@@ -135,9 +137,101 @@ def test_no_weights_are_an_error(folder: Path) -> None:
         TorchEncoder.from_pretrained(folder)
 
 
-def test_a_broken_file_of_weights_is_named(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"\0" * 100)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is broken"):
+_FILES = ["model.safetensors", "colbert_linear.pt", "sparse_linear.pt"]
+_SAVED = ["pytorch_model.bin", "an older pytorch_model.bin"]
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Return a file of weights to spoil, having put it in the place of model.safetensors."""
+    path = folder / name.removeprefix("an older ")
+    if name in _SAVED:
+        tensors = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").unlink()
+        torch.save(tensors, path, _use_new_zipfile_serialization=name == path.name)
+    return path
+
+
+def _assert_broken(path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        TorchEncoder.from_pretrained(path.parent)
+    said = str(caught.value)
+    assert said.startswith(f"{path} is broken (")
+    assert said.endswith("); download it again")
+    assert "\n" not in said
+    assert "PyTorch 2.6" not in said
+
+
+@pytest.mark.parametrize("kept", [0.001, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize("name", [*_FILES, *_SAVED])
+def test_a_file_of_weights_that_was_cut_short_is_named(
+    folder: Path, name: str, kept: float
+) -> None:
+    path = _file(folder, name)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    _assert_broken(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"Entry not found", b'{"error": 1}'])
+@pytest.mark.parametrize("name", [*_FILES, "pytorch_model.bin"])
+def test_a_file_of_weights_that_holds_something_else_is_named(
+    folder: Path, name: str, content: bytes
+) -> None:
+    path = _file(folder, name)
+    path.write_bytes(content)
+    _assert_broken(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer"),
+        ("<!DOCTYPE html>\n<html></html>", "a web page"),
+        ("\n<html></html>", "a web page"),
+        ("<?xml version='1.0'?><Error/>", "a server's error"),
+    ],
+)
+@pytest.mark.parametrize("name", [*_FILES, "pytorch_model.bin"])
+def test_what_lies_in_the_place_of_weights_is_said(
+    folder: Path, name: str, content: str, what: str
+) -> None:
+    path = _file(folder, name)
+    path.write_text(content)
+    with pytest.raises(
+        CheckpointError, match=f"{name} is {what} in place of the weights; download it again"
+    ):
+        TorchEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("key", ["weight", "bias"])
+@pytest.mark.parametrize("name", ["sparse_linear.pt", "colbert_linear.pt"])
+def test_a_head_with_what_is_no_number_is_refused(
+    folder: Path, name: str, key: str, broken: float
+) -> None:
+    head = torch.load(folder / name, weights_only=True)
+    head[key].view(-1)[0] = broken
+    torch.save(head, folder / name)
+    with pytest.raises(CheckpointError, match=rf"{key} in .*{name} has NaN .*; download it again"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_a_vector_of_the_backbone_with_nan_is_refused(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["encoder.layer.1.output.LayerNorm.weight"][-1] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layer\.1\.output\.LayerNorm\.weight in .* has NaN"):
+        TorchEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("prefix", ["", "roberta."])
+def test_layers_beyond_those_of_the_config_are_refused(folder: Path, prefix: str) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    named = {prefix + name: tensor for name, tensor in tensors.items()}
+    save_file(named, folder / "model.safetensors")
+    _set(folder / "config.json", num_hidden_layers=1)
+    with pytest.raises(
+        CheckpointError, match=r"num_hidden_layers of 1, .* go on with encoder\.layer\.1\.attention"
+    ):
         TorchEncoder.from_pretrained(folder)
 
 
@@ -156,6 +250,24 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
         ({"intermediate_size": 100}, "has the shape .*; by config.json it is 100 x 128"),
+        ({"layer_norm_eps": "a"}, "layer_norm_eps of 'a'; it is a small number above 0"),
+        ({"layer_norm_eps": None}, "layer_norm_eps of None"),
+        ({"layer_norm_eps": True}, "layer_norm_eps of True"),
+        ({"layer_norm_eps": float("nan")}, "layer_norm_eps of nan"),
+        ({"layer_norm_eps": float("inf")}, "layer_norm_eps of inf"),
+        ({"layer_norm_eps": 0}, "layer_norm_eps of 0"),
+        ({"num_attention_heads": 5}, "of 5, which does not divide the hidden_size of 128"),
+        (
+            {"num_attention_heads": 0},
+            "num_attention_heads of 0; it is a whole number of at least 1",
+        ),
+        ({"num_attention_heads": 4.0}, r"num_attention_heads of 4\.0"),
+        ({"num_hidden_layers": "2"}, "num_hidden_layers of '2'"),
+        ({"num_hidden_layers": True}, "num_hidden_layers of True"),
+        ({"hidden_size": -1}, "hidden_size of -1"),
+        ({"intermediate_size": [384]}, r"intermediate_size of \[384\]"),
+        ({"pad_token_id": None}, "pad_token_id of None; it is a whole number of at least 0"),
+        ({"pad_token_id": -1}, "pad_token_id of -1"),
     ],
 )
 def test_another_architecture_is_refused(
@@ -172,11 +284,48 @@ def test_a_broken_config_is_named(folder: Path) -> None:
         TorchEncoder.from_pretrained(folder)
 
 
-def test_a_missing_setting_is_named(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", "[]", "config.json holds a list where an object belongs"),
+        ("config.json", "null", "config.json holds None where an object belongs"),
+        ("tokenizer_config.json", "[]", "holds a list where an object belongs"),
+        ("special_tokens_map.json", "[]", "holds a list where an object belongs"),
+        ("config_sentence_transformers.json", "[]", "holds a list where an object belongs"),
+        ("config_sentence_transformers.json", '{"prompts": ["a"]}', "'prompts' in .* holds a list"),
+        ("modules.json", "{}", "modules.json holds an object where a list belongs"),
+        ("modules.json", "[1]", "a module in .*modules.json holds 1 where an object belongs"),
+        ("modules.json", '[{"path": ""}]', "a module in .*modules.json has no 'type'"),
+        ("modules.json", '[{"type": ""}]', "a module in .*modules.json has no 'path'"),
+        ("1_Pooling/config.json", '"cls"', "config.json holds 'cls' where an object belongs"),
+        (
+            "1_Pooling/config.json",
+            '{"pooling_mode": 1}',
+            "'pooling_mode' in .* holds 1 where a list",
+        ),
+    ],
+)
+def test_a_file_of_the_wrong_shape_is_named(
+    folder: Path, name: str, content: str, message: str
+) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(content)
+    with pytest.raises(CheckpointError, match=rf"{message}.*; download it again$"):
+        TorchEncoder.from_pretrained(folder)
+
+
+def test_json_without_a_bottom_is_an_error(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match=r"cannot read .*config\.json"):
+        TorchEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["num_attention_heads", "layer_norm_eps"])
+def test_a_missing_setting_is_named(folder: Path, name: str) -> None:
     config = json.loads((folder / "config.json").read_text())
-    del config["num_attention_heads"]
+    del config[name]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"config\.json does not say num_attention_heads"):
+    with pytest.raises(CheckpointError, match=rf"config\.json does not say {name}"):
         TorchEncoder.from_pretrained(folder)
 
 

@@ -5,14 +5,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.torch.corpus import texts
+from tests.torch.random_checkpoint import write_long_tiny
 from tests.torch.reference import vectors
 
+from m3kit.cuts import said_once
 from m3kit.encoder import Encoder
 from m3kit.index import RepError
 from m3kit.torch import TorchEncoder
@@ -141,6 +144,28 @@ class TestTruncation:
             "2 of 3 texts were longer than 512 tokens and were cut (the longest has 1,202); "
             "split them"
         )
+
+    def test_batches_of_one_ingest_are_said_once(
+        self, tiny: TorchEncoder, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with said_once():
+            for _ in range(3):
+                tiny.encode_documents([_table(1200), "short"])
+        (record,) = caplog.records
+        assert record.getMessage().startswith("3 of 6 texts were longer than 512 tokens")
+
+    def test_by_default_a_query_has_512_tokens_and_a_document_8192(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        encoder = TorchEncoder.from_pretrained(write_long_tiny(tmp_path / "long", 16_386))
+        long = _table(9000)
+        assert len(encoder.query_tokens(long)) == 512
+        assert len(encoder.document_tokens(long)) == 8192
+        encoder.encode_queries([long], ["dense"])
+        encoder.encode_documents([long], ["dense"])
+        list(encoder.encode([long], ["dense"]))
+        limits = [record.getMessage().split(" than ")[1].split()[0] for record in caplog.records]
+        assert limits == ["512", "8192", "8192"]
 
     def test_the_option_to_raise_is_named(self, caplog: pytest.LogCaptureFixture) -> None:
         encoder = TorchEncoder.from_pretrained("tiny", query_max_length=16, document_max_length=32)

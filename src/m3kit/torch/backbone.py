@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 from m3kit.torch.files import CheckpointError, Weights
 from m3kit.torch.packing import Pack, Run
 from m3kit.vectors import Ints
+
+_COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers")
 
 
 class Linear:
@@ -104,6 +108,7 @@ class Backbone:
 
     def __init__(self, weights: Weights, config: Mapping[str, Any]) -> None:
         _check(config)
+        _check_layers(weights.names, config["num_hidden_layers"])
         self.width: int = config["hidden_size"]
         self._padding: int | None = None
         if config["model_type"] == "xlm-roberta":
@@ -155,12 +160,52 @@ def _positions(pack: Pack, padding: int | None) -> Ints:
 
 
 def _check(config: Mapping[str, Any]) -> None:
-    needed = ("hidden_size", "intermediate_size", "layer_norm_eps", "num_attention_heads")
-    for name in (*needed, "num_hidden_layers"):
-        if name not in config:
-            raise CheckpointError(f"config.json does not say {name}")
+    for name in _COUNTS:
+        _check_count(config, name, least=1)
+    if config["model_type"] == "xlm-roberta" and "pad_token_id" in config:
+        _check_count(config, "pad_token_id", least=0)
+    _check_eps(config)
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    if width % heads:
+        raise CheckpointError(
+            f"config.json has a num_attention_heads of {heads}, which does not divide the "
+            f"hidden_size of {width}; correct it, or download it again"
+        )
     for name, known in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
         if config.get(name, known) != known:
             raise CheckpointError(
                 f"config.json asks for {name} {config[name]!r}; this encoder computes {known!r}"
+            )
+
+
+def _said(config: Mapping[str, Any], name: str) -> Any:
+    if name not in config:
+        raise CheckpointError(f"config.json does not say {name}; download it again")
+    return config[name]
+
+
+def _check_count(config: Mapping[str, Any], name: str, *, least: int) -> None:
+    value = _said(config, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise CheckpointError(
+            f"config.json has a {name} of {value!r}; it is a whole number of at least {least}"
+        )
+
+
+def _check_eps(config: Mapping[str, Any]) -> None:
+    value = _said(config, "layer_norm_eps")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value > 0):
+        raise CheckpointError(
+            f"config.json has a layer_norm_eps of {value!r}; it is a small number above 0"
+        )
+
+
+def _check_layers(names: Sequence[str], count: int) -> None:
+    for name in names:
+        layer = re.match(r"encoder\.layer\.(\d+)\.", name)
+        if layer and int(layer[1]) >= count:
+            raise CheckpointError(
+                f"config.json has a num_hidden_layers of {count}, and the weights go on with "
+                f"{name}; they belong to different models"
             )

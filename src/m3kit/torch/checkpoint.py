@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from m3kit.torch.files import CheckpointError, Weights, read_json, samples
+from m3kit.torch.files import CheckpointError, Weights, expect, read_json, samples
 
 Pooling: TypeAlias = Literal["cls", "mean"]
 """How the token vectors become the dense one."""
@@ -81,12 +81,11 @@ class Checkpoint:
         Raises:
             CheckpointError: If it is another one, or not all there is to do.
         """
-        modules = read_json(self.folder / "modules.json", default=[])
+        modules = self._modules()
         paths = [] if modules else ["1_Pooling"]
-        for module in modules:
-            kind = str(module["type"]).rpartition(".")[2]
+        for kind, path in modules:
             if kind == "Pooling":
-                paths.append(str(module["path"]))
+                paths.append(path)
             elif kind not in {"Transformer", "Normalize"}:
                 raise CheckpointError(
                     f"{self.folder / 'modules.json'} has a module {kind!r}, which this encoder "
@@ -105,8 +104,9 @@ class Checkpoint:
 
     def prompt(self, *names: str) -> str:
         """Return the first prompt that sentence-transformers keeps under one of `names`, or ''."""
-        settings = read_json(self.folder / "config_sentence_transformers.json", default={})
-        prompts = settings.get("prompts") or {}
+        path = self.folder / "config_sentence_transformers.json"
+        said = read_json(path, dict, optional=True).get("prompts") or {}
+        prompts = expect(said, dict, f"'prompts' in {path}")
         return next((str(prompts[name]) for name in names if prompts.get(name)), "")
 
     def fingerprint(self) -> str:
@@ -122,6 +122,19 @@ class Checkpoint:
         for sample in samples(self._weights_file()):
             digest.update(sample)
         return digest.hexdigest()[:8]
+
+    def _modules(self) -> list[tuple[str, str]]:
+        """Kind and folder of each module that sentence-transformers runs one after another."""
+        file = self.folder / "modules.json"
+        modules = []
+        for module in read_json(file, list, optional=True):
+            said = expect(module, dict, f"a module in {file}")
+            if lacking := [key for key in ("type", "path") if key not in said]:
+                raise CheckpointError(
+                    f"a module in {file} has no {lacking[0]!r}; download it again"
+                )
+            modules.append((str(said["type"]).rpartition(".")[2], str(said["path"])))
+        return modules
 
     def _weights_file(self) -> Path:
         for name in _WEIGHTS:
@@ -142,7 +155,7 @@ def read_checkpoint(name: str, folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"{folder} is not a checkpoint: config.json is missing; it holds {held or 'nothing'}"
         )
-    checkpoint = Checkpoint(name, folder, read_json(folder / "config.json"))
+    checkpoint = Checkpoint(name, folder, read_json(folder / "config.json", dict))
     if checkpoint.model_type not in _SUPPORTED:
         raise CheckpointError(
             f"{folder} holds a model of the type {checkpoint.model_type!r}; this encoder computes "
@@ -152,10 +165,11 @@ def read_checkpoint(name: str, folder: Path) -> Checkpoint:
 
 
 def _modes(path: Path) -> list[str]:
-    settings = read_json(path, default={})
+    settings = read_json(path, dict, optional=True)
     named = settings.get("pooling_mode", [])  # the newer spelling; it was a flag for each mode
     flags = [key for key, on in settings.items() if key.startswith("pooling_mode_") and on]
     older = {"cls_token": "cls", "mean_tokens": "mean"}
-    return ([named] if isinstance(named, str) else list(named)) or [
+    modes = [named] if isinstance(named, str) else expect(named, list, f"'pooling_mode' in {path}")
+    return [str(mode) for mode in modes] or [
         older.get(key.removeprefix("pooling_mode_"), key) for key in flags
     ]

@@ -7,31 +7,57 @@ import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from m3kit.index import M3Error
 
+_T = TypeVar("_T", dict[str, Any], list[Any])
+
+_IMPOSTORS = {
+    b"version https://git-lfs": "a Git LFS pointer",
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "a server's error",
+}
+
 
 class CheckpointError(M3Error, ValueError):
     """A checkpoint that is not there, or that this encoder cannot read; it says what and why."""
 
 
-def read_json(path: Path, default: Any = None) -> Any:
+def read_json(path: Path, kind: type[_T], *, optional: bool = False) -> _T:
     """
-    Read a JSON file, or return `default` where there is none and a default is given.
+    Read a JSON file that holds a `kind`; an empty one where there is no file and none is needed.
 
     Raises:
-        CheckpointError: If it is missing or broken.
+        CheckpointError: If it is missing, broken, or holds something else.
     """
-    if default is not None and not path.is_file():
-        return default
+    if optional and not path.is_file():
+        return kind()
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from error
+    return expect(content, kind, str(path))
+
+
+def expect(content: Any, kind: type[_T], what: str) -> _T:
+    """
+    Return what a JSON file holds, if it is of the kind that belongs there.
+
+    Raises:
+        CheckpointError: If it is of another.
+    """
+    if isinstance(content, kind):
+        return content
+    names: dict[type, str] = {dict: "an object", list: "a list"}
+    raise CheckpointError(
+        f"{what} holds {names.get(type(content), repr(content)[:40])} where {names[kind]} belongs; "
+        "download it again"
+    )
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -45,11 +71,8 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
         loaded = torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{path} is broken, or holds more than tensors and is refused: {first_line}"
-        ) from error
+    except Exception as error:  # what a broken pickle raises depends on where it breaks
+        raise CheckpointError(_why_not(path, error)) from error
     if not isinstance(loaded, Mapping) or not all(map(torch.is_tensor, loaded.values())):
         raise CheckpointError(f"{path} does not hold tensors by name")
     return dict(loaded)
@@ -61,14 +84,15 @@ class Weights:
 
     What already is float32 and stays on the CPU is mapped into memory, not copied; so the file
     must not be overwritten in place while an encoder lives. A prefix before all names, as models
-    with a head save it (`bert.embeddings…`), is passed over.
+    with a head save it (`bert.embeddings…`), is passed over. Vectors are looked through for NaN;
+    matrices are not, since those of a backbone are gigabytes that are read when they are needed.
 
     Raises:
         CheckpointError: If the file is broken or holds more than tensors.
     """
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        self._path = path
+        self.path = path
         self._device = device
         self._read, names = _open(path)
         self._names = frozenset(names)
@@ -76,17 +100,25 @@ class Weights:
         found = (name.removesuffix(anchor) for name in names if name.endswith(anchor))
         self._prefix = next(found, "")
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the tensors, sorted and without the prefix."""
+        return sorted(name.removeprefix(self._prefix) for name in self._names)
+
     def __call__(self, name: str, *shape: int) -> torch.Tensor:
         """
         Read one tensor; -1 in `shape` stands for any size.
 
         Raises:
-            CheckpointError: If it is missing or has another shape.
+            CheckpointError: If it is missing, has another shape, or is a vector with NaN.
         """
         if self._prefix + name not in self._names:
-            raise CheckpointError(f"{self._path} has no tensor {name!r}")
+            raise CheckpointError(f"{self.path} has no tensor {name!r}")
         tensor = self._read(self._prefix + name)
-        check_shape(f"{name} in {self._path}", tensor, *shape)
+        what = f"{name} in {self.path}"
+        check_shape(what, tensor, *shape)
+        if tensor.dim() == 1:
+            check_finite(what, tensor)
         return tensor.to(self._device, torch.float32)
 
 
@@ -107,6 +139,19 @@ def check_shape(what: str, tensor: torch.Tensor, *shape: int) -> None:
         )
 
 
+def check_finite(what: str, tensor: torch.Tensor) -> None:
+    """
+    Look through a tensor for what is no number; reads all of it.
+
+    Raises:
+        CheckpointError: If there is NaN or infinity in it.
+    """
+    if not bool(torch.isfinite(tensor).all()):
+        raise CheckpointError(
+            f"{what} has NaN or infinity in it; download it again, or train it anew"
+        )
+
+
 def samples(path: Path, count: int = 64, length: int = 4096) -> Iterator[bytes]:
     """Yield a file's size and `count` evenly spaced pieces of it, at little cost for any size."""
     size = path.stat().st_size
@@ -118,11 +163,37 @@ def samples(path: Path, count: int = 64, length: int = 4096) -> Iterator[bytes]:
 
 
 def _open(path: Path) -> tuple[Callable[[str], torch.Tensor], list[str]]:
+    _check_start(path)
     if path.suffix != ".safetensors":
         tensors = load_tensors(path)
         return tensors.__getitem__, list(tensors)
     try:
         file: Any = safe_open(path, framework="pt", device="cpu")  # its stubs lack types
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is broken: {error}") from error
+        raise CheckpointError(f"{path} is broken ({error}); download it again") from error
     return file.get_tensor, list(file.keys())
+
+
+def _check_start(path: Path) -> None:
+    """Refuse what lies in a file's place after a download that did not fetch it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    for sign, what in _IMPOSTORS.items():
+        if start.startswith(sign):
+            raise CheckpointError(f"{path} is {what} in place of the weights; download it again")
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    own = error.__context__  # what PyTorch wraps in advice to load the file without care
+    unpickling = isinstance(error, pickle.UnpicklingError)
+    said = str(own if unpickling and own else error).strip()
+    reason = said.partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
+    if unpickling and "Unsupported operand" not in said:
+        return (
+            f"{path} holds more than tensors and is refused ({reason}); save its tensors alone, "
+            "or download it again"
+        )
+    return f"{path} is broken ({reason}); download it again"

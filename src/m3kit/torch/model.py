@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 
 from m3kit.torch.backbone import Backbone, Linear
 from m3kit.torch.checkpoint import Checkpoint, Pooling
-from m3kit.torch.files import CheckpointError
+from m3kit.torch.files import CheckpointError, Weights, check_finite
 from m3kit.torch.packing import Pack
 from m3kit.torch.tokenizer import TextTokenizer
 from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
@@ -71,8 +71,14 @@ def load_model(checkpoint: Checkpoint, tokenizer: TextTokenizer, device: torch.d
     if files := checkpoint.heads(device):
         sparse, colbert = files
         width = backbone.width
-        heads = Linear.read(sparse, "", 1, width), Linear.read(colbert, "", -1, width)
+        heads = _head(sparse, 1, width), _head(colbert, -1, width)
     return Model(backbone, checkpoint.pooling(), heads, tokenizer.unweighted)
+
+
+def _head(weights: Weights, outputs: int, width: int) -> Linear:
+    head = Linear.read(weights, "", outputs, width)
+    check_finite(f"weight in {weights.path}", head.weight)
+    return head
 
 
 def _dense(hidden: torch.Tensor, pack: Pack, pooling: Pooling) -> Floats:

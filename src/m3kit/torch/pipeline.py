@@ -72,7 +72,7 @@ class Pipeline:
                 for window in chunked(tokens, size=len, budget=_WINDOW * self.batch_tokens):
                     yield from self._outputs(window, reps, advance)
             finally:
-                cuts.log()
+                cuts.say()
 
     def tokens(self, text: str, kind: Kind) -> list[tuple[int, str]]:
         """Return id and text of each token of one text, as the model reads it."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from m3kit.cuts import Cut, report
 from m3kit.torch.tokenizer import Tokens
 from m3kit.vectors import Ints
-
-_log = logging.getLogger("m3kit")
 
 
 class Cuts:
@@ -34,17 +32,9 @@ class Cuts:
             self._longest = max(self._longest, tokens.full)
             yield tokens.ids
 
-    def log(self) -> None:
-        """Warn on the logger `m3kit`, if there is something to say."""
-        if self._cut:
-            _log.warning(
-                "%d of %d texts were longer than %d tokens and were cut (the longest has %s); %s",
-                self._cut,
-                self._texts,
-                self._limit,
-                f"{self._longest:,}",
-                self._remedy,
-            )
+    def say(self) -> None:
+        """Report to `m3kit.cuts`, which warns if there is something to say."""
+        report(Cut(self._texts, self._cut, self._longest, self._limit, self._remedy))
 
 
 @contextmanager

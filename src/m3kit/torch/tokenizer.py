@@ -123,13 +123,14 @@ def _from_file(path: Path) -> Tokenizer:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    special = read_json(folder / "special_tokens_map.json", default={})
-    return {**special, **read_json(folder / "tokenizer_config.json", default={})}
+    names = ("special_tokens_map.json", "tokenizer_config.json")  # the second goes before
+    special, settings = (read_json(folder / name, dict, optional=True) for name in names)
+    return {**special, **settings}
 
 
 def _names(settings: Mapping[str, Any]) -> dict[str, str]:
     tokens = {key: value for key, value in settings.items() if key.endswith("_token") and value}
-    return {key: t["content"] if isinstance(t, dict) else str(t) for key, t in tokens.items()}
+    return {key: str(t.get("content") if isinstance(t, dict) else t) for key, t in tokens.items()}
 
 
 def _like_xlm_roberta(
