@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from warnings import warn
 
 from m3kit.index import IndexLockedError, NoIndexError, OpenedIndex
@@ -73,9 +73,8 @@ def open_server(
         NoIndexError, ModelMismatchError: As `QdrantIndex` says.
     """
     from qdrant_client import QdrantClient
-    from qdrant_client.http.exceptions import ResponseHandlingException
 
-    from m3kit_qdrant.client import OpenedQdrantIndex
+    from m3kit_qdrant.client import OpenedQdrantIndex, unanswered
 
     place = _parsed(address)
     key = os.environ.get("QDRANT_API_KEY") or None
@@ -93,9 +92,11 @@ def open_server(
             return OpenedQdrantIndex(
                 client, place.collection, dim=dim, reps=reps, model=model, held=held
             )
-        except ResponseHandlingException as error:
+        except Exception as error:
+            if (why := unanswered(error)) is None:
+                raise
             raise ConnectionError(
-                f"no Qdrant server answers at {place.url} ({error}); start it, or "
+                f"no Qdrant server answers at {place.answers} ({why}); start it, or "
                 "correct the address"
             ) from error
 
@@ -130,6 +131,22 @@ class _Place:
     collection: str
     grpc_port: int | None
 
+    @property
+    def answers(self) -> str:
+        """What is to answer, by gRPC where that is wanted."""
+        if self.grpc_port is None:
+            return self.url
+        return f"port {self.grpc_port} of {urlsplit(self.url).hostname} by gRPC"
+
+
+def _is_port(split: SplitResult, grpc_port: str) -> bool:
+    """Tell whether the address's ports, where it says any, are from 1 to 65535."""
+    try:
+        ports = [split.port, int(grpc_port) if grpc_port.isdecimal() else None]
+    except ValueError:  # urllib's, of a text or a number that is too large
+        return False
+    return all(port is None or 1 <= port <= 65535 for port in ports)
+
 
 def _parsed(address: str) -> _Place:
     split = urlsplit(f"//{address}")
@@ -140,6 +157,8 @@ def _parsed(address: str) -> _Place:
         raise ValueError("an address holds no key; set the environment variable QDRANT_API_KEY")
     if not split.hostname or not collection or "/" in collection:
         raise ValueError(f"{address!r} does not say host:port/collection")
+    if not _is_port(split, grpc_port):
+        raise ValueError(f"{address!r} has a port that is none; give a number from 1 to 65535")
     if options or https not in {"true", "false"} or not (grpc_port or "0").isdecimal():
         raise ValueError(f"{address!r} has other options than https=true and grpc_port=6334")
     return _Place(

@@ -180,7 +180,9 @@ def test_no_index(run: Command, tmp_path: Path) -> None:
         assert "nowhere" in error_of(run(*command, "--in", "nowhere"), 4)
         assert "ftp://" in error_of(run(*command, "--in", "ftp://x/y"), 4)
         assert "localhost" in error_of(run(*command, "--in", "qdrant://localhost"), 4)
-    assert "answers" in error_of(run("info", "--in", "qdrant://localhost:1/x"), 4)
+    for address in ("localhost:1/x", "localhost:1/x?grpc_port=1"):
+        assert "answers" in error_of(run("info", "--in", f"qdrant://{address}"), 4)
+    assert "65535" in error_of(run("info", "--in", "qdrant://localhost:99999/x"), 4)
     assert not list(tmp_path.iterdir())
 
 
@@ -201,10 +203,13 @@ def test_wrong_usage(run: Command, sample: Path) -> None:
         (["--nope"], "No such option"),
         ([*search, "--nope"], "No such option"),
         ([*search, "-k", "0"], "'-k'"),
+        ([*search, "-k", "1000001"], "'-k'"),
+        ([*search, "-k", "99999999999999999999"], "'-k'"),
         ([*search, "--fusion", "max"], "'max'"),
         ([*search, "--reps", "dense,lexical"], "'lexical': write some of dense,sparse,colbert"),
         ([*search, "--where", "lang"], "'lang' is no condition"),
         (["index", "-", "--to", "x", "--batch", "0"], "'--batch'"),
+        (["index", "-", "--to", "x", "--batch", "99999999999999999999"], "'--batch'"),
     ]:
         error = error_of(run(*command), 2)
         assert named in error
@@ -218,13 +223,13 @@ def test_a_model_without_what_is_asked(
         (checkpoint / head).unlink()
     model = ("--model", str(checkpoint))
     assert run("index", "-", "--to", "dense", *model, stdin=GOOD).exit_code == 0
-    for code, command in (
-        (4, ["index", "-", "--to", "index", *model]),
-        (4, ["search", "x", "--in", "dense", *model, "--reps", "sparse"]),
-        (5, ["index", "-", "--to", "new", *model, "--reps", "sparse"]),
-        (5, ["encode", "-", *model, "--reps", "sparse"]),
+    for code, named, command in (
+        (4, "mine@", ["index", "-", "--to", "index", *model]),
+        (4, "holds no sparse", ["search", "x", "--in", "dense", *model, "--reps", "sparse"]),
+        (5, "mine@", ["index", "-", "--to", "new", *model, "--reps", "sparse"]),
+        (5, "mine@", ["encode", "-", *model, "--reps", "sparse"]),
     ):
-        assert "mine@" in error_of(run(*command, stdin=GOOD), code)
+        assert named in error_of(run(*command, stdin=GOOD), code)
     assert not Path("new").exists()
     assert held() == ["old"]
 

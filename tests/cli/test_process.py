@@ -52,6 +52,25 @@ def test_help_imports_no_model_no_store_and_no_table() -> None:
     assert not heavy & loaded
 
 
+def test_in_a_base_install_it_says_how_to_have_the_command_line() -> None:
+    code = (
+        "import sys\n"
+        "class Base:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in {'typer', 'rich', 'torch', 'qdrant_edge', 'qdrant_client'}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Base())\n"
+        "from m3kit.cli import main\n"
+        "sys.argv = ['m3kit', 'info']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: the command line needs typer, which is not installed: pip install 'm3kit[cli]'\n"
+    )
+
+
 def test_a_search_imports_what_it_uses(sample: Path) -> None:
     code = (
         "import sys\n"

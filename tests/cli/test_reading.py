@@ -122,6 +122,27 @@ class TestCsv:
         file = write("a.csv", "\n".join(delimiter.join(row) for row in rows))
         assert read(file) == [Document("a", "x", {"lang": "de"})]
 
+    @pytest.mark.parametrize(
+        ("header", "row", "metadata"),
+        [
+            ('"id, x";text', "1;t", {"id, x": "1"}),
+            ('text;"a, b, ""c, d"" e"', "t;1", {'a, b, "c, d" e': "1"}),
+            ('"a, b"\ttext', "1\tt", {"a, b": "1"}),
+            ('"one; two; three",text', "1,t", {"one; two; three": "1"}),
+            ('5" disk;text;3" disk', "1;t;2", {'5" disk': "1", '3" disk': "2"}),
+        ],
+    )
+    def test_a_separator_in_quotes_does_not_count(
+        self, write: Write, header: str, row: str, metadata: dict[str, str]
+    ) -> None:
+        file = write("a.csv", f"{header}\n{row}\n")
+        assert read(file) == [Document("a.csv:2", "t", metadata)]
+
+    def test_blank_lines_above_the_first_row_do_not_count(self, write: Write) -> None:
+        file = write("a.csv", "\n \t\n\nname;text\nn;t\n")
+        assert read(file) == [Document("a.csv:5", "t", {"name": "n"})]
+        assert read(write("blank.csv", "\n\n")) == []
+
     def test_white_space_around_a_name_does_not_count(self, write: Write) -> None:
         assert read(write("a.csv", "id, text\na,x\n")) == [Document("a", "x")]
 
@@ -141,6 +162,8 @@ class TestCsv:
             ("id,text\na\n", "a.csv:2: 1 fields, where the first row names 2"),
             ('id,text\na,x\nb,"y\nz\n', "a.csv:3: not CSV: unexpected end of data"),
             ("text,text\na,b\n", "a.csv:1: two columns have one name in text, text"),
+            ("\ntext;text\na;b\n", "a.csv:2: two columns have one name in text, text"),
+            ('\n"x, y";text\n1\n', "a.csv:3: 1 fields, where the first row names 2"),
         ],
     )
     def test_a_bad_row_is_named(self, write: Write, content: str, named: str) -> None:

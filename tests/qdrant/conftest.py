@@ -96,7 +96,7 @@ class Server(ThreadingHTTPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
-        for shard, _metadata in self.collections.values():
+        for shard, _kept in self.collections.values():
             shard.close()
 
     @property
@@ -133,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
                 with self.server.lock:
                     if name in self.server.collections:
                         return self._send(None, status=409)
-                    kept = body["metadata"] if self.server.keeps_metadata else {}
+                    kept = {
+                        "params": {key: body[key] for key in ("vectors", "sparse_vectors")},
+                        "metadata": body["metadata"] if self.server.keeps_metadata else {},
+                    }
                     shard = _created(self.server.path / name, body)
                     self.server.collections[name] = shard, kept
                     return self._send(True)  # noqa: FBT003  # a result
@@ -168,13 +171,13 @@ def _created(path: Path, body: dict[str, Any]) -> edge.EdgeShard:
     return edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=vectors, sparse_vectors=sparse))
 
 
-def _info(shard: edge.EdgeShard, metadata: dict[str, Any]) -> dict[str, Any]:
+def _info(shard: edge.EdgeShard, kept: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": "green",
         "optimizer_status": "ok",
         "segments_count": 1,
         "config": {
-            "params": {},
+            **kept,
             "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
             "optimizer_config": {
                 "deleted_threshold": 0.2,
@@ -182,7 +185,6 @@ def _info(shard: edge.EdgeShard, metadata: dict[str, Any]) -> dict[str, Any]:
                 "default_segment_number": 0,
                 "flush_interval_sec": 5,
             },
-            "metadata": metadata,
         },
         "payload_schema": {
             name: {"data_type": "keyword", "points": 0} for name in shard.info().payload_schema

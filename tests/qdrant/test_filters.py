@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
+from m3kit.facts import order
 from m3kit.filters import (
     All,
     And,
@@ -36,7 +37,6 @@ from m3kit.records import Document
 from m3kit.testing import DIM, NASTY_VALUES, NUMBERS, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 from m3kit_qdrant.filters import DEEPEST, to_qdrant
-from m3kit_qdrant.payload import order
 
 EXAMPLES = max(500, settings().max_examples)
 FIELDS = [

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import Headers
 from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from m3kit import open_index
 from m3kit.index import IndexLockedError, ModelMismatchError, NoIndexError, RepError, Search
@@ -255,6 +257,27 @@ def test_a_server_that_does_not_answer_is_told() -> None:
         open_index("qdrant://127.0.0.1:1/papers", dim=DIM)
 
 
+def test_a_server_that_does_not_answer_by_grpc_is_told_in_one_line() -> None:
+    told = (
+        r"no Qdrant server answers at port 1 of 127\.0\.0\.1 by gRPC \(.*\); start it, or correct"
+    )
+    with pytest.raises(ConnectionError, match=told) as caught:
+        open_index("qdrant://127.0.0.1:6333/papers?grpc_port=1", dim=DIM)
+    assert "\n" not in str(caught.value)
+    assert "debug_error_string" not in str(caught.value)
+
+
+def test_another_error_of_the_client_stays_what_it_is(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> bool:
+        raise UnexpectedResponse(403, "Forbidden", b"", Headers())
+
+    monkeypatch.setattr(QdrantClient, "collection_exists", refused)
+    with pytest.raises(UnexpectedResponse, match="403"):
+        open_index(f"qdrant://{server.address}/papers", dim=DIM)
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [
@@ -263,6 +286,12 @@ def test_a_server_that_does_not_answer_is_told() -> None:
         ("host:6333/", "does not say host:port/collection"),
         ("/papers", "does not say host:port/collection"),
         ("host/a/b", "does not say host:port/collection"),
+        ("host:99999/a", "a port that is none; give a number from 1 to 65535"),
+        ("host:0/a", "a port that is none; give a number from 1 to 65535"),
+        ("host:http/a", "a port that is none; give a number from 1 to 65535"),
+        ("host/a?grpc_port=65536", "a port that is none; give a number from 1 to 65535"),
+        ("host/a?grpc_port=0", "a port that is none; give a number from 1 to 65535"),
+        ("secret-key@host:99999/a", "set the environment variable QDRANT_API_KEY"),
         ("host/a?https=yes", "other options than https=true"),
         ("host/a?grpc_port=x", "other options than https=true"),
         ("host/a?timeout=3", "other options than https=true"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient
@@ -46,3 +48,23 @@ def test_what_an_index_holds_is_what_it_keeps_and_answers(
         assert_same_vectors(kept.output, record.output, reps)
     with pytest.raises(RepError, match="ask for those"):
         index.search(Search(query=query("bear")))
+
+
+def test_colbert_is_stored_without_a_graph_in_a_directory(directory: Path) -> None:
+    EdgeIndex(directory, dim=DIM).close()
+    config = json.loads((directory / "edge" / "edge_config.json").read_text())
+    assert config["vectors"]["colbert"]["hnsw_config"]["m"] == 0
+    assert "hnsw_config" not in config["vectors"]["dense"]
+
+
+@pytest.mark.parametrize("where", ["local", "server"])
+def test_colbert_is_stored_without_a_graph_in_a_collection(server: Any, where: str) -> None:
+    url = ":memory:" if where == "local" else f"http://{server.address}"
+    client = QdrantClient(url, check_compatibility=False)
+    QdrantIndex(client, "papers", dim=DIM)
+    vectors = client.get_collection("papers").config.params.vectors
+    client.close()
+    assert isinstance(vectors, dict)
+    assert vectors["colbert"].hnsw_config is not None
+    assert vectors["colbert"].hnsw_config.m == 0
+    assert vectors["dense"].hnsw_config is None

@@ -34,8 +34,15 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot show 表 shows "?"
-    from m3kit.cli.app import app
-
+    try:
+        from m3kit.cli.app import app
+    except ModuleNotFoundError as error:
+        if os.environ.get("M3KIT_DEBUG"):
+            raise
+        sys.exit(
+            f"error: the command line needs {error.name}, which is not installed: "
+            "pip install 'm3kit[cli]'"
+        )
     app()
 
 

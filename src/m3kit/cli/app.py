@@ -31,6 +31,7 @@ from m3kit.cli.progress import bar
 from m3kit.cli.reading import Reading, Split
 from m3kit.cli.repeats import Repeats
 from m3kit.cli.source import Source, sources
+from m3kit.cuts import said_once
 from m3kit.explain import explain as taken_apart
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
@@ -101,7 +102,7 @@ def encode(
     check_gives(encoder, asked or ())
     encoded = encoder.encode_queries if queries else encoder.encode_documents
     done = 0
-    with progress.shown:
+    with progress.shown, said_once():
         for some in batched(documents, batch):
             outputs = encoded([document.text for document in some], asked or encoder.reps)
             for document, output in zip(some, outputs, strict=True):
@@ -148,7 +149,7 @@ def search(
     query: o.Query,
     *,
     in_: o.From,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits.")] = 10,
+    k: o.Hits = 10,
     where: o.Where = None,
     reps: o.Reps = None,
     fusion: o.FuseBy = o.FusionName.rrf,

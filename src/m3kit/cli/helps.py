@@ -76,5 +76,5 @@ INFO = """
   {"m3kit": "…", "python": "…", "packages": {"torch": "…" or null, …},
    "devices": ["cpu", "cuda:0"] or null, "schemes": ["file", "qdrant"],
    "index": null or {"address": "…", "model": "…" or null, "reps": ["dense", …],
-                     "count": 1163}}
+                     "count": 1000}}
 """

@@ -49,7 +49,9 @@ def sections(lines: Iterable[tuple[int, str]]) -> Iterator[Section]:
     """
     Yield the sections of numbered lines, leaving out front matter and headings without text.
 
-    Headings are those of CommonMark, both `## so` and underlined; in code blocks there are none.
+    Headings are those of CommonMark, both `## so` and underlined, but for one thing: an underlined
+    one is a single line, below a blank line or a heading; a paragraph of several lines stays text.
+    In code blocks there are none.
     """
     above: dict[int, str] = {}
     slugs: set[str] = set()

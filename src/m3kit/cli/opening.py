@@ -153,5 +153,6 @@ def _opening() -> Iterator[None]:
         raise NoIndexError(str(error)) from error
     except ModuleNotFoundError as error:
         raise NoIndexError(
-            f"this index needs {error.name}, which is not installed: pip install 'm3kit[qdrant]'"
+            f"this index needs {error.name}, which is not installed: "
+            "pip install 'm3kit[qdrant,milvus]'"
         ) from error

@@ -84,11 +84,15 @@ Reps: TypeAlias = Annotated[
     ),
 ]
 Batch: TypeAlias = Annotated[
-    int, typer.Option("--batch", min=1, help="Documents that are encoded and written at once.")
+    int,
+    typer.Option(
+        "--batch", min=1, max=1_000_000, help="Documents that are encoded and written at once."
+    ),
 ]
 From: TypeAlias = Annotated[
     str, typer.Option("--in", metavar="DIR|URL", show_default=False, help="The index.")
 ]
+Hits: TypeAlias = Annotated[int, typer.Option("-k", min=1, max=1_000_000, help="How many hits.")]
 FuseBy: TypeAlias = Annotated[
     FusionName,
     typer.Option(

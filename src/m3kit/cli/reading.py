@@ -4,8 +4,8 @@ Documents from JSONL, CSV, plain text and Markdown, one at a time.
     JSONL     a document for each line: an object with `text`, and `id` or none. The object
               `metadata` and every other field are its metadata.
     CSV       a document for each row, by the same rule; the first row names the fields. The
-              separator is a comma, a semicolon or a tab, whichever the first row has most of. All
-              values stay strings.
+              separator is a comma, a semicolon or a tab, whichever the first row has most of
+              outside quotes. All values stay strings.
     TXT       a document for each paragraph (or line, or file); metadata: source.
     Markdown  a document for each section; metadata: source, title, headings.
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +31,9 @@ from m3kit.cli.source import Format, Line, Source
 from m3kit.records import Document
 
 _log = logging.getLogger(__name__)
+
+_QUOTED = re.compile(r'(?<![^,;\t])"(?:[^"]|"")*"?')
+"""A field of CSV in quotes; a quote within a field is a character like others."""
 
 
 class Split(StrEnum):
@@ -94,9 +98,10 @@ class Reading:
 
     def _csv(self, name: str, lines: Iterator[Line]) -> Iterator[Document]:
         rows = _rows(name, lines)
-        fields = [field.strip() for field in next(rows, ("", []))[1]]
+        first, names = next(rows, (name, []))
+        fields = [field.strip() for field in names]
         if len(set(fields)) < len(fields):
-            raise InputError(f"{name}:1: two columns have one name in {', '.join(fields)}")
+            raise InputError(f"{first}: two columns have one name in {', '.join(fields)}")
         for at, row in rows:
             if len(row) != len(fields):
                 raise InputError(
@@ -156,13 +161,13 @@ def _object(line: str, at: str) -> dict[str, Any]:
 def _rows(name: str, lines: Iterator[Line]) -> Iterator[tuple[str, list[str]]]:
     """Yield rows with where they begin, `file:line`; empty ones are left out."""
     csv.field_size_limit(2**31 - 1)  # a text may be long
-    _, header = next(lines, (1, ""))
-    delimiter = max(",;\t", key=header.count)
+    start, header = next((line for line in lines if line[1].strip()), (1, ""))
+    delimiter = max(",;\t", key=_QUOTED.sub("", header).count)
     reader = csv.reader(
         chain([header], (line for _, line in lines)), delimiter=delimiter, strict=True
     )
     while True:
-        at = f"{name}:{reader.line_num + 1}"
+        at = f"{name}:{start + reader.line_num}"
         try:
             row = next(reader, None)
         except csv.Error as error:
