@@ -70,7 +70,7 @@ def main() -> None:
     console.print(f"{len(queries)} queries in {seconds:.2f} s. Try next:")
     for command in (
         'm3kit search "print a spreadsheet on one page" --in demo-index --where lang=en',
-        'm3kit explain "eine Zeile auswählen" --in demo-index --id swriter-guide-table_select-1.de',
+        'm3kit explain "Tabelle auswählen" --in demo-index --id swriter-guide-table_select-1.de',
         "m3kit index README.md --to my-index --model tiny",
     ):
         console.print(f"  .venv/bin/{command}", style="cyan", soft_wrap=True, highlight=False)

@@ -29,9 +29,9 @@ FOLDERS = {"en": "en-US", "de": "de", "fr": "fr", "ja": "ja", "ru": "ru", "zh": 
 
 SECTIONS = 250  # how many are chosen
 PER_PAGE = 8  # of them at most, so that no page dominates
-KEYWORDS = 3  # of a section at most, so that none dominates
-CUT = 400  # characters of English after which a long section ends with its paragraph
-LENGTHS = range(120, 601)  # of an English passage, in characters
+KEYWORDS = 1  # of a section and language at most, to save bytes
+CUT = 160  # characters of English after which a long section ends with its paragraph
+LENGTHS = range(60, 240)  # of an English passage, in characters; sets the size of the whole
 TELLING = 40  # characters; a shorter paragraph ("Click OK.") may stand on many pages
 
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
@@ -61,6 +61,7 @@ LETTER = {  # of the language's own script: the name of a function is not a tran
 FEWEST = {"de": 0.5, "fr": 0.5, "ja": 0.25, "ru": 0.5, "zh": 0.15}
 SENTENCE = re.compile(r"[.:;!?][)\]\"'\u201d\u2019]*$")
 SLIP = re.compile(r"[<>]|[a-z]\.[A-Z][a-z]|\.\. ")  # of the source: a stray tag, a lost space
+ANNOUNCES = re.compile(r"(:|\b(follows|below)\.)$")  # what comes next, in English
 SEE_ALSO = re.compile(r"\b(see|siehe|voir|см\.)\s|参照|参见|参阅|请看")
 
 
@@ -221,7 +222,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A section in all languages, or in English alone if one of the others lacks it."""
+    """A section in English and in the languages into which it is really translated."""
 
     id: str
     page: str
@@ -241,7 +242,7 @@ def cut(section: Section) -> list[str]:
         if length < CUT:
             ids.append(id_)
             length += len(text) + 1
-    while ids and section.paragraphs[ids[-1]].endswith(":"):  # it announces what is cut off
+    while ids and ANNOUNCES.search(section.paragraphs[ids[-1]]):  # and what it announces is cut off
         ids.pop()
     return ids
 
@@ -259,6 +260,7 @@ def fit(section: Section, lead: Section, help_: Help) -> bool:
     telling = [text for text in texts if len(text) >= TELLING] or texts
     return (
         not section.figures
+        and LETTER["en"].search(section.heading) is not None
         and all(SENTENCE.search(text) for text in texts)
         and len(" ".join(texts)) in LENGTHS
         and (" " in lead.heading or help_.headings[lead.heading] == 1)
@@ -311,8 +313,6 @@ def entry(page: str, english: Section, lead: Section, help_: Help) -> Entry:
             first = section if lead is english else pages[page][0]
             if section.id == english.id and (found := version(section, first, english, lang)):
                 versions[lang] = found
-    if len(versions) < len(FOLDERS):
-        versions = {lang: found for lang, found in versions.items() if lang == "en"}
     return Entry(f"{page.removesuffix('.html').replace('/', '-')}-{english.number}", page, versions)
 
 
@@ -332,7 +332,7 @@ def entries(help_: Help) -> Iterator[Entry]:
 
 
 def choose(candidates: Iterable[Entry]) -> list[Entry]:
-    """The translated ones first, the others in the order of a hash, which favours none."""
+    """Those in most languages first, and else in the order of a hash, which favours none."""
 
     def rank(entry: Entry) -> tuple[int, bytes]:
         return -len(entry.versions), md5(entry.id.encode(), usedforsecurity=False).digest()
@@ -408,12 +408,7 @@ def queries(chosen: Sequence[Entry]) -> Iterator[tuple[dict[str, str], str]]:
 def corpus(chosen: Iterable[Entry]) -> Iterator[dict[str, object]]:
     for entry in chosen:
         for lang, version in sorted(entry.versions.items()):
-            metadata = {
-                "lang": lang,
-                "section": entry.id,
-                "title": version.title,
-                "page": entry.page,
-            }
+            metadata = {"lang": lang, "section": entry.id, "title": version.title}
             yield {"id": f"{entry.id}.{lang}", "text": version.text, "metadata": metadata}
 
 
@@ -423,7 +418,8 @@ def write(name: str, lines: Iterable[str]) -> None:
 
 
 def write_json(name: str, values: Iterable[Mapping[str, object]]) -> None:
-    write(name, (json.dumps(value, ensure_ascii=False) for value in values))
+    compact = (",", ":")
+    write(name, (json.dumps(value, ensure_ascii=False, separators=compact) for value in values))
 
 
 def main() -> None:
@@ -436,6 +432,8 @@ def main() -> None:
     write_json("corpus.jsonl", corpus(chosen))
     write_json("queries.jsonl", (query for query, _ in found))
     write("qrels.tsv", (f"{query['id']}\t{section}\t1" for query, section in found))
+    whole = sum(len(entry.versions) == len(FOLDERS) for entry in chosen)
+    print(f"{len(chosen)} sections, {whole} of them in all languages")
     print("\n| language | passages | heading queries | keyword queries |\n|---|---:|---:|---:|")
     kinds = Counter((query["lang"], query["kind"]) for query, _ in found)
     for lang in FOLDERS:

@@ -21,7 +21,7 @@ def test_hybrid_is_above_bm25_in_english_and_finds_across_languages(encoder: Tor
     hybrids = [m3(encoder, english)[name] for name in ("rrf, colbert", "weighted")]
     same = [query for query in queries if query["lang"] == "en"]
     floor = measure(bm25(english), same, qrels)
-    assert floor == pytest.approx(0.655, abs=0.02)
+    assert floor == pytest.approx(0.599, abs=0.02)
     for hybrid in hybrids:
         assert measure(hybrid, same, qrels) > floor + 0.05
         for lang in LANGUAGES:
