@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from m3kit.batches import batched
 from m3kit.index import NoIndexError
+from m3kit.stamp import Stamp
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_milvus.filters import EVERYTHING, has_keys
 from m3kit_milvus.payload import (
@@ -23,9 +25,10 @@ from m3kit_milvus.payload import (
     TermsType,
 )
 from m3kit_milvus.quiet import silenced
-from m3kit_milvus.stamp import Stamp
 
 Row = Mapping[str, Any]
+
+_MARK = "m3kit"
 
 NO_TOKEN = 2**32 - 2
 """
@@ -95,7 +98,7 @@ class Rows:
             if not self._client.has_collection(self._name, **self._within):
                 self._make(new())
             shape = self._client.describe_collection(self._name, **self._within)
-            stamp = Stamp.from_json(_stamped(shape), what)
+            stamp = _stamp(shape, what)
             self.terms_type = _terms_type(shape, stamp, what)
             self._index(["terms", *stamp.reps])
             self._client.load_collection(self._name, **self._within)
@@ -188,7 +191,7 @@ class Rows:
                 self._client.create_collection(
                     self._name,
                     schema=_schema(stamp, "text" if self._lite else "array"),
-                    properties={"m3kit": stamp.to_json()},
+                    properties={_MARK: _text(stamp)},
                     consistency_level="Strong",
                     **self._within,
                 )
@@ -246,7 +249,7 @@ def _is_lite(client: MilvusClient, timeout: float) -> bool:
 def _schema(stamp: Stamp, terms_type: TermsType) -> CollectionSchema:
     """Describe a collection; its stamp is in the description, for servers that drop properties."""
     schema = MilvusClient.create_schema(
-        auto_id=False, enable_dynamic_field=True, description=stamp.to_json()
+        auto_id=False, enable_dynamic_field=True, description=_text(stamp)
     )
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=TERM_CHARS)
     for name in DOCUMENT_FIELDS:
@@ -268,9 +271,20 @@ def _schema(stamp: Stamp, terms_type: TermsType) -> CollectionSchema:
     return schema
 
 
-def _stamped(shape: Row) -> str:
-    """Find the stamp: Milvus Lite keeps properties and drops descriptions, others the reverse."""
-    return str(shape.get("properties", {}).get("m3kit") or shape.get("description", ""))
+def _text(stamp: Stamp) -> str:
+    return json.dumps({_MARK: stamp.to_json()})
+
+
+def _stamp(shape: Row, what: str) -> Stamp:
+    """Read the stamp: Milvus Lite keeps properties and drops descriptions, others the reverse."""
+    text = str(shape.get("properties", {}).get(_MARK) or shape.get("description", ""))
+    try:
+        kept = json.loads(text)[_MARK]
+    except (ValueError, TypeError, KeyError):
+        raise NoIndexError(
+            f"{what} bears no stamp of m3kit's: others made it; give another name"
+        ) from None
+    return Stamp.from_json(kept, what)
 
 
 def _terms_type(shape: Row, stamp: Stamp, what: str) -> TermsType:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from m3kit.facts import order
 from m3kit.filters import (
     All,
     And,
@@ -20,8 +21,9 @@ from m3kit.filters import (
     Or,
     Range,
     Substring,
+    merged,
 )
-from m3kit_milvus.payload import TermsType, fact, key, letters, order, term
+from m3kit_milvus.payload import TermsType, fact, key, letters, term
 
 EVERYTHING = 'key != ""'
 NOTHING = 'key == ""'
@@ -95,7 +97,7 @@ class _Translator:
         return _joined("or", [f'terms like "%{one}%"' for one in dict.fromkeys(terms)])
 
     def _each(self, of: Iterable[Filter], kind: type[And | Or], depth: int) -> list[str]:
-        return [self.expression(one, depth + 1) for one in _merged(of, kind)]
+        return [self.expression(one, depth + 1) for one in merged(of, kind)]
 
 
 def _within(where: Range) -> str:
@@ -125,14 +127,3 @@ def _joined(word: str, parts: Sequence[str]) -> str:
         return "".join(parts)
     half = len(parts) // 2
     return f"({_joined(word, parts[:half])} {word} {_joined(word, parts[half:])})"
-
-
-def _merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterator[Filter]:
-    """Flatten `a | b | c | …`, which nests as deep as it is long."""
-    left = [*of][::-1]
-    while left:
-        one = left.pop()
-        if isinstance(one, kind):
-            left.extend(one.of[::-1])
-        else:
-            yield one

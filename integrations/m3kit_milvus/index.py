@@ -13,15 +13,18 @@ from pymilvus import MilvusClient
 from m3kit.batches import batched
 from m3kit.filters import Filter
 from m3kit.fusion import Ranking, by_score
-from m3kit.index import DocumentError, Search, check_records, check_reps, check_search
+from m3kit.index import DocumentError, RepError, Search, check_records, check_reps, check_search
 from m3kit.ranking import rank
 from m3kit.records import Hit, Record
 from m3kit.scoring import carried, scores
+from m3kit.stamp import Stamp
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_milvus.collection import NO_TOKEN, Row, Rows, to_output, to_vectors
 from m3kit_milvus.filters import has, to_milvus
 from m3kit_milvus.payload import key, to_document, to_row
-from m3kit_milvus.stamp import HELD, Stamp
+
+HELD: tuple[Rep, ...] = ("dense", "sparse")
+"""What a collection can hold."""
 
 _BATCH_ROWS = 500
 _BATCH_BYTES = 16 * 2**20
@@ -74,7 +77,7 @@ class MilvusIndex:
     ) -> None:
         what = f"the collection {collection!r}"
         self._rows = Rows(client, collection, timeout)
-        self._stamp = self._rows.open(lambda: Stamp.new(dim, reps, model, what), what)
+        self._stamp = self._rows.open(lambda: _new(dim, reps, model, what), what)
         self._stamp.check(dim, model, what)
         self._collection = collection
 
@@ -254,6 +257,16 @@ class _Scorer:
     def _can_find(self, rep: Rep) -> bool:
         """Tell whether a query has anything to say: one without a token finds nothing."""
         return rep != "sparse" or bool(len(carried(self.query.sparse, rep)))
+
+
+def _new(dim: int | None, reps: Collection[Rep], model: str | None, what: str) -> Stamp:
+    stamp = Stamp.new(dim, reps, model, what)
+    if not stamp.reps <= set(HELD):
+        raise RepError(
+            "a Milvus index holds no colbert vectors; make it with reps=('dense', 'sparse'), "
+            "and let m3kit.Rescored(index, encoder) add ColBERT"
+        )
+    return stamp
 
 
 def _record(row: Row, reps: Collection[Rep]) -> Record:

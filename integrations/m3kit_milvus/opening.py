@@ -16,9 +16,8 @@ from pymilvus import MilvusClient, MilvusException
 
 from m3kit.index import IndexLockedError, NoIndexError, OpenedIndex
 from m3kit.vectors import Rep
-from m3kit_milvus.index import OpenedMilvusIndex
+from m3kit_milvus.index import HELD, OpenedMilvusIndex
 from m3kit_milvus.quiet import silenced
-from m3kit_milvus.stamp import HELD
 
 _TIMEOUT_S = 60.0
 

@@ -20,13 +20,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from struct import pack, unpack
 from typing import Any, Literal, TypeAlias
 
+from m3kit.facts import Says, by_value, facts, is_number, order
 from m3kit.index import DocumentError
 from m3kit.records import Document
-
-Says: TypeAlias = Literal["is", "in", "has", "number", "string"]
 
 TermsType: TypeAlias = Literal["text", "array"]
 """
@@ -65,13 +63,13 @@ def to_row(document: Document, terms_type: TermsType) -> dict[str, Any]:
         DocumentError: If Milvus cannot hold it.
     """
     terms = list(dict.fromkeys(_terms(document.metadata)))
-    facts = _facts(document.metadata)
+    sought = _sought(document.metadata)
     texts = {"id": document.id, "text": document.text, "metadata": _json(document.metadata)}
-    for what, text in (*texts.items(), ("metadata, as filters read it,", _json(facts))):
+    for what, text in (*texts.items(), ("metadata, as filters read it,", _json(sought))):
         _check(document.id, f"{what} takes", len(text.encode()), "bytes", TEXT_BYTES)
     _check(document.id, "metadata has", len(terms), "values", MOST_TERMS[terms_type])
     kept = " ".join(terms) if terms_type == "text" else terms
-    return {"key": key(document.id), **texts, "terms": kept, **facts}
+    return {"key": key(document.id), **texts, "terms": kept, **sought}
 
 
 def to_document(row: Mapping[str, Any]) -> Document:
@@ -79,9 +77,9 @@ def to_document(row: Mapping[str, Any]) -> Document:
     return Document(row["id"], row["text"], json.loads(row["metadata"]))
 
 
-def term(says: Says, field: str, *value: object) -> str:
+def term(says: Says | Literal["number", "string"], field: str, *value: object) -> str:
     """Name one thing that a document says of a field; `1` and `1.0` have one name."""
-    return _digest(_json([says, field, *map(_spelled, value)]))
+    return _digest(_json([says, field, *map(by_value, value)]))
 
 
 def fact(field: str, letter: Literal["H", "L", "S"]) -> str:
@@ -98,60 +96,27 @@ def letters(text: str) -> str:
     return "".join(_SPELLING[byte] for byte in text.encode())
 
 
-def order(number: float) -> tuple[int, int]:
-    """
-    Place a number among all others: two integers below 2⁵³ that compare as the numbers do.
-
-    The first is the upper half of the nearest float's bits; the second its lower half, and how far
-    an integer of 64 bits is from that float.
-    """
-    near = float(number)
-    rest = int(number) - int(near) if isinstance(number, int) else 0
-    (bits,) = unpack(">q", pack(">d", near))
-    if bits < 0:  # sign and magnitude, where integers order by two's complement
-        bits = -(bits & (2**63 - 1))
-    return bits >> 32, ((bits & (2**32 - 1)) << 11) + rest
-
-
 def _terms(metadata: Mapping[str, Any]) -> Iterator[str]:
+    yield from (term(says, field, *value) for says, field, value in facts(metadata))
     for field, value in metadata.items():
-        if value is None or value == []:
-            continue
-        yield term("has", field)
-        if _is_scalar(value):
-            yield term("is", field, value)
-        elif isinstance(value, list):
-            yield from (term("in", field, one) for one in value if _is_scalar(one))
         if isinstance(value, str):
             yield term("string", field)
-        elif _is_number(value):
+        elif is_number(value):
             yield term("number", field)
 
 
-def _facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
+def _sought(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    sought: dict[str, Any] = {}
     for field, value in metadata.items():
         if isinstance(value, str):
-            facts[fact(field, "S")] = letters(value)
-        elif _is_number(value):
-            facts[fact(field, "H")], facts[fact(field, "L")] = order(value)
-    return facts
+            sought[fact(field, "S")] = letters(value)
+        elif is_number(value):
+            sought[fact(field, "H")], sought[fact(field, "L")] = order(value)
+    return sought
 
 
 def _digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=TERM_CHARS // 2).hexdigest()
-
-
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | int | float)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _spelled(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check(id_: str, what: str, found: int, unit: str, limit: int) -> None:

@@ -9,11 +9,14 @@ from threading import RLock
 from types import TracebackType
 from typing import Any, Self
 
+from grpc import RpcError, StatusCode  # type: ignore[import-untyped]  # it ships no types
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException
 
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import NoIndexError
 from m3kit.scoring import scores
+from m3kit.stamp import Stamp
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.directory import check_room
 from m3kit_qdrant.engine import (
@@ -27,7 +30,6 @@ from m3kit_qdrant.engine import (
 )
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.index import EngineIndex
-from m3kit_qdrant.stamp import Stamp
 
 _LOCAL = RLock()
 """Local mode loses and doubles points when threads meet; it is slow enough for one lock."""
@@ -117,6 +119,17 @@ class OpenedQdrantIndex(QdrantIndex):
         /,
     ) -> None:
         self.close()
+
+
+def unanswered(error: Exception) -> str | None:
+    """Say why no server answered, by REST or by gRPC; None of any other error."""
+    match error:
+        case ResponseHandlingException():
+            return str(error)
+        case RpcError() if error.code() in {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}:
+            return str(error.details())
+        case _:
+            return None
 
 
 class _Points:

@@ -20,8 +20,8 @@ from typing import Literal, Self, TypeAlias
 from filelock import FileLock, Timeout
 
 from m3kit.index import IndexLockedError, NoIndexError
+from m3kit.stamp import Stamp
 from m3kit.vectors import Rep
-from m3kit_qdrant.stamp import Stamp
 
 EngineName: TypeAlias = Literal["edge", "local"]
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import qdrant_edge as edge
 
 from m3kit.fusion import Ranking
+from m3kit.stamp import Stamp
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.directory import Directory, check_room
 from m3kit_qdrant.engine import (
@@ -23,7 +24,6 @@ from m3kit_qdrant.engine import (
 )
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.index import EngineIndex
-from m3kit_qdrant.stamp import Stamp
 
 _LOG = 128 * 2**20
 """Bytes after which the log is flushed, so that it stays small and is soon read again."""
@@ -48,8 +48,9 @@ class EdgeIndex(EngineIndex):
         NoIndexError: If there is none and no `dim`, or the directory holds something else.
         ModelMismatchError: If it was made by another model or with another width.
         IndexLockedError: If it is open already.
-        OSError: With `errno.ENOSPC`, if the disk is nearly full; `upsert` and `delete` raise it
-            too, before anything is written.
+        OSError: With `errno.ENOSPC`, if the disk has less than 32 MiB free, even for a search: the
+            engine writes to its files when it opens them, and kills the process where they cannot
+            grow. `upsert` and `delete` raise it too, before anything is written.
     """
 
     def __init__(

@@ -7,9 +7,9 @@ that `payload.py` writes, and each engine reads it in its own classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, TypeAlias, assert_never
 
+from m3kit.facts import EXACT, ROUND, order
 from m3kit.filters import (
     All,
     And,
@@ -23,8 +23,9 @@ from m3kit.filters import (
     Or,
     Range,
     Substring,
+    merged,
 )
-from m3kit_qdrant.payload import EXACT, ROUND, order, point_id, term
+from m3kit_qdrant.payload import point_id, term
 
 Condition: TypeAlias = dict[str, Any]
 
@@ -66,10 +67,10 @@ def _condition(where: Filter, depth: int) -> Condition:  # noqa: PLR0912  # a ca
         case All():
             return EVERYTHING
         case And(of):
-            every = [_condition(one, depth + 1) for one in _merged(of, And)]
+            every = [_condition(one, depth + 1) for one in merged(of, And)]
             return {"must": every} if every else EVERYTHING
         case Or(of):
-            some = [_condition(one, depth + 1) for one in _merged(of, Or)]
+            some = [_condition(one, depth + 1) for one in merged(of, Or)]
             return {"should": some} if some else NOTHING
         case Not(of):
             return {"must_not": [_condition(of, depth + 1)]}
@@ -110,14 +111,3 @@ def _whole(key: str, operator: str, high: int, low: int) -> Condition:
             },
         ]
     }
-
-
-def _merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterable[Filter]:
-    """Flatten `a | b | c | …`, which nests as deep as it is long."""
-    left = [*of][::-1]
-    while left:
-        one = left.pop()
-        if isinstance(one, kind):
-            left.extend(one.of[::-1])
-        else:
-            yield one

@@ -12,11 +12,11 @@ from m3kit.index import DocumentError, Search, check_records, check_reps, check_
 from m3kit.ranking import rank
 from m3kit.records import Hit, Record
 from m3kit.scoring import carried
+from m3kit.stamp import Stamp
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_qdrant.engine import Ask, Engine, Point, Stored, to_output
 from m3kit_qdrant.filters import Condition, to_qdrant
 from m3kit_qdrant.payload import point_id, to_document, to_payload
-from m3kit_qdrant.stamp import Stamp
 
 _BATCH = 4 * 2**20
 """Bytes that are written at once; as JSON some 22 MB, where a server takes 32."""

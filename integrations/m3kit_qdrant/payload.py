@@ -16,24 +16,18 @@ log that it cannot read again. Filters go by three plain fields that are made fr
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
-from struct import pack, unpack
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid5
 
+from m3kit.facts import Says, by_value, facts, is_number, order
 from m3kit.records import Document
 
 _SPACE = UUID("0ecb3909-3ca9-570b-a51f-29b55f7c4f02")
 _LONG = 200
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-EXACT = 2**53
-"""Integers below this are floats too."""
-
-ROUND = 2**10
-"""The second half of `order` for a number whose first half says it all, such as 2024 or 0.5."""
 
 
 def point_id(id_: str) -> str:
@@ -48,11 +42,11 @@ def to_payload(document: Document) -> dict[str, Any]:
         "id": document.id,
         "text": document.text,
         "metadata": _json(metadata),
-        "terms": list(dict.fromkeys(_terms(metadata))),
+        "terms": list(dict.fromkeys(term(says, of, *value) for says, of, value in facts(metadata))),
         "numbers": {
             field: dict(zip(("high", "low"), order(value), strict=True))
             for field, value in metadata.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
+            if is_number(value)
         },
         "strings": {field: value for field, value in metadata.items() if isinstance(value, str)},
     }
@@ -63,7 +57,7 @@ def to_document(payload: Mapping[str, Any]) -> Document:
     return Document(payload["id"], payload["text"], json.loads(payload["metadata"]))
 
 
-def term(says: Literal["is", "in", "has"], field: str, *value: object) -> str:
+def term(says: Says, field: str, *value: object) -> str:
     """
     Spell one thing that a document says of a field.
 
@@ -72,39 +66,7 @@ def term(says: Literal["is", "in", "has"], field: str, *value: object) -> str:
     return _json([says, field, *map(_spelled, value)])
 
 
-def order(number: float) -> tuple[int, int]:
-    """
-    Place a number among all others: two integers below 2⁵³ that compare as the numbers do.
-
-    The first is the upper half of the nearest float's bits; the second its lower half, and how far
-    an integer of 64 bits is from that float.
-    """
-    near = float(number)
-    rest = int(number) - int(near) if isinstance(number, int) else 0
-    (bits,) = unpack(">q", pack(">d", near))
-    if bits < 0:  # sign and magnitude, where integers order by two's complement
-        bits = -(bits & (2**63 - 1))
-    return bits >> 32, ((bits & (2**32 - 1)) << 11) + rest + ROUND
-
-
-def _terms(metadata: Mapping[str, Any]) -> Iterator[str]:
-    for field, value in metadata.items():
-        if value is None or value == []:
-            continue
-        yield term("has", field)
-        if _is_scalar(value):
-            yield term("is", field, value)
-        elif isinstance(value, list):
-            yield from (term("in", field, one) for one in value if _is_scalar(one))
-
-
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | int | float)
-
-
 def _spelled(value: object) -> object:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
     if isinstance(value, str) and len(value) > _LONG:
         return {"blake2b": blake2b(value.encode(), digest_size=16).hexdigest()}
-    return value
+    return by_value(value)

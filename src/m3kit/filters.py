@@ -7,7 +7,7 @@ value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias, assert_never
 from unicodedata import category
@@ -201,6 +201,17 @@ def matches(where: Filter, document: Document) -> bool:
             return not matches(of, document)
         case _:
             assert_never(where)
+
+
+def merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterator[Filter]:
+    """Flatten an `And` of `And`s, or an `Or` of `Or`s, however deep it nests."""
+    left = [*of][::-1]
+    while left:
+        one = left.pop()
+        if isinstance(one, kind):
+            left.extend(one.of[::-1])
+        else:
+            yield one
 
 
 def equal(held: object, value: Value) -> bool:

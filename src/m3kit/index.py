@@ -277,7 +277,7 @@ def check_reps(wanted: Collection[Rep], *, held: Collection[Rep]) -> None:
     if missing:
         raise RepError(
             f"this index holds no {', '.join(missing)} vectors, only {', '.join(sorted(held))}; "
-            "ask for those, or add ColBERT with m3kit.Rescored"
+            f"ask for those{', or add ColBERT with m3kit.Rescored' * ('colbert' in missing)}"
         )
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pymilvus import MilvusClient
 
+from m3kit.facts import order
 from m3kit.filters import (
     All,
     And,
@@ -32,7 +33,7 @@ from m3kit.records import Document
 from m3kit.testing import DIM, NASTY_VALUES, NUMBERS, records
 from m3kit_milvus import MilvusIndex, collection
 from m3kit_milvus.filters import DEEPEST, to_milvus
-from m3kit_milvus.payload import TermsType, letters, order
+from m3kit_milvus.payload import TermsType, letters
 
 EXAMPLES = max(200, settings().max_examples)
 FIELDS = [

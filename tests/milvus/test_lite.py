@@ -15,12 +15,12 @@ from pymilvus import DataType, MilvusClient
 from m3kit.filters import Eq
 from m3kit.index import DocumentError, ModelMismatchError, NoIndexError, RepError, Search
 from m3kit.records import Document, Record
+from m3kit.stamp import Stamp
 from m3kit.testing import DIM, DOCUMENTS, query, records
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_milvus import MilvusIndex, collection
 from m3kit_milvus import index as index_module
 from m3kit_milvus.collection import NO_TOKEN
-from m3kit_milvus.stamp import Stamp
 
 WRITE = """
 import os, sys
@@ -186,7 +186,7 @@ def test_threads_read_and_write_one_index(client: MilvusClient) -> None:
 def test_colbert_is_refused_and_the_way_to_it_named(client: MilvusClient) -> None:
     with pytest.raises(RepError, match=r"m3kit\.Rescored"):
         MilvusIndex(client, "papers", dim=DIM, reps=["dense", "sparse", "colbert"])
-    with pytest.raises(RepError, match="some of dense, sparse, not none"):
+    with pytest.raises(RepError, match="some of dense, sparse, colbert, not none"):
         MilvusIndex(client, "papers", dim=DIM, reps=[])
     assert not client.has_collection("papers")
 
@@ -277,10 +277,10 @@ def test_a_collection_of_others_is_left_alone(client: MilvusClient) -> None:
 @pytest.mark.parametrize(
     ("stamp", "said"),
     [
-        ({"m3kit": "index", "format": 2}, "of format 2, and this m3kit reads 1; upgrade"),
-        ({"m3kit": "index", "format": 1}, "bears no stamp"),
+        ({"m3kit": {"format": 2}}, "of format 2, and this m3kit reads 1; upgrade"),
+        ({"m3kit": {"format": 1}}, "holds no index"),
         ("[", "bears no stamp"),
-        (json.loads(Stamp(DIM, frozenset({"dense", "sparse"}), None).to_json()), "lacks id, metad"),
+        ({"m3kit": Stamp(DIM, frozenset({"dense", "sparse"}), None).to_json()}, "lacks id, metad"),
     ],
 )
 def test_a_stamp_is_read_with_care(client: MilvusClient, stamp: object, said: str) -> None:
