@@ -11,21 +11,17 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from pydantic import BaseModel
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+from tests.filter_cases import CORPUS, FILTERS
 
-from m3kit.facts import order
 from m3kit.filters import (
     All,
-    And,
     Contains,
     Eq,
     Exists,
     Filter,
-    Ids,
-    In,
     Not,
     Or,
     Range,
@@ -33,97 +29,11 @@ from m3kit.filters import (
     matches,
 )
 from m3kit.index import HybridIndex
-from m3kit.records import Document
-from m3kit.testing import DIM, NASTY_VALUES, NUMBERS, records
+from m3kit.testing import DIM, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 from m3kit_qdrant.filters import DEEPEST, to_qdrant
 
 EXAMPLES = max(500, settings().max_examples)
-FIELDS = [
-    "a",
-    "a.b",
-    "with space",
-    "ключ",
-    "$id-1:x/y%z?*@#,;<>&|~^=+",
-    "high",
-    "terms",
-    "metadata",
-]
-STRINGS = [
-    *NASTY_VALUES,
-    "x" * 201,
-    "x" * 200 + "y",
-    '["is","a",1]',
-    "\x00",
-    "\U0010ffff",
-    "İ",
-    "ß",
-]
-SCALARS: list[Any] = [
-    *STRINGS, *NUMBERS, True, False, -0.0, 0.1, 0.1 + 0.2, 1 / 3, 2.0**63, -(2.0**63), 5e-324,
-    1.7976931348623157e308, 2**53 + 3, 2**62 - 1, 2**62, -(2**62) - 1, 123456789.123456789,
-]  # fmt: skip
-VALUES: list[Any] = [
-    *SCALARS,
-    *([one] for one in SCALARS),
-    ["a", 1, True, None, 2.0**53, ""],
-    [1, [2, "a"], {"a": 1}],
-    [[1]],
-    [None],
-    [[]],
-    [],
-    {},
-    {"a": 1, "b": "a"},
-    None,
-]
-CORPUS = [
-    Document(
-        f"{n}",
-        "",
-        {
-            field: VALUES[(n * step) % len(VALUES)]
-            for step, field in enumerate(FIELDS, start=1)
-            if (n + step) % 5
-        },
-    )
-    for n in range(len(VALUES))
-]
-
-_fields = st.sampled_from([*FIELDS, "missing", "a.c", "b"])
-_strings = st.sampled_from(STRINGS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
-_numbers = (
-    st.sampled_from([one for one in SCALARS if isinstance(one, int | float)]).map(lambda n: n + 0)
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-)
-_values = st.sampled_from(SCALARS) | _strings | _numbers
-
-
-@st.composite
-def _ranges(draw: st.DrawFn) -> Filter:
-    some = st.dictionaries(st.sampled_from(["gt", "ge", "lt", "le"]), _numbers, min_size=1)
-    return Range(draw(_fields), **draw(some))
-
-
-_leaves: st.SearchStrategy[Filter] = (
-    st.builds(Eq, _fields, _values)
-    | st.builds(In, _fields, st.lists(_values, max_size=3))
-    | st.builds(Contains, _fields, _values)
-    | st.builds(Exists, _fields)
-    | st.builds(Substring, _fields, _strings.filter(bool))
-    | st.builds(Ids, st.lists(st.sampled_from(["0", "7", "70", "unknown"]), max_size=3))
-    | st.just(All())
-    | _ranges()
-)
-_filters = st.recursive(
-    _leaves,
-    lambda inner: (
-        st.builds(And, st.lists(inner, max_size=3))
-        | st.builds(Or, st.lists(inner, max_size=3))
-        | st.builds(Not, inner)
-    ),
-    max_leaves=6,
-)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +57,7 @@ def _assert_keeps(engines: list[HybridIndex], where: Filter) -> None:
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(where=_filters)
+@given(where=FILTERS)
 @example(Eq("a", value=True))
 @example(Eq("a", 1))
 @example(Contains("a", 1))
@@ -159,17 +69,6 @@ def _assert_keeps(engines: list[HybridIndex], where: Filter) -> None:
 @example(Substring("a", "\\"))
 def test_both_engines_keep_what_matches_keeps(engines: list[HybridIndex], where: Filter) -> None:
     _assert_keeps(engines, where)
-
-
-@settings(max_examples=EXAMPLES)
-@given(_numbers, _numbers)
-@example(2**53, 2**53 + 1)
-@example(2**63 - 1, 2.0**63)
-@example(-0.0, 0)
-def test_the_order_of_numbers_is_kept_in_two_exact_halves(one: float, other: float) -> None:
-    assert (order(one) < order(other)) is (one < other)
-    assert (order(one) == order(other)) is (one == other)
-    assert all(abs(half) < 2**53 for half in order(one))
 
 
 @pytest.mark.parametrize("operator", [or_, and_])
@@ -197,7 +96,7 @@ def test_a_filter_that_would_kill_the_engine_is_refused(engines: list[HybridInde
 
 
 @settings(max_examples=EXAMPLES)
-@given(where=_filters)
+@given(where=FILTERS)
 def test_a_filter_crosses_grpc_unchanged(where: Filter) -> None:
     spoken = models.Filter.model_validate({"must": [to_qdrant(where)]})
     message = grpc.Filter.FromString(RestToGrpc.convert_filter(spoken).SerializeToString())
