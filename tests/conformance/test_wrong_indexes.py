@@ -42,7 +42,9 @@ class TestWrong(IndexConformance):
 UNSHRUNK = """
 from hypothesis import Phase, settings
 
-settings.register_profile("unshrunk", derandomize=True, phases=[Phase.generate])
+settings.register_profile(
+    "unshrunk", derandomize=True, phases=[Phase.generate], max_examples=1000
+)
 settings.load_profile("unshrunk")
 """
 
