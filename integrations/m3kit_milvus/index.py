@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
 
 from pymilvus import MilvusClient
 
-from m3kit.batches import batched
+from m3kit.batches import batched, chunked
 from m3kit.filters import Filter
 from m3kit.fusion import Ranking, by_score
-from m3kit.index import DocumentError, RepError, Search, check_records, check_reps, check_search
-from m3kit.ranking import rank
+from m3kit.index import (
+    Closing,
+    DocumentError,
+    RepError,
+    Search,
+    check_records,
+    check_reps,
+    check_search,
+)
+from m3kit.ranking import rank, to_hits
 from m3kit.records import Hit, Record
 from m3kit.scoring import carried, scores
 from m3kit.stamp import Stamp
@@ -103,19 +109,16 @@ class MilvusIndex:
         """
         checked = check_records(records, reps=self.reps, dim=self._stamp.dim)
         rows = [self._row(record) for record in checked]
-        for batch in _batches(rows):
-            self._rows.write(batch)
+        for some in chunked(rows, size=_nbytes, budget=_BATCH_BYTES):
+            for batch in batched(some, _BATCH_ROWS):
+                self._rows.write(batch)
 
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by exact scores; see `HybridIndex.search`."""
         check_search(search, reps=self.reps, dim=self._stamp.dim)
         ranked = rank(_Scorer(self._rows, _known(search.query), self._where(search.where)), search)
         found = self._found([one.id for one in ranked], ())
-        return [
-            Hit(found[one.id].document, one.score, one.parts if search.parts else {})
-            for one in ranked
-            if one.id in found  # another thread may have deleted it
-        ]
+        return to_hits(ranked, {id_: record.document for id_, record in found.items()}, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
@@ -163,7 +166,7 @@ class MilvusIndex:
             yield from (_record(row, reps) for row in self._rows.read(some, reps))
 
 
-class OpenedMilvusIndex(MilvusIndex):
+class OpenedMilvusIndex(MilvusIndex, Closing):
     """
     A `MilvusIndex` that owns its client: what `open_server` returns.
 
@@ -192,18 +195,6 @@ class OpenedMilvusIndex(MilvusIndex):
     def close(self) -> None:
         """Let go of the client and of what it stands on; a second call does nothing."""
         self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,21 +275,6 @@ def _known(query: M3Output) -> M3Output:
 def _below(score: float) -> float:
     """Return what is below a score whichever way an engine has rounded it."""
     return score - _NOISE * max(1.0, abs(score))
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Cut rows into batches of at most `_BATCH_ROWS` and `_BATCH_BYTES`, or of a larger one."""
-    batch: list[Row] = []
-    size = 0
-    for row in rows:
-        nbytes = _nbytes(row)
-        if batch and (len(batch) == _BATCH_ROWS or size + nbytes > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(row)
-        size += nbytes
-    if batch:
-        yield batch
 
 
 def _nbytes(row: Row) -> int:

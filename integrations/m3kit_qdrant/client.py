@@ -6,15 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from threading import RLock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from grpc import RpcError, StatusCode  # type: ignore[import-untyped]  # it ships no types
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from m3kit.fusion import Ranking, by_score
-from m3kit.index import NoIndexError
+from m3kit.index import Closing, NoIndexError
 from m3kit.scoring import scores
 from m3kit.stamp import Stamp
 from m3kit.vectors import REPS, Rep
@@ -78,7 +77,7 @@ class QdrantIndex(EngineIndex):
         return f"{type(self).__name__}({self._collection!r}, {self._stamp})"
 
 
-class OpenedQdrantIndex(QdrantIndex):
+class OpenedQdrantIndex(QdrantIndex, Closing):
     """
     A `QdrantIndex` that owns its client: what `open_directory` and `open_server` return.
 
@@ -107,18 +106,6 @@ class OpenedQdrantIndex(QdrantIndex):
     def close(self) -> None:
         """Let go of the client and of what it stands on; a second call does nothing."""
         self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self.close()
 
 
 def unanswered(error: Exception) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import qdrant_edge as edge
 
 from m3kit.fusion import Ranking
+from m3kit.index import Closing
 from m3kit.stamp import Stamp
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.directory import Directory, check_room
@@ -29,7 +29,7 @@ _LOG = 128 * 2**20
 """Bytes after which the log is flushed, so that it stays small and is soon read again."""
 
 
-class EdgeIndex(EngineIndex):
+class EdgeIndex(EngineIndex, Closing):
     """
     An index in a directory, in the process that uses it; threads may share it.
 
@@ -76,18 +76,6 @@ class EdgeIndex(EngineIndex):
             self._close()
         finally:
             self._files.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"EdgeIndex({str(self._files.path)!r}, {self._stamp})"

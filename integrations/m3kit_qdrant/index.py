@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from m3kit.batches import batched
+from m3kit.batches import batched, chunked
 from m3kit.filters import Filter
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import DocumentError, Search, check_records, check_reps, check_search
-from m3kit.ranking import rank
+from m3kit.ranking import rank, to_hits
 from m3kit.records import Hit, Record
 from m3kit.scoring import carried
 from m3kit.stamp import Stamp
@@ -58,7 +58,7 @@ class EngineIndex:
         points = [Point(one.output.only(*self.reps), to_payload(one.document)) for one in checked]
         for point in points:
             _check_limits(point, self._engine.colbert_limit)
-        for batch in _batches(points):
+        for batch in chunked(points, size=lambda point: point.nbytes, budget=_BATCH):
             self._engine.write(batch)
 
     def search(self, search: Search, /) -> list[Hit]:
@@ -66,11 +66,7 @@ class EngineIndex:
         check_search(search, reps=self.reps, dim=self._stamp.dim)
         ranked = rank(_Scorer(self._engine, _known(search.query), _where(search.where)), search)
         found = self._found([one.id for one in ranked], ())
-        return [
-            Hit(found[one.id].document, one.score, one.parts if search.parts else {})
-            for one in ranked
-            if one.id in found  # another thread may have deleted it
-        ]
+        return to_hits(ranked, {id_: record.document for id_, record in found.items()}, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
@@ -172,20 +168,6 @@ def _known(query: M3Output) -> M3Output:
 
 def _page(reps: Collection[Rep]) -> int:
     return _PAGE_OF_COLBERT if "colbert" in reps else _PAGE
-
-
-def _batches(points: Iterable[Point]) -> Iterator[list[Point]]:
-    """Cut points into batches of at most `_BATCH` bytes, or of one that is larger."""
-    batch: list[Point] = []
-    size = 0
-    for point in points:
-        if batch and size + point.nbytes > _BATCH:
-            yield batch
-            batch, size = [], 0
-        batch.append(point)
-        size += point.nbytes
-    if batch:
-        yield batch
 
 
 def _check_limits(point: Point, colbert_limit: int | None) -> None:

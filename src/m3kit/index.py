@@ -181,6 +181,26 @@ class OpenedIndex(HybridIndex, Protocol):
     ) -> None: ...
 
 
+class Closing:
+    """What makes a context manager of an index with a `close`."""
+
+    def close(self) -> None:
+        """Let go of everything; a second call does nothing."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        self.close()
+
+
 class Opener(Protocol):
     """What stands behind an entry point of the group `m3kit.indexes`."""
 

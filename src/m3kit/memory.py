@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from m3kit.filters import Filter, matches
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import Search, check_records, check_reps, check_search
-from m3kit.ranking import rank
+from m3kit.ranking import rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import scores
 from m3kit.vectors import REPS, M3Output, Rep
@@ -56,10 +56,8 @@ class MemoryIndex:
         """Rank by the exact score of every record; see `HybridIndex.search`."""
         check_search(search, reps=self._reps, dim=self._dim)
         kept = {record.document.id: record for record in self._matching(search.where)}
-        return [
-            Hit(_copied(kept[one.id].document), one.score, one.parts if search.parts else {})
-            for one in rank(_Exact(search.query, kept), search)
-        ]
+        ranked = rank(_Exact(search.query, kept), search)
+        return to_hits(ranked, {one.id: _copied(kept[one.id].document) for one in ranked}, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""

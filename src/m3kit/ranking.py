@@ -9,6 +9,7 @@ from typing import Protocol, assert_never
 
 from m3kit.fusion import RRF, Ranking, WeightedSum, by_score
 from m3kit.index import Search
+from m3kit.records import Document, Hit
 from m3kit.vectors import REPS, Rep
 
 BRANCHES: tuple[Rep, ...] = ("dense", "sparse")
@@ -55,6 +56,17 @@ def rank(scorer: Scorer, search: Search) -> list[Ranked]:
         ranked = [one for one in ranked if one.score >= search.min_score]
     ranked = ranked[: search.k]
     return _completed(scorer, search.query.reps, ranked) if search.parts else ranked
+
+
+def to_hits(
+    ranked: Sequence[Ranked], documents: Mapping[str, Document], search: Search
+) -> list[Hit]:
+    """Put documents to a ranking; those that another thread has deleted meanwhile are left out."""
+    return [
+        Hit(documents[one.id], one.score, one.parts if search.parts else {})
+        for one in ranked
+        if one.id in documents
+    ]
 
 
 def _ranked(scorer: Scorer, search: Search) -> list[Ranked]:

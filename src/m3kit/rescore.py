@@ -10,7 +10,7 @@ from m3kit.encoder import Encoder
 from m3kit.filters import Filter, Ids
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import HybridIndex, RepError, Search, check_model, check_records, check_search
-from m3kit.ranking import rank
+from m3kit.ranking import rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import carried, maxsim
 from m3kit.vectors import M3Output, Rep
@@ -67,11 +67,7 @@ class Rescored:
         scorer = _Composed(self._index, self._encoder, search)
         ranked = rank(scorer, search)
         documents = scorer.documents([one.id for one in ranked])
-        return [
-            Hit(documents[one.id], one.score, one.parts if search.parts else {})
-            for one in ranked
-            if one.id in documents  # another thread may have deleted it
-        ]
+        return to_hits(ranked, documents, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records, with ColBERT made from their texts; see `HybridIndex.get`."""

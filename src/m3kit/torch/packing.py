@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
 
 import numpy as np
 
 from m3kit.vectors import Ints
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +59,3 @@ class Pack:
     def texts(self) -> Ints:
         """The number of the text that each token belongs to, shape `(tokens,)`."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
-
-
-def chunked(items: Iterable[_T], *, size: Callable[[_T], int], budget: int) -> Iterator[list[_T]]:
-    """
-    Group neighbours so that the sizes of each group add up to at most `budget`.
-
-    An item larger than the budget is a group of its own. Reads one item ahead.
-    """
-    chunk: list[_T] = []
-    total = 0
-    for item in items:
-        if chunk and total + size(item) > budget:
-            yield chunk
-            chunk, total = [], 0
-        chunk.append(item)
-        total += size(item)
-    if chunk:
-        yield chunk

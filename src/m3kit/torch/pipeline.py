@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from m3kit.batches import chunked
 from m3kit.torch.model import Model
-from m3kit.torch.packing import chunked
 from m3kit.torch.reporting import Cuts, progress
 from m3kit.torch.tokenizer import SPECIAL_TOKENS, TextTokenizer, Tokens
 from m3kit.vectors import Ints, M3Output, Rep
