@@ -16,6 +16,7 @@ from m3kit.fusion import Ranking, by_score
 from m3kit.index import Closing, NoIndexError
 from m3kit.scoring import scores
 from m3kit.stamp import Stamp
+from m3kit.store import StoreIndex
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.directory import check_room
 from m3kit_qdrant.engine import (
@@ -28,13 +29,13 @@ from m3kit_qdrant.engine import (
     to_vectors,
 )
 from m3kit_qdrant.filters import Condition
-from m3kit_qdrant.index import EngineIndex
+from m3kit_qdrant.points import Points
 
 _LOCAL = RLock()
 """Local mode loses and doubles points when threads meet; it is slow enough for one lock."""
 
 
-class QdrantIndex(EngineIndex):
+class QdrantIndex(StoreIndex):
     """
     An index in a collection; the client stays the caller's.
 
@@ -67,14 +68,14 @@ class QdrantIndex(EngineIndex):
         model: str | None = None,
     ) -> None:
         what = f"the collection {collection!r}"
-        engine = _Points(client, collection)
+        engine = _Collection(client, collection)
         stamp = engine.stamped(lambda: Stamp.new(dim, reps, model, what), what)
         stamp.check(dim, model, what)
-        super().__init__(engine, stamp)
+        super().__init__(Points(engine, stamp))
         self._collection = collection
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._collection!r}, {self._stamp})"
+        return f"{type(self).__name__}({self._collection!r}, {self._store.stamp})"
 
 
 class OpenedQdrantIndex(QdrantIndex, Closing):
@@ -119,8 +120,8 @@ def unanswered(error: Exception) -> str | None:
             return None
 
 
-class _Points:
-    """The points of a collection, whichever way the client reaches them."""
+class _Collection:
+    """A collection, whichever way the client reaches it."""
 
     def __init__(self, client: QdrantClient, collection: str) -> None:
         self._client = client

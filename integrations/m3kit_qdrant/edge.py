@@ -12,6 +12,7 @@ import qdrant_edge as edge
 from m3kit.fusion import Ranking
 from m3kit.index import Closing
 from m3kit.stamp import Stamp
+from m3kit.store import StoreIndex
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.directory import Directory, check_room
 from m3kit_qdrant.engine import (
@@ -23,13 +24,13 @@ from m3kit_qdrant.engine import (
     to_vectors,
 )
 from m3kit_qdrant.filters import Condition
-from m3kit_qdrant.index import EngineIndex
+from m3kit_qdrant.points import Points
 
 _LOG = 128 * 2**20
 """Bytes after which the log is flushed, so that it stays small and is soon read again."""
 
 
-class EdgeIndex(EngineIndex, Closing):
+class EdgeIndex(StoreIndex, Closing):
     """
     An index in a directory, in the process that uses it; threads may share it.
 
@@ -67,7 +68,7 @@ class EdgeIndex(EngineIndex, Closing):
         except BaseException:
             self._files.release()
             raise
-        super().__init__(engine, self._files.stamp)
+        super().__init__(Points(engine, self._files.stamp))
         self._close = engine.close
 
     def close(self) -> None:
@@ -78,7 +79,7 @@ class EdgeIndex(EngineIndex, Closing):
             self._files.release()
 
     def __repr__(self) -> str:
-        return f"EdgeIndex({str(self._files.path)!r}, {self._stamp})"
+        return f"EdgeIndex({str(self._files.path)!r}, {self._store.stamp})"
 
 
 class _Edge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -14,6 +14,9 @@ from m3kit.vectors import REPS, Rep
 
 BRANCHES: tuple[Rep, ...] = ("dense", "sparse")
 """What finds candidates; ColBERT scores what these found, or scans when it is alone."""
+
+_SLACK = 8
+"""How many more than asked for are fetched, so that ties at the cut are seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,47 @@ def rank(scorer: Scorer, search: Search) -> list[Ranked]:
     """
     Rank documents as `search` says; `parts` holds what was looked at, or all if it asks for them.
 
-    The vectors of the query and the filter are the scorer's own matter.
+    The vectors of the query and the filter are the scorer's own matter. It is not asked for what
+    the query has nothing to say in: one without a token finds nothing by sparse vectors.
     """
+    sparse = search.query.sparse
+    scorer = _Asking(
+        scorer, frozenset({"sparse"} if sparse is not None and not len(sparse) else ())
+    )
     ranked = _ranked(scorer, search)
     if search.min_score is not None:
         ranked = [one for one in ranked if one.score >= search.min_score]
     ranked = ranked[: search.k]
     return _completed(scorer, search.query.reps, ranked) if search.parts else ranked
+
+
+def nearest(
+    ask: Callable[[Mapping[Rep, int]], Mapping[Rep, Ranking]],
+    reps: Collection[Rep],
+    limit: int,
+    *,
+    noise: float = 0.0,
+) -> dict[Rep, Ranking]:
+    """
+    Find the best `limit` of each of `reps`, asking for more until all that tie at the cut are seen.
+
+    Args:
+        ask: Returns the best of each representation, as many as it is told, ordered by `by_score`;
+            fewer if there are no more.
+        reps: What to ask for.
+        limit: How many are wanted.
+        noise: How far, relatively, the engine that cuts may be from the scores that `ask` returns.
+    """
+    found: dict[Rep, Ranking] = {}
+    sizes = dict.fromkeys(reps, limit + _SLACK)
+    while sizes:
+        found |= ask(sizes)
+        sizes = {
+            rep: 2 * size
+            for rep, size in sizes.items()
+            if len(found[rep]) >= size and not _settled(found[rep], limit, noise)
+        }
+    return {rep: ranking[:limit] for rep, ranking in found.items()}
 
 
 def to_hits(
@@ -67,6 +104,30 @@ def to_hits(
         for one in ranked
         if one.id in documents
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A scorer that is not asked for the `silent` representations, which find nothing."""
+
+    scorer: Scorer
+    silent: frozenset[Rep]
+
+    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
+        asked = [rep for rep in reps if rep not in self.silent]
+        found = self.scorer.nearest(asked, limit) if asked else {}
+        return {rep: found.get(rep, ()) for rep in reps}
+
+    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+        asked = {rep: ids for rep, ids in wanted.items() if rep not in self.silent}
+        found = self.scorer.scores(asked) if asked else {}
+        return {rep: found.get(rep, {}) for rep in wanted}
+
+
+def _settled(ranking: Ranking, limit: int, noise: float) -> bool:
+    """Tell whether all that tie with the last of `limit` are in a ranking of more."""
+    (_, cut), (_, last) = ranking[limit - 1], ranking[-1]
+    return last < cut - noise * max(1.0, abs(cut))
 
 
 def _ranked(scorer: Scorer, search: Search) -> list[Ranked]:

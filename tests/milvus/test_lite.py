@@ -19,8 +19,9 @@ from m3kit.stamp import Stamp
 from m3kit.testing import DIM, DOCUMENTS, query, records
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_milvus import MilvusIndex, collection
-from m3kit_milvus import index as index_module
+from m3kit_milvus import table as table_module
 from m3kit_milvus.collection import NO_TOKEN
+from m3kit_milvus.table import Table
 
 WRITE = """
 import os, sys
@@ -39,6 +40,11 @@ def output(n: int = 1, **tokens: float) -> M3Output:
     dense[n % DIM] = 1
     sparse = Sparse.from_dict({int(token[1:]): weight for token, weight in tokens.items()})
     return M3Output(dense=dense, sparse=sparse)
+
+
+def _unflushed(index: MilvusIndex) -> int:
+    assert isinstance(index._store, Table)
+    return index._store._rows._unflushed
 
 
 # What is kept -------------------------------------------------------------------------------------
@@ -121,9 +127,9 @@ def test_the_caller_may_have_another_dense_index(client: MilvusClient) -> None:
 def test_a_large_writing_leaves_little_unflushed(client: MilvusClient) -> None:
     index = MilvusIndex(client, "papers", dim=DIM)
     index.upsert([Record(Document(f"{n}", ""), output(n)) for n in range(2_100)])
-    assert index._rows._unflushed == 100
+    assert _unflushed(index) == 100
     index.flush()
-    assert index._rows._unflushed == 0
+    assert _unflushed(index) == 0
     assert index.count() == 2_100
 
 
@@ -153,7 +159,7 @@ def test_more_hits_than_a_server_gives_are_scored_here(
     index.upsert(records(DOCUMENTS))
     asked = Search(query=query("the growling bear", rep), k=8)
     expected = index.search(asked)
-    monkeypatch.setattr(index_module, "_MOST", 3)
+    monkeypatch.setattr(table_module, "_MOST", 3)
     assert index.search(asked) == expected
 
 

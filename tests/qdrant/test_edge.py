@@ -182,7 +182,7 @@ def test_threads_share_one_index(directory: Path) -> None:
 def test_many_batches_and_log_flushes_are_one_upsert(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("m3kit_qdrant.index._BATCH", 20_000)
+    monkeypatch.setattr("m3kit_qdrant.points._BATCH", 20_000)
     monkeypatch.setattr("m3kit_qdrant.edge._LOG", 100_000)
     with EdgeIndex(directory, dim=DIM) as index:
         index.upsert(some(700))

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m3kit.backend.lexical import lexical_weights
+from m3kit.backend.packing import Pack
 from m3kit.batches import chunked
 from m3kit.torch.backbone import attend
-from m3kit.torch.model import lexical_weights
-from m3kit.torch.packing import Pack
 
 _SIZES = st.lists(st.integers(0, 12), max_size=40)
 

@@ -11,8 +11,8 @@ from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import TINY, write_bert
 from tests.torch.reference import token_ids
 
+from m3kit.backend.tokenizer import TextTokenizer, load_tokenizer
 from m3kit.torch import CheckpointError
-from m3kit.torch.tokenizer import TextTokenizer, load_tokenizer
 
 _GOLDEN = Path(__file__).parent / "golden"
 _XLM_ROBERTA = {"model_type": "xlm-roberta"}

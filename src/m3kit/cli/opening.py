@@ -30,8 +30,8 @@ def load_encoder(model: str, device: str | None = None) -> TorchEncoder:
         ModelError: If it cannot be had.
     """
     try:
+        from m3kit.backend.locate import locate
         from m3kit.torch import TorchEncoder
-        from m3kit.torch.locate import locate
     except ModuleNotFoundError as error:
         raise ModelError(
             f"a model needs {error.name}, which is not installed: pip install 'm3kit[torch]'"

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 
-from m3kit.torch.files import CheckpointError, Weights
-from m3kit.torch.packing import Pack, Run
+from m3kit.backend.files import CheckpointError
+from m3kit.backend.packing import Pack, Run
+from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
 
 _COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers")

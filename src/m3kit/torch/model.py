@@ -9,12 +9,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 
+from m3kit.backend.checkpoint import Checkpoint, Pooling
+from m3kit.backend.files import CheckpointError
+from m3kit.backend.lexical import lexical_weights
+from m3kit.backend.packing import Pack
+from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.torch.backbone import Backbone, Linear
-from m3kit.torch.checkpoint import Checkpoint, Pooling
-from m3kit.torch.files import CheckpointError, Weights, check_finite
-from m3kit.torch.packing import Pack
-from m3kit.torch.tokenizer import TextTokenizer
-from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
+from m3kit.torch.weights import Weights, check_finite
+from m3kit.vectors import REPS, Floats, Ints, M3Output, Rep, Sparse
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,21 @@ class Model:
     pooling: Pooling
     heads: tuple[Linear, Linear] | None
     unweighted: Ints
+
+    @property
+    def width(self) -> int:
+        """Width of the dense vector."""
+        return self.backbone.width
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens a text may have, special ones included."""
+        return self.backbone.max_length
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """All three, or dense alone where there are no heads."""
+        return frozenset(REPS if self.heads else ("dense",))
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
@@ -61,15 +78,15 @@ def load_model(checkpoint: Checkpoint, tokenizer: TextTokenizer, device: torch.d
     Raises:
         CheckpointError: If something is missing or does not fit together.
     """
-    backbone = Backbone(checkpoint.weights(device), checkpoint.config)
+    backbone = Backbone(Weights(checkpoint.weights_file(), device), checkpoint.config)
     if tokenizer.vocab_size > backbone.vocab_size:
         raise CheckpointError(
             f"the tokenizer in {checkpoint.folder} gives {tokenizer.vocab_size} ids, and the "
             f"weights know {backbone.vocab_size}; they belong to different models"
         )
     heads = None
-    if files := checkpoint.heads(device):
-        sparse, colbert = files
+    if files := checkpoint.head_files():
+        sparse, colbert = (Weights(file, device) for file in files)
         width = backbone.width
         heads = _head(sparse, 1, width), _head(colbert, -1, width)
     return Model(backbone, checkpoint.pooling(), heads, tokenizer.unweighted)
@@ -88,28 +105,6 @@ def _dense(hidden: torch.Tensor, pack: Pack, pooling: Pooling) -> Floats:
         blocks = [hidden[run.rows].view(run.count, run.length, -1) for run in pack.runs]
         pooled = torch.cat([block.mean(1) for block in blocks])
     return F.normalize(pooled, dim=-1).cpu().numpy()
-
-
-def lexical_weights(weights: Floats, pack: Pack, unweighted: Ints) -> list[Sparse]:
-    """
-    Keep of each text the largest weight of each token id, where it is above zero.
-
-    Args:
-        weights: One for each token, shape `(tokens,)`.
-        pack: The tokens.
-        unweighted: Ids to leave out.
-    """
-    kept = (weights > 0) & ~np.isin(pack.ids, unweighted)
-    texts, ids, weights = pack.texts[kept], pack.ids[kept], weights[kept]
-    order = np.lexsort((ids, texts))
-    texts, ids, weights = texts[order], ids[order], weights[order]
-    new = np.flatnonzero(np.diff(texts, prepend=-1) | np.diff(ids, prepend=-1))
-    if len(new):  # reduceat wants at least one group
-        texts, ids, weights = texts[new], ids[new], np.maximum.reduceat(weights, new)
-    ends = np.searchsorted(texts, np.arange(1, len(pack.lengths)))
-    return [
-        Sparse(*pair) for pair in zip(np.split(ids, ends), np.split(weights, ends), strict=True)
-    ]
 
 
 def _colbert(head: Linear, hidden: torch.Tensor, pack: Pack) -> list[Floats]:

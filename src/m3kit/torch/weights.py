@@ -1,63 +1,17 @@
-"""Reading a checkpoint's files; nothing in them is executed."""
+"""Reading a checkpoint's tensors; nothing in the files is executed."""
 
 from __future__ import annotations
 
-import json
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from m3kit.index import M3Error
-
-_T = TypeVar("_T", dict[str, Any], list[Any])
-
-_IMPOSTORS = {
-    b"version https://git-lfs": "a Git LFS pointer",
-    b"<!doctype": "a web page",
-    b"<html": "a web page",
-    b"<?xml": "a server's error",
-}
-
-
-class CheckpointError(M3Error, ValueError):
-    """A checkpoint that is not there, or that this encoder cannot read; it says what and why."""
-
-
-def read_json(path: Path, kind: type[_T], *, optional: bool = False) -> _T:
-    """
-    Read a JSON file that holds a `kind`; an empty one where there is no file and none is needed.
-
-    Raises:
-        CheckpointError: If it is missing, broken, or holds something else.
-    """
-    if optional and not path.is_file():
-        return kind()
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
-    return expect(content, kind, str(path))
-
-
-def expect(content: Any, kind: type[_T], what: str) -> _T:
-    """
-    Return what a JSON file holds, if it is of the kind that belongs there.
-
-    Raises:
-        CheckpointError: If it is of another.
-    """
-    if isinstance(content, kind):
-        return content
-    names: dict[type, str] = {dict: "an object", list: "a list"}
-    raise CheckpointError(
-        f"{what} holds {names.get(type(content), repr(content)[:40])} where {names[kind]} belongs; "
-        "download it again"
-    )
+from m3kit.backend.files import CheckpointError, check_start
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -152,18 +106,8 @@ def check_finite(what: str, tensor: torch.Tensor) -> None:
         )
 
 
-def samples(path: Path, count: int = 64, length: int = 4096) -> Iterator[bytes]:
-    """Yield a file's size and `count` evenly spaced pieces of it, at little cost for any size."""
-    size = path.stat().st_size
-    yield str(size).encode()
-    with path.open("rb") as file:
-        for number in range(count):
-            file.seek(number * max(0, size - length) // max(1, count - 1))
-            yield file.read(length)
-
-
 def _open(path: Path) -> tuple[Callable[[str], torch.Tensor], list[str]]:
-    _check_start(path)
+    check_start(path)
     if path.suffix != ".safetensors":
         tensors = load_tensors(path)
         return tensors.__getitem__, list(tensors)
@@ -172,18 +116,6 @@ def _open(path: Path) -> tuple[Callable[[str], torch.Tensor], list[str]]:
     except SafetensorError as error:
         raise CheckpointError(f"{path} is broken ({error}); download it again") from error
     return file.get_tensor, list(file.keys())
-
-
-def _check_start(path: Path) -> None:
-    """Refuse what lies in a file's place after a download that did not fetch it."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(64).lstrip().lower()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error}") from error
-    for sign, what in _IMPOSTORS.items():
-        if start.startswith(sign):
-            raise CheckpointError(f"{path} is {what} in place of the weights; download it again")
 
 
 def _why_not(path: Path, error: Exception) -> str:

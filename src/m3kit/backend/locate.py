@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from m3kit.torch.files import CheckpointError
+from m3kit.backend.files import CheckpointError
 
 _SHIPPED = ("tiny",)
 _SMALL_FILES = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from m3kit.backend.tokenizer import Tokens
 from m3kit.cuts import Cut, report
-from m3kit.torch.tokenizer import Tokens
 from m3kit.vectors import Ints
 
 

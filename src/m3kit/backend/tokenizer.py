@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 
-from m3kit.torch.files import CheckpointError, read_json
+from m3kit.backend.files import CheckpointError, read_json
 from m3kit.vectors import Ints
 
 SPECIAL_TOKENS = 2

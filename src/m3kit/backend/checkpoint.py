@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import torch
-
-from m3kit.torch.files import CheckpointError, Weights, expect, read_json, samples
+from m3kit.backend.files import CheckpointError, expect, read_json, samples
 
 Pooling: TypeAlias = Literal["cls", "mean"]
 """How the token vectors become the dense one."""
@@ -50,21 +48,24 @@ class Checkpoint:
         """`"xlm-roberta"` or `"bert"`."""
         return str(self.config.get("model_type"))
 
-    def weights(self, device: torch.device) -> Weights:
+    def weights_file(self) -> Path:
         """
-        Open the backbone's weights.
+        Return the file of the backbone's weights.
 
         Raises:
-            CheckpointError: If there are none, or the file is broken or refused.
+            CheckpointError: If there is none.
         """
-        return Weights(self._weights_file(), device)
+        for name in _WEIGHTS:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise CheckpointError(f"{self.folder} has no weights: neither {' nor '.join(_WEIGHTS)}")
 
-    def heads(self, device: torch.device) -> list[Weights]:
+    def head_files(self) -> list[Path]:
         """
-        Open `weight` and `bias` of the sparse and the ColBERT head; no file if none is there.
+        Return the files of the sparse and the ColBERT head; none where there is neither.
 
         Raises:
-            CheckpointError: If one of the two is missing, broken or refused.
+            CheckpointError: If one of the two is missing.
         """
         missing = [name for name in _HEADS if not (self.folder / name).is_file()]
         if len(missing) == 1:
@@ -72,7 +73,7 @@ class Checkpoint:
                 f"{self.folder} lacks {missing[0]} and has the other head; an M3 checkpoint has "
                 f"{' and '.join(_HEADS)}, a dense one neither"
             )
-        return [] if missing else [Weights(self.folder / name, device) for name in _HEADS]
+        return [] if missing else [self.folder / name for name in _HEADS]
 
     def pooling(self) -> Pooling:
         """
@@ -119,7 +120,7 @@ class Checkpoint:
         for name in ("config.json", "tokenizer.json", *_HEADS):
             path = self.folder / name
             digest.update(path.read_bytes() if path.is_file() else b"-")
-        for sample in samples(self._weights_file()):
+        for sample in samples(self.weights_file()):
             digest.update(sample)
         return digest.hexdigest()[:8]
 
@@ -135,12 +136,6 @@ class Checkpoint:
                 )
             modules.append((str(said["type"]).rpartition(".")[2], str(said["path"])))
         return modules
-
-    def _weights_file(self) -> Path:
-        for name in _WEIGHTS:
-            if (self.folder / name).is_file():
-                return self.folder / name
-        raise CheckpointError(f"{self.folder} has no weights: neither {' nor '.join(_WEIGHTS)}")
 
 
 def read_checkpoint(name: str, folder: Path) -> Checkpoint:

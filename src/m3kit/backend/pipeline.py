@@ -4,15 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from m3kit.backend.reporting import Cuts, progress
+from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, Tokens
 from m3kit.batches import chunked
-from m3kit.torch.model import Model
-from m3kit.torch.reporting import Cuts, progress
-from m3kit.torch.tokenizer import SPECIAL_TOKENS, TextTokenizer, Tokens
 from m3kit.vectors import Ints, M3Output, Rep
 
 _WINDOW = 8  # batches whose texts are sorted by length together
 _CHARS = 2**16  # characters tokenized together
+
+
+class Model(Protocol):
+    """What a backend computes."""
+
+    @property
+    def width(self) -> int:
+        """Width of the dense vector."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens a text may have, special ones included."""
+        ...
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """What it gives."""
+        ...
+
+    def __call__(self, texts: Sequence[Ints], reps: Collection[Rep], /) -> list[M3Output]:
+        """Encode the token ids of a batch, computing `reps` and nothing else."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +85,7 @@ class Pipeline:
         self, texts: Iterable[str], reps: Collection[Rep], kind: Kind, *, total: int | None
     ) -> Iterator[M3Output]:
         """Encode texts as they are read, in order; `total` is for the bar."""
-        longest = self.model.backbone.max_length
+        longest = self.model.max_length
         limit = self._limit(kind)
         raising = f"raise {kind.option} or " if limit < longest else ""
         cuts = Cuts(limit, f"{raising}split them")
@@ -80,7 +103,7 @@ class Pipeline:
         return self.tokenizer.spelled(tokens.ids)
 
     def _limit(self, kind: Kind) -> int:
-        return min(kind.max_length, self.model.backbone.max_length)
+        return min(kind.max_length, self.model.max_length)
 
     def _tokens(self, texts: Iterable[str], limit: int, instruction: str) -> Iterator[Tokens]:
         for some in chunked(texts, size=_cost, budget=_CHARS):

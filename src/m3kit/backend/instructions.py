@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from m3kit.torch.checkpoint import Checkpoint
+from m3kit.backend.checkpoint import Checkpoint
 
 _BGE = re.compile(r"(?:BAAI_)?bge-(?:small|base|large)-(en|zh)(?:-v1\.5)?")
 _BGE_QUERY = {

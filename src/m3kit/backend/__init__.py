@@ -1,0 +1,1 @@
+"""What every backend of the model shares: from texts to batches of token ids, and back."""
