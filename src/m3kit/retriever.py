@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from math import isnan
 from typing import TypeAlias
 
@@ -124,21 +125,19 @@ class Retriever:
         check_reps(chosen, held=self.index.reps)
         wanted = [rep for rep in REPS if rep in chosen]
         (query,) = self.encoder.encode_queries([text], wanted)
+        search = Search(
+            query=query,
+            k=k,
+            where=where,
+            fusion=fusion,
+            depth=depth,
+            min_score=min_score,
+            parts=parts,
+        )
         if self.reranker is None:
-            return self.index.search(
-                Search(
-                    query=query,
-                    k=k,
-                    where=where,
-                    fusion=fusion,
-                    depth=depth,
-                    min_score=min_score,
-                    parts=parts,
-                )
-            )
-        pool = max(depth, k)
-        search = Search(query=query, k=pool, where=where, fusion=fusion, depth=pool, parts=parts)
-        reranked = _reranked(self.reranker, text, self.index.search(search))
+            return self.index.search(search)
+        pool = self.index.search(replace(search, k=search.depth, min_score=None))
+        reranked = _reranked(self.reranker, text, pool)
         return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
 
     def _write(self, documents: Sequence[Document]) -> None:

@@ -11,7 +11,20 @@ import m3kit
 from m3kit.cli.opening import opened
 from m3kit.vectors import REPS
 
-_PACKAGES = ("numpy", "torch", "tokenizers", "safetensors", "qdrant-client", "qdrant-edge-py")
+_PACKAGES = (
+    "numpy",
+    "torch",
+    "onnxruntime",
+    "tokenizers",
+    "safetensors",
+    "qdrant-client",
+    "qdrant-edge-py",
+    "pymilvus",
+    "milvus-lite",
+    "pyvespa",
+    "langchain-core",
+    "llama-index-core",
+)
 
 
 def facts(address: str | None) -> dict[str, Any]:
