@@ -22,7 +22,19 @@ import bm25s
 import ir_measures
 from ir_measures import Qrel, ScoredDoc, nDCG
 
-from m3kit import REPS, RRF, Document, Fusion, MemoryIndex, Record, Rep, Search, WeightedSum
+from m3kit import (
+    REPS,
+    RRF,
+    ColbertStorage,
+    Document,
+    Encoder,
+    Fusion,
+    MemoryIndex,
+    Record,
+    Rep,
+    Search,
+    WeightedSum,
+)
 from m3kit.torch import TorchEncoder
 
 DATA = Path(__file__).resolve().parents[1] / "examples" / "data"
@@ -71,9 +83,13 @@ def bm25(documents: Sequence[Document]) -> Run:
     return run
 
 
-def m3(encoder: TorchEncoder, documents: Sequence[Document]) -> dict[str, Run]:
+def m3(
+    encoder: Encoder,
+    documents: Sequence[Document],
+    colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
+) -> dict[str, Run]:
     """Search by each representation, and by all of them fused in both ways."""
-    index = MemoryIndex(encoder.dim)
+    index = MemoryIndex(encoder.dim, colbert=colbert)
     outputs = encoder.encode_documents([document.text for document in documents])
     index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from m3kit.fusion import RRF, Fusion
+from m3kit.index import check_reps
 from m3kit.vectors import REPS, Rep
 from m3kit_langchain.filters import Where
 
@@ -43,8 +44,15 @@ class Options:
         return replace(self, **renamed)
 
     def among(self, held: Collection[Rep]) -> tuple[Rep, ...]:
-        """Return the representations that take part, of those that an index holds."""
-        return tuple(rep for rep in REPS if rep in (held if self.reps is None else self.reps))
+        """
+        Return the representations that take part, of those that an index holds.
+
+        Raises:
+            RepError: If it does not hold one that is asked for, or there is none of that name.
+        """
+        chosen = held if self.reps is None else self.reps
+        check_reps(chosen, held=held)
+        return tuple(rep for rep in REPS if rep in chosen)
 
 
 def without_filter(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ This package needs NumPy alone. The model is in `m3kit.torch`, the conformance s
 """
 
 from m3kit.encoder import CachedEncoder, Encoder
+from m3kit.fields import Fields
 from m3kit.filters import (
     All,
     And,
@@ -39,6 +40,7 @@ from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Hit, Json, Record
 from m3kit.rescore import Rescored
 from m3kit.retriever import Reranker, Retriever
+from m3kit.storage import ColbertStorage
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
 
 __version__ = "0.1.0"
@@ -49,12 +51,14 @@ __all__ = [
     "All",
     "And",
     "CachedEncoder",
+    "ColbertStorage",
     "Contains",
     "Document",
     "DocumentError",
     "Encoder",
     "Eq",
     "Exists",
+    "Fields",
     "Filter",
     "Fusion",
     "Hit",

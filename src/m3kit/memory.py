@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from m3kit.filters import Filter, matches
 from m3kit.fusion import Ranking, by_score
@@ -11,6 +11,7 @@ from m3kit.index import Search, check_records, check_reps, check_search
 from m3kit.ranking import rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import scores
+from m3kit.storage import ColbertStorage
 from m3kit.vectors import REPS, M3Output, Rep
 
 
@@ -22,14 +23,21 @@ class MemoryIndex:
         dim: The width of the vectors; None takes it from the first record.
         reps: The representations it holds.
         model: What makes the vectors, as `Encoder.model` says.
+        colbert: How the documents' ColBERT vectors are kept, and so what they are scored by.
     """
 
     def __init__(
-        self, dim: int | None = None, *, reps: Collection[Rep] = REPS, model: str | None = None
+        self,
+        dim: int | None = None,
+        *,
+        reps: Collection[Rep] = REPS,
+        model: str | None = None,
+        colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
     ) -> None:
         self._dim = dim
         self._reps = frozenset(reps)
         self._model = model
+        self._colbert = colbert
         self._records: dict[str, Record] = {}
 
     @property
@@ -48,7 +56,7 @@ class MemoryIndex:
         checked = check_records(records, reps=self._reps, dim=dim)
         self._dim = dim
         self._records |= {
-            record.document.id: Record(record.document, record.output.only(*self._reps).copy())
+            record.document.id: Record(record.document, self._kept(record.output))
             for record in checked
         }
 
@@ -84,6 +92,12 @@ class MemoryIndex:
 
     def flush(self) -> None:
         """Do nothing: memory is as durable as it gets."""
+
+    def _kept(self, output: M3Output) -> M3Output:
+        own = output.only(*self._reps)
+        if own.colbert is not None:
+            own = replace(own, colbert=self._colbert.stored(own.colbert))
+        return own.copy()
 
     def _matching(self, where: Filter | None) -> list[Record]:
         records = list(self._records.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from m3kit.batches import batched
 from m3kit.encoder import Encoder
@@ -13,7 +13,8 @@ from m3kit.index import HybridIndex, RepError, Search, check_model, check_record
 from m3kit.ranking import rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import carried, maxsim
-from m3kit.vectors import M3Output, Rep
+from m3kit.storage import ColbertStorage
+from m3kit.vectors import Floats, Rep
 
 _BATCH = 64
 """How many texts are encoded at once when ColBERT scans."""
@@ -30,13 +31,20 @@ class Rescored:
     Args:
         index: Where the documents live.
         encoder: The model that made the index's vectors.
+        colbert: The form that an index would keep ColBERT vectors in, where its answers are wanted.
 
     Raises:
         RepError: If the encoder has no ColBERT.
         ModelMismatchError: If the index was made by another model.
     """
 
-    def __init__(self, index: HybridIndex, encoder: Encoder) -> None:
+    def __init__(
+        self,
+        index: HybridIndex,
+        encoder: Encoder,
+        *,
+        colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
+    ) -> None:
         if "colbert" not in encoder.reps:
             raise RepError(
                 f"{encoder.model} makes no ColBERT vectors; rescore with a model that does"
@@ -44,6 +52,7 @@ class Rescored:
         check_model(index.model, encoder.model, "the index")
         self._index = index
         self._encoder = encoder
+        self._colbert = colbert
 
     @property
     def reps(self) -> frozenset[Rep]:
@@ -64,7 +73,7 @@ class Rescored:
         check_search(search, reps=self.reps, dim=self._encoder.dim)
         if "colbert" not in search.query.reps:
             return self._index.search(search)
-        scorer = _Composed(self._index, self._encoder, search)
+        scorer = _Composed(self._index, self._made, search)
         ranked = rank(scorer, search)
         documents = scorer.documents([one.id for one in ranked])
         return to_hits(ranked, documents, search)
@@ -98,16 +107,17 @@ class Rescored:
         self._index.flush()
 
     def _encoded(self, records: Sequence[Record]) -> list[Record]:
-        made = _colbert(self._encoder, [record.document for record in records])
+        made = self._made([record.document for record in records])
         return [
-            Record(
-                record.document,
-                M3Output(
-                    dense=record.output.dense, sparse=record.output.sparse, colbert=output.colbert
-                ),
-            )
-            for record, output in zip(records, made, strict=True)
+            Record(record.document, replace(record.output, colbert=colbert))
+            for record, colbert in zip(records, made, strict=True)
         ]
+
+    def _made(self, documents: Sequence[Document]) -> list[Floats]:
+        """Make the ColBERT vectors of documents, in the form that an index would keep."""
+        texts = [document.text for document in documents]
+        outputs = self._encoder.encode_documents(texts, ["colbert"])
+        return [self._colbert.stored(carried(output.colbert, "colbert")) for output in outputs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ class _Composed:
     """The scorer behind a search: the index's own branches, and MaxSim over encoded texts."""
 
     index: HybridIndex
-    encoder: Encoder
+    colbert: Callable[[Sequence[Document]], list[Floats]]
     search: Search
     seen: dict[str, Document] = field(default_factory=dict)
 
@@ -157,16 +167,9 @@ class _Composed:
         return best
 
     def _maxsim(self, documents: Sequence[Document]) -> list[tuple[str, float]]:
-        made = _colbert(self.encoder, documents)
-        scores = maxsim(
-            carried(self.search.query.colbert, "colbert"),
-            [carried(output.colbert, "colbert") for output in made],
-        )
+        query = carried(self.search.query.colbert, "colbert")
+        scores = maxsim(query, self.colbert(documents))
         return [(one.id, score) for one, score in zip(documents, scores.tolist(), strict=True)]
-
-
-def _colbert(encoder: Encoder, documents: Sequence[Document]) -> list[M3Output]:
-    return encoder.encode_documents([document.text for document in documents], ["colbert"])
 
 
 def _held(reps: Collection[Rep]) -> list[Rep]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3kit import HybridIndex, MemoryIndex, Rescored
+from m3kit import ColbertStorage, HybridIndex, MemoryIndex, Rescored
 from m3kit.testing import DIM, ENCODER, IndexConformance
 
 
@@ -16,6 +16,14 @@ class TestMemoryIndexWithoutColbert(IndexConformance):
     @pytest.fixture
     def index(self) -> HybridIndex:
         return MemoryIndex(DIM, reps=["dense", "sparse"])
+
+
+class TestMemoryIndexWithSmallColbert(IndexConformance):
+    storage = ColbertStorage("int8", pool=2)
+
+    @pytest.fixture
+    def index(self) -> HybridIndex:
+        return MemoryIndex(DIM, colbert=self.storage)
 
 
 class TestRescored(IndexConformance):

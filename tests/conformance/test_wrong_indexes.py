@@ -15,6 +15,7 @@ WRONG = {
     "CountsRanksFromZero": "rrf_counts_ranks_from_one",
     "SumsMaxsim": "one_representation_alone",
     "MakesColbertAThirdRanking": "colbert_rescores_the_best_of_rrf",
+    "RoundsColbertUnasked": "vectors_come_back_as_they_were_written",
     "FiltersAfterTheCut": "a_filter_keeps_before_a_branch_is_cut",
     "IgnoresTheFilter": "a_filter_keeps_what_matches_keeps",
     "IgnoresTheFilterOfAScan": "a_filter_keeps_what_matches_keeps",

@@ -8,6 +8,7 @@ from typing import Any
 
 from m3kit import (
     RRF,
+    ColbertStorage,
     Document,
     Filter,
     Hit,
@@ -71,6 +72,11 @@ class MakesColbertAThirdRanking(MemoryIndex):
             rankings.append([(hit.document.id, hit.score) for hit in hits])
         fused = search.fusion.fuse(rankings)[: search.k]
         return [Hit(documents[id_], score) for id_, score in fused]
+
+
+class RoundsColbertUnasked(MemoryIndex):
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, colbert=ColbertStorage("float16"))
 
 
 class FiltersAfterTheCut(MemoryIndex):

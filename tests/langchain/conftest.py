@@ -1,40 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
-from qdrant_client import QdrantClient
+from tests.stores import STORES
 
-from m3kit import Encoder, HybridIndex, M3Output, MemoryIndex, Rep
-from m3kit_qdrant import EdgeIndex, QdrantIndex
-
-OpenStore: TypeAlias = Callable[[Path, Encoder], AbstractContextManager[HybridIndex]]
-
-
-@contextmanager
-def _local(_: Path, encoder: Encoder) -> Iterator[HybridIndex]:
-    client = QdrantClient(":memory:")
-    yield QdrantIndex(client, "papers", dim=encoder.dim, reps=encoder.reps, model=encoder.model)
-    client.close()
-
-
-@contextmanager
-def _memory(_: Path, encoder: Encoder) -> Iterator[HybridIndex]:
-    yield MemoryIndex(encoder.dim, reps=encoder.reps, model=encoder.model)
-
-
-STORES: dict[str, OpenStore] = {
-    "memory": _memory,
-    "edge": lambda path, encoder: EdgeIndex(
-        path, dim=encoder.dim, reps=encoder.reps, model=encoder.model
-    ),
-    "local": _local,
-}
-"""Every store that the framework's own suites are held against."""
+from m3kit import Encoder, HybridIndex, M3Output, Rep
 
 
 @pytest.fixture(params=STORES)

@@ -158,6 +158,12 @@ def test_unknown_arguments_are_refused_by_name(store: M3VectorStore) -> None:
             call(fetch=3)
 
 
+@pytest.mark.parametrize("reps", [["dens"], "dense", ["dense", "colbrt"]])
+def test_a_misspelt_representation_is_refused(store: M3VectorStore, reps: Any) -> None:
+    with pytest.raises(RepError, match="representations are some of"):
+        store.similarity_search("bear", reps=reps)
+
+
 def test_a_string_is_not_a_list(store: M3VectorStore) -> None:
     for call in (store.add_texts, store.delete, store.get_by_ids):
         with pytest.raises(TypeError, match="write"):

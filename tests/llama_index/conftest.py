@@ -2,41 +2,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from qdrant_client import QdrantClient
 from tests.llama_index.corpus import Counting, make_nodes
+from tests.stores import STORES
 
 from m3kit.encoder import CachedEncoder
 from m3kit.index import HybridIndex
-from m3kit.memory import MemoryIndex
-from m3kit.testing import DIM
+from m3kit.testing import ENCODER
 from m3kit_llama_index import M3VectorStore
-from m3kit_qdrant import EdgeIndex, QdrantIndex
 
 Call: TypeAlias = Callable[..., Any]
-
-
-@contextmanager
-def _local(_: Path) -> Iterator[HybridIndex]:
-    with closing(QdrantClient(":memory:")) as client:
-        yield QdrantIndex(client, "papers", dim=DIM)
-
-
-STORES: dict[str, Callable[[Path], AbstractContextManager[HybridIndex]]] = {
-    "memory": lambda _: nullcontext(MemoryIndex(DIM)),
-    "edge": lambda directory: EdgeIndex(directory, dim=DIM),
-    "local": _local,
-}
 
 
 @pytest.fixture(params=STORES)
 def index(request: pytest.FixtureRequest, directory: Path) -> Iterator[HybridIndex]:
     """Each store in turn, empty."""
-    with STORES[request.param](directory) as index:
+    with STORES[request.param](directory, ENCODER) as index:
         yield index
 
 

@@ -1,0 +1,39 @@
+"""LlamaIndex over Milvus Lite: the sample corpus in a file, a question answered by a stand-in."""
+
+import json
+from pathlib import Path
+from tempfile import mkdtemp
+
+from llama_index.core import VectorStoreIndex
+from llama_index.core.llms import MockLLM
+from llama_index.core.schema import TextNode
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
+
+from m3kit import CachedEncoder, Rescored, open_index
+from m3kit.torch import TorchEncoder
+from m3kit_llama_index import M3Embedding, M3VectorStore
+
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
+corpus = Path(__file__).parent / "data" / "corpus.jsonl"
+passages = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
+nodes = [TextNode(id_=one["id"], text=one["text"], metadata=one["metadata"]) for one in passages]
+for node in nodes:
+    node.excluded_embed_metadata_keys = ["lang", "section"]  # the title is part of what is found
+
+address = f"milvus://{mkdtemp()}/corpus.db/passages"  # or "milvus://host:19530/passages"
+with open_index(address, dim=encoder.dim, model=encoder.model) as lite:
+    index = Rescored(lite, encoder)  # ColBERT, which Milvus Lite does not hold
+    store = M3VectorStore(encoder, index)
+    store.add(nodes)
+    over = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
+    engine = over.as_query_engine(
+        llm=MockLLM(),
+        vector_store_query_mode="hybrid",
+        similarity_top_k=1,
+        filters=MetadataFilters(filters=[MetadataFilter(key="lang", value="en")]),
+    )
+    for asked in ("How do I print sheets in landscape?", "Wie drucke ich im Querformat?"):
+        print(engine.query(asked).source_nodes[0].metadata["title"])
+
+# Printing Sheets in Landscape Format
+# Printing Sheets in Landscape Format

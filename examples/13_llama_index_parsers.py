@@ -1,0 +1,38 @@
+"""Long documents cut by LlamaIndex's node parsers, and kept up to date by its pipeline."""
+
+from llama_index.core import Document, VectorStoreIndex
+from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
+from llama_index.core.node_parser import MarkdownNodeParser, SentenceSplitter
+from llama_index.core.storage.docstore import SimpleDocumentStore
+
+from m3kit import CachedEncoder, MemoryIndex
+from m3kit.torch import TorchEncoder
+from m3kit_llama_index import M3Embedding, M3VectorStore
+
+printing = "# Printing\n\nChoose Format - Page Style. There choose Landscape, and then OK.\n"
+pictures = "# Pictures\n\nChoose Insert - Media - Scan. The picture lands where the cursor is.\n"
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
+memory = MemoryIndex(encoder.dim)
+store = M3VectorStore(encoder, memory)
+pipeline = IngestionPipeline(
+    transformations=[
+        MarkdownNodeParser(),
+        SentenceSplitter(chunk_size=64, chunk_overlap=0),
+        M3Embedding(encoder),
+    ],
+    docstore=SimpleDocumentStore(),
+    docstore_strategy=DocstoreStrategy.UPSERTS,
+    vector_store=store,
+)
+handbook = [Document(text=printing, id_="printing"), Document(text=pictures, id_="pictures")]
+print(len(pipeline.run(documents=handbook)), memory.count())
+handbook[1] = Document(text=pictures.replace("Scan", "Scan - Request"), id_="pictures")
+print(len(pipeline.run(documents=handbook)), memory.count())  # only what has changed
+
+index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
+(found,) = index.as_retriever(vector_store_query_mode="hybrid", similarity_top_k=1).retrieve("scan")
+print(found.node.ref_doc_id, "-", found.node.get_content().splitlines()[-1])
+
+# 2 2
+# 1 2
+# pictures - Choose Insert - Media - Scan - Request. The picture lands where the cursor is.

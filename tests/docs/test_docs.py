@@ -1,0 +1,40 @@
+"""Every page's code runs, from top to bottom, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+OF_THE_PEER = {"vespa"}
+"""Pages whose code needs more, and is run where that is (tests/vespa)."""
+
+
+def code(page: Path) -> str:
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return "\n".join(blocks)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if code(page) and page.stem not in OF_THE_PEER],
+    ids=lambda page: page.stem,
+)
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", code(page)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_short_and_its_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert len(text.splitlines()) <= 80
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (page.parent / target).exists(), target
