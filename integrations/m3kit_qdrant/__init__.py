@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from m3kit_qdrant.client import QdrantIndex
     from m3kit_qdrant.edge import EdgeIndex
     from m3kit_qdrant.opening import open_directory, open_server
+    from m3kit_qdrant.options import QdrantOptions
 
-__all__ = ["EdgeIndex", "QdrantIndex", "open_directory", "open_server"]
+__all__ = ["EdgeIndex", "QdrantIndex", "QdrantOptions", "open_directory", "open_server"]
 
 _HOMES = {
     "EdgeIndex": "edge",
     "QdrantIndex": "client",
+    "QdrantOptions": "options",
     "open_directory": "opening",
     "open_server": "opening",
 }

@@ -21,7 +21,9 @@ from filelock import FileLock, Timeout
 
 from m3kit.index import IndexLockedError, NoIndexError
 from m3kit.stamp import Stamp
+from m3kit.storage import ColbertStorage
 from m3kit.vectors import Rep
+from m3kit_qdrant.coding import coding
 
 EngineName: TypeAlias = Literal["edge", "local"]
 
@@ -61,17 +63,23 @@ class Directory:
         dim: int | None,
         reps: Collection[Rep],
         model: str | None,
+        colbert: ColbertStorage | None = None,
     ) -> Self:
         """
         Lock a directory, and stamp it if it is new or empty.
 
         Raises:
             NoIndexError: If it holds something else, or nothing and `dim` is None.
-            ModelMismatchError: If it was made by another model or with another width.
+            ModelMismatchError: If it was made by another model, with another width, or keeps
+                ColBERT otherwise.
+            RepError: If Qdrant cannot keep ColBERT vectors so.
             IndexLockedError: If it is held already.
             OSError: If its disk is full.
         """
-        new = None if engine_in(path) else Stamp.new(dim, reps, model, f"{path}")
+        if colbert is not None:
+            coding(colbert)
+        what = f"{path}"
+        new = None if engine_in(path) else Stamp.new(dim, reps, model, what, colbert=colbert)
         check_room(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
@@ -79,7 +87,7 @@ class Directory:
             if new is not None and not (path / _STAMP).exists():
                 _write_stamp(path, engine, new)
             stamp = _read_stamp(path, engine)
-            stamp.check(dim, model, f"the index in {path}")
+            stamp.check(dim, model, f"the index in {path}", colbert=colbert)
         except BaseException:
             lock.release()
             raise

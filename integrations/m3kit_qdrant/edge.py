@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 
-from m3kit.fusion import Ranking
 from m3kit.index import Closing
 from m3kit.stamp import Stamp
+from m3kit.storage import ColbertStorage, ColbertType
 from m3kit.store import StoreIndex
 from m3kit.vectors import REPS, Rep
+from m3kit_qdrant.coding import coding
 from m3kit_qdrant.directory import Directory, check_room
-from m3kit_qdrant.engine import (
-    Ask,
-    Point,
-    Stored,
-    to_ranking,
-    to_vector,
-    to_vectors,
-)
+from m3kit_qdrant.engine import Ask, Found, Key, Point, Stored
 from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.own import Own
 from m3kit_qdrant.points import Points
+from m3kit_qdrant.vectors import Vectors
+
+_DATATYPES: dict[ColbertType, edge.VectorStorageDatatype] = {
+    "float32": edge.VectorStorageDatatype.Float32,
+    "float16": edge.VectorStorageDatatype.Float16,
+    "bfloat16": edge.VectorStorageDatatype.Float16,
+    "int8": edge.VectorStorageDatatype.Uint8,
+}
+"""What a number is kept in; a float16 holds a bfloat16 of a unit vector to 2⁻²⁵."""
 
 _LOG = 128 * 2**20
 """Bytes after which the log is flushed, so that it stays small and is soon read again."""
@@ -44,10 +48,14 @@ class EdgeIndex(StoreIndex, Closing):
         reps: What a new index holds; an existing one knows it.
         model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
             one is checked against it.
+        colbert: How a new index keeps ColBERT vectors, whole by default; an existing one knows it,
+            and is checked against it.
 
     Raises:
         NoIndexError: If there is none and no `dim`, or the directory holds something else.
-        ModelMismatchError: If it was made by another model or with another width.
+        ModelMismatchError: If it was made by another model, with another width, or keeps ColBERT
+            otherwise.
+        RepError: If Qdrant cannot keep ColBERT vectors so (`binary`).
         IndexLockedError: If it is open already.
         OSError: With `errno.ENOSPC`, if the disk has less than 32 MiB free, even for a search: the
             engine writes to its files when it opens them, and kills the process where they cannot
@@ -61,14 +69,17 @@ class EdgeIndex(StoreIndex, Closing):
         dim: int | None = None,
         reps: Collection[Rep] = REPS,
         model: str | None = None,
+        colbert: ColbertStorage | None = None,
     ) -> None:
-        self._files = Directory.hold(Path(path), "edge", dim=dim, reps=reps, model=model)
+        self._files = Directory.hold(
+            Path(path), "edge", dim=dim, reps=reps, model=model, colbert=colbert
+        )
         try:
             engine = _Edge(self._files)
         except BaseException:
             self._files.release()
             raise
-        super().__init__(Points(engine, self._files.stamp))
+        super().__init__(Points(engine, Own(), self._files.stamp))
         self._close = engine.close
 
     def close(self) -> None:
@@ -86,9 +97,12 @@ class _Edge:
     """The engine; its own lock is not safe, so `Directory` holds one around it."""
 
     colbert_limit = None
+    is_remote = False
+    noise = 0.0
 
     def __init__(self, files: Directory) -> None:
         self._path = files.path
+        self._vectors = Vectors.of(files.stamp)
         folder = files.made("edge", lambda path: _make(path, files.stamp))
         self._shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
         if "terms" not in self._shard.info().payload_schema:
@@ -98,40 +112,38 @@ class _Edge:
 
     def write(self, points: Sequence[Point], /) -> None:
         nbytes = sum(point.nbytes for point in points)
-        self._update(edge.UpdateOperation.upsert_points([_point(one) for one in points]), nbytes)
+        written = [self._written(point) for point in points]
+        self._update(edge.UpdateOperation.upsert_points(written), nbytes)
         self._logged += nbytes
         if self._logged > _LOG:
             self.flush()
 
-    def query(self, asked: Sequence[Ask], /) -> Sequence[Ranking]:
-        requests = [
-            edge.QueryRequest(
-                query=edge.Query.Nearest(to_vector(ask, edge.SparseVector), using=ask.rep),
-                filter=_filter(ask.where),
-                limit=ask.limit,
-                with_payload=["id"],
-                params=edge.SearchParams(exact=ask.exact),
-            )
-            for ask in asked
+    def query(self, asked: Sequence[Ask], /) -> Sequence[Sequence[Found]]:
+        requests, scores = zip(*map(self._request, asked), strict=True)
+        answers = self._open().query_batch(edge.QueryBatchRequest([*requests]))
+        return [
+            [Found(None, score(one.score), one.payload or {}) for one in points]
+            for points, score in zip(answers, scores, strict=True)
         ]
-        answers = self._open().query_batch(edge.QueryBatchRequest(requests))
-        return [to_ranking(points, ask) for points, ask in zip(answers, asked, strict=True)]
 
-    def retrieve(self, ids: Sequence[str], reps: Collection[Rep], /) -> Sequence[Stored]:
-        return self._open().retrieve(list(ids), with_payload=True, with_vector=_wanted(reps))
+    def retrieve(self, keys: Sequence[Key], reps: Collection[Rep], /) -> Sequence[Stored]:
+        wanted = self._vectors.wanted(reps)
+        found = self._open().retrieve([*keys], with_payload=True, with_vector=wanted)
+        return [self._stored(one, reps) for one in found]
 
     def scroll(
         self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
     ) -> tuple[Sequence[Stored], Any]:
-        return self._open().scroll(
+        page, following = self._open().scroll(
             edge.ScrollRequest(
                 offset=start,
                 limit=limit,
                 filter=_filter(where),
                 with_payload=True,
-                with_vector=_wanted(reps),
+                with_vector=self._vectors.wanted(reps),
             )
         )
+        return [self._stored(one, reps) for one in page], following
 
     def delete(self, where: Condition, /) -> None:
         self._update(edge.UpdateOperation.delete_points_by_filter(_must(where)), 0)
@@ -151,6 +163,25 @@ class _Edge:
             finally:
                 shard.close()
 
+    def _written(self, point: Point) -> edge.Point:
+        vectors = self._vectors.written(point.output, edge.SparseVector)
+        return edge.Point(point.key, vectors, point.payload)
+
+    def _stored(self, record: edge.Record, reps: Collection[Rep]) -> Stored:
+        output = self._vectors.read(record.vector, reps)
+        return Stored(str(record.id), record.payload or {}, output)
+
+    def _request(self, ask: Ask) -> tuple[edge.QueryRequest, Callable[[float], float]]:
+        vector, score = self._vectors.asked(ask, edge.SparseVector)
+        request = edge.QueryRequest(
+            query=edge.Query.Nearest(vector, using=self._vectors.names[ask.rep]),
+            filter=_filter(ask.where),
+            limit=ask.limit,
+            with_payload=ask.select,
+            params=edge.SearchParams(exact=ask.exact),
+        )
+        return request, score
+
     def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
         shard = self._open()
         check_room(self._path, nbytes)
@@ -164,28 +195,20 @@ class _Edge:
 
 def _make(path: Path, stamp: Stamp) -> None:
     """Create the engine's files, with named vectors for what the index holds."""
-    dense = edge.EdgeVectorParams(stamp.dim, edge.Distance.Dot)
     colbert = edge.EdgeVectorParams(
-        stamp.dim,
+        coding(stamp.colbert).width(stamp.dim),
         edge.Distance.Dot,
+        datatype=_DATATYPES[stamp.colbert.dtype],
         multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
         hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
     )
-    vectors = {"dense": dense, "colbert": colbert}
+    vectors = {"dense": edge.EdgeVectorParams(stamp.dim, edge.Distance.Dot), "colbert": colbert}
     config = edge.EdgeConfig(
         vectors={rep: params for rep, params in vectors.items() if rep in stamp.reps},
         sparse_vectors={"sparse": edge.EdgeSparseVectorParams()} if "sparse" in stamp.reps else {},
         wal_enabled=True,
     )
     edge.EdgeShard.create(str(path), config).close()
-
-
-def _point(point: Point) -> edge.Point:
-    return edge.Point(point.id, to_vectors(point.output, edge.SparseVector), point.payload)
-
-
-def _wanted(reps: Collection[Rep]) -> list[str] | bool:
-    return list(reps) or False
 
 
 def _filter(where: Condition | None) -> edge.Filter | None:
@@ -206,6 +229,8 @@ def _condition(where: Condition) -> edge.ConditionType:
             return edge.FieldCondition(key, match=edge.MatchValue(value))
         case {"key": key, "match": {"substring": text}}:
             return edge.FieldCondition(key, match=edge.MatchSubstring(text))
+        case {"is_empty": {"key": key}}:
+            return edge.IsEmptyCondition(key)
         case {"key": key, "range": bounds}:
             return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
         case _:

@@ -2,75 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-
-from m3kit.fusion import Ranking
-from m3kit.scoring import carried
-from m3kit.vectors import M3Output, Rep, Sparse
+from m3kit.vectors import M3Output, Rep
 from m3kit_qdrant.filters import Condition
-from m3kit_qdrant.payload import point_id
+
+Key: TypeAlias = str | int
+"""What an engine knows a point by: a UUID or an unsigned integer."""
+
+Select: TypeAlias = list[str] | bool
+"""What of a payload is wanted: these fields, all of it or nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """A record as it is written."""
+    """A record as it is written, and about how many bytes it takes."""
 
+    key: Key
     output: M3Output
     payload: dict[str, Any]
-
-    @property
-    def id(self) -> str:
-        """The name the engine knows it by."""
-        return point_id(self.payload["id"])
-
-    @property
-    def nbytes(self) -> int:
-        """About how many bytes it takes."""
-        text, metadata = (len(self.payload[key].encode()) for key in ("text", "metadata"))
-        return self.output.nbytes + text + 3 * metadata
+    nbytes: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """One question: which documents that match are nearest to the query by one representation."""
+    """
+    One question: which documents that match are nearest to the query by one representation.
+
+    Args:
+        rep: The representation.
+        query: The query that carries it.
+        where: What a document must match.
+        limit: How many are wanted.
+        select: What of their payloads is wanted.
+        exact: Whether a graph may not be used.
+        among: If given, only what the reciprocal rank fusion of these finds is looked at.
+    """
 
     rep: Rep
     query: M3Output
     where: Condition | None
     limit: int
+    select: Select
     exact: bool = False
+    among: tuple[Ask, ...] = ()
 
 
-class Scored(Protocol):
-    """A point that a query found."""
+class Found(NamedTuple):
+    """A point that a query found, with M3's own score; without its key where the payload tells."""
 
-    @property
-    def score(self) -> float:
-        """The engine's own score."""
-        ...
-
-    @property
-    def payload(self) -> Mapping[str, Any] | None:
-        """Its id at least."""
-        ...
+    key: Key | None
+    score: float
+    payload: dict[str, Any]
 
 
-class Stored(Protocol):
-    """A point that was read back."""
+class Stored(NamedTuple):
+    """A point that was read back, with the representations that were wanted."""
 
-    @property
-    def payload(self) -> Mapping[str, Any] | None:
-        """All of it."""
-        ...
-
-    @property
-    def vector(self) -> Any:
-        """The vectors that were wanted, under their names."""
-        ...
+    key: Key
+    payload: dict[str, Any]
+    output: M3Output
 
 
 class Engine(Protocol):
@@ -81,15 +74,25 @@ class Engine(Protocol):
         """How many numbers the ColBERT vectors of one document must stay below."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether a request takes time, so that questions are better asked together."""
+        ...
+
+    @property
+    def noise(self) -> float:
+        """How far, relatively, its order may be from that of the scores it gives."""
+        ...
+
     def write(self, points: Sequence[Point], /) -> None:
         """Write or replace points."""
         ...
 
-    def query(self, asked: Sequence[Ask], /) -> Sequence[Ranking]:
-        """Answer each question with ids and M3's scores, best first."""
+    def query(self, asked: Sequence[Ask], /) -> Sequence[Sequence[Found]]:
+        """Answer each question, best first."""
         ...
 
-    def retrieve(self, ids: Sequence[str], reps: Collection[Rep], /) -> Sequence[Stored]:
+    def retrieve(self, keys: Sequence[Key], reps: Collection[Rep], /) -> Sequence[Stored]:
         """Read the points of these names that there are, in any order."""
         ...
 
@@ -110,46 +113,3 @@ class Engine(Protocol):
     def flush(self) -> None:
         """Return when what was written is durable and searchable."""
         ...
-
-
-def to_vectors(output: M3Output, sparse: Callable[[list[int], list[float]], Any]) -> dict[str, Any]:
-    """
-    Write vectors under their names, as lists, which Edge's binding reads faster than arrays.
-
-    Args:
-        output: What to write.
-        sparse: The engine's own class of sparse vectors.
-    """
-    vectors: dict[str, Any] = {}
-    if output.dense is not None:
-        vectors["dense"] = output.dense.tolist()
-    if output.sparse is not None:
-        vectors["sparse"] = sparse(output.sparse.ids.tolist(), output.sparse.weights.tolist())
-    if output.colbert is not None:
-        vectors["colbert"] = output.colbert.tolist()
-    return vectors
-
-
-def to_vector(ask: Ask, sparse: Callable[[list[int], list[float]], Any]) -> Any:
-    """Write the vector of a question; see `to_vectors`."""
-    return to_vectors(ask.query.only(ask.rep), sparse)[ask.rep]
-
-
-def to_output(vectors: Mapping[str, Any], reps: Collection[Rep]) -> M3Output:
-    """Read the vectors that an engine returned."""
-    sparse = vectors.get("sparse")
-    return M3Output(
-        dense=np.array(vectors["dense"], np.float32) if "dense" in reps else None,
-        sparse=None
-        if "sparse" not in reps
-        else Sparse(np.array(sparse.indices, np.int64), np.array(sparse.values, np.float32))
-        if sparse is not None
-        else Sparse.from_dict({}),
-        colbert=np.array(vectors["colbert"], np.float32) if "colbert" in reps else None,
-    )
-
-
-def to_ranking(points: Iterable[Scored], ask: Ask) -> Ranking:
-    """Read an engine's answer; it sums MaxSim over the query's tokens, where M3 takes the mean."""
-    tokens = len(carried(ask.query.colbert, "colbert")) if ask.rep == "colbert" else 1
-    return [((point.payload or {})["id"], point.score / tokens) for point in points]

@@ -1,12 +1,14 @@
 """
 Filters in Qdrant's words, once for both engines.
 
-What comes out is a condition in the JSON form of Qdrant's REST interface. It speaks of the fields
-that `payload.py` writes, and each engine reads it in its own classes.
+What comes out is a condition in the JSON form of Qdrant's REST interface, and each engine reads it
+in its own classes. `to_qdrant` speaks of the fields that `payload.py` writes; `plain.py` speaks of
+the payloads of others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias, assert_never
 
 from m3kit.facts import EXACT, ROUND, order
@@ -25,9 +27,12 @@ from m3kit.filters import (
     Substring,
     merged,
 )
-from m3kit_qdrant.payload import point_id, term
+from m3kit_qdrant.payload import path_to, point_id, term
 
 Condition: TypeAlias = dict[str, Any]
+
+Leaf: TypeAlias = Eq | In | Range | Contains | Exists | Substring | Ids
+"""A filter that holds no other."""
 
 NOTHING: Condition = {"has_id": []}
 EVERYTHING: Condition = {"must_not": [NOTHING]}
@@ -36,20 +41,48 @@ DEEPEST = 32
 """Servers read JSON of 128 levels and gRPC messages of 100, and Edge's stack is not endless."""
 
 
-def to_qdrant(where: Filter) -> Condition:
+def to_qdrant(where: Filter, keywords: Collection[str] = ()) -> Condition:
     """
     Translate a filter; the engines keep exactly what `m3kit.filters.matches` keeps.
+
+    Args:
+        where: The filter.
+        keywords: Fields with a keyword index of their own, where equal strings are looked up.
 
     Raises:
         ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
     """
-    return _condition(where, 0)
+    return combined(where, lambda leaf: _leaf(leaf, keywords))
 
 
-def _condition(where: Filter, depth: int) -> Condition:  # noqa: PLR0912  # a case each
+def combined(where: Filter, leaf: Callable[[Leaf], Condition], depth: int = 0) -> Condition:
+    """
+    Translate what holds other filters, and by `leaf` what holds none.
+
+    Raises:
+        ValueError: As `to_qdrant` says.
+    """
     if depth > DEEPEST:
         raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
     match where:
+        case All():
+            return EVERYTHING
+        case And(of):
+            every = [combined(one, leaf, depth + 1) for one in merged(of, And)]
+            return {"must": every} if every else EVERYTHING
+        case Or(of):
+            some = [combined(one, leaf, depth + 1) for one in merged(of, Or)]
+            return {"should": some} if some else NOTHING
+        case Not(of):
+            return {"must_not": [combined(of, leaf, depth + 1)]}
+        case _:
+            return leaf(where)
+
+
+def _leaf(where: Leaf, keywords: Collection[str]) -> Condition:
+    match where:
+        case Eq(field, str(value)) if field in keywords:
+            return {"key": path_to("strings", field), "match": {"value": value}}
         case Eq(field, value):
             return _says(term("is", field, value))
         case In(field, values):
@@ -61,19 +94,9 @@ def _condition(where: Filter, depth: int) -> Condition:  # noqa: PLR0912  # a ca
         case Exists(field):
             return _says(term("has", field))
         case Substring(field, text):
-            return {"key": f'strings."{field}"', "match": {"substring": text}}
+            return {"key": path_to("strings", field), "match": {"substring": text}}
         case Ids(ids):
             return {"has_id": [point_id(id_) for id_ in ids]}
-        case All():
-            return EVERYTHING
-        case And(of):
-            every = [_condition(one, depth + 1) for one in merged(of, And)]
-            return {"must": every} if every else EVERYTHING
-        case Or(of):
-            some = [_condition(one, depth + 1) for one in merged(of, Or)]
-            return {"should": some} if some else NOTHING
-        case Not(of):
-            return {"must_not": [_condition(of, depth + 1)]}
         case _:
             assert_never(where)
 
@@ -84,7 +107,7 @@ def _says(*terms: str) -> Condition:
 
 def _within(where: Range) -> Condition:
     """Compare the first halves alone where they decide: that is one look at a payload."""
-    key = f'numbers."{where.field}"'
+    key = path_to("numbers", where.field)
     given = {"gt": where.gt, "gte": where.ge, "lt": where.lt, "lte": where.le}
     halves: dict[str, float] = {}
     wholes: list[Condition] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from socket import create_connection
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from warnings import warn
 
@@ -17,6 +18,9 @@ from m3kit_qdrant.directory import Directory, engine_in
 
 _COLLECTION = "m3kit"
 _TIMEOUT_S = 60
+_KNOCK_S = 1.0
+_REST, _GRPC = 6333, 6334
+"""A server's usual ports; who moves the first is asked to name the second."""
 
 
 def open_directory(
@@ -58,11 +62,12 @@ def open_server(
     """
     Open a collection on a server; see `m3kit.open_index`.
 
-    The API key is taken from the environment variable `QDRANT_API_KEY`.
+    The API key is taken from the environment variable `QDRANT_API_KEY`. Where gRPC answers at
+    its usual port beside REST at its own, it is used, as it carries vectors in fewer bytes.
 
     Args:
-        address: `"host:6333/collection"`, and `?https=true` or `&grpc_port=6334` (which then
-            carries the vectors, twice as fast as REST) behind it.
+        address: `"host:6333/collection"`, and `?https=true` or `&grpc_port=6334` behind it; with
+            a port it is gRPC alone, and `grpc_port=0` is REST alone.
         dim: As in `QdrantIndex`.
         reps: As in `QdrantIndex`.
         model: As in `QdrantIndex`.
@@ -76,13 +81,13 @@ def open_server(
 
     from m3kit_qdrant.client import OpenedQdrantIndex, unanswered
 
-    place = _parsed(address)
+    place = _preferring_grpc(_parsed(address))
     key = os.environ.get("QDRANT_API_KEY") or None
     with ExitStack() as held:
         client = QdrantClient(
             place.url,
-            grpc_port=place.grpc_port or 6334,
-            prefer_grpc=place.grpc_port is not None,
+            grpc_port=place.grpc_port or _GRPC,
+            prefer_grpc=bool(place.grpc_port),
             api_key=key,
             timeout=_TIMEOUT_S,
             check_compatibility=False,  # it warns from a thread; the stamp tells a server too old
@@ -125,7 +130,7 @@ def _open_local(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a collection is."""
+    """Where a collection is; `grpc_port` is 0 where REST alone is wanted."""
 
     url: str
     collection: str
@@ -134,7 +139,7 @@ class _Place:
     @property
     def answers(self) -> str:
         """What is to answer, by gRPC where that is wanted."""
-        if self.grpc_port is None:
+        if not self.grpc_port:
             return self.url
         return f"port {self.grpc_port} of {urlsplit(self.url).hostname} by gRPC"
 
@@ -145,7 +150,41 @@ def _is_port(split: SplitResult, grpc_port: str) -> bool:
         ports = [split.port, int(grpc_port) if grpc_port.isdecimal() else None]
     except ValueError:  # urllib's, of a text or a number that is too large
         return False
-    return all(port is None or 1 <= port <= 65535 for port in ports)
+    rest, grpc = ports
+    return (rest is None or 1 <= rest <= 65535) and (grpc is None or 0 <= grpc <= 65535)
+
+
+def _preferring_grpc(place: _Place) -> _Place:
+    """Use gRPC where it was not spoken of and answers at its usual port."""
+    split = urlsplit(place.url)
+    if place.grpc_port is not None or (split.port or _REST) != _REST or split.hostname is None:
+        return place
+    answers = _answers_grpc(split.hostname, secure=split.scheme == "https")
+    return replace(place, grpc_port=_GRPC) if answers else place
+
+
+def _answers_grpc(host: str, *, secure: bool) -> bool:
+    """Knock at gRPC's port: a closed one is told at once, a silent one after a second or two."""
+    try:
+        create_connection((host, _GRPC), timeout=_KNOCK_S).close()
+    except OSError:
+        return False
+    import grpc
+
+    target = f"{host}:{_GRPC}"
+    channel = (
+        grpc.secure_channel(target, grpc.ssl_channel_credentials())
+        if secure
+        else grpc.insecure_channel(target)
+    )
+    try:
+        grpc.channel_ready_future(channel).result(timeout=_KNOCK_S)
+    except grpc.FutureTimeoutError:
+        return False
+    else:
+        return True
+    finally:
+        channel.close()
 
 
 def _parsed(address: str) -> _Place:

@@ -16,23 +16,33 @@ log that it cannot read again. Filters go by three plain fields that are made fr
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from hashlib import blake2b
+from hashlib import blake2b, sha1
+from json.encoder import encode_basestring
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from m3kit.facts import Says, by_value, facts, is_number, order
 from m3kit.records import Document
 
-_SPACE = UUID("0ecb3909-3ca9-570b-a51f-29b55f7c4f02")
+_SPACE = UUID("0ecb3909-3ca9-570b-a51f-29b55f7c4f02").bytes
 _LONG = 200
+_WORD = re.compile("[A-Za-z0-9_-]+")
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def point_id(id_: str) -> str:
-    """Name a point: engines take UUIDs only, so the true id is in the payload."""
-    return str(uuid5(_SPACE, id_))
+    """Name a point by a UUID of version 5: engines take no text, which the payload holds."""
+    digest = sha1(_SPACE + id_.encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+def path_to(*names: str) -> str:
+    """Spell the path to a field as a server spells it back: names are quoted where needed."""
+    return ".".join(name if _WORD.fullmatch(name) else f'"{name}"' for name in names)
 
 
 def to_payload(document: Document) -> dict[str, Any]:
@@ -63,7 +73,15 @@ def term(says: Says, field: str, *value: object) -> str:
 
     Numbers are spelled by value (`1` and `1.0` alike), and a long string by its digest.
     """
-    return _json([says, field, *map(_spelled, value)])
+    if not value:
+        return f'["{says}",{encode_basestring(field)}]'
+    ((own,),) = (value,)
+    spelled = (
+        encode_basestring(own)
+        if isinstance(own, str) and len(own) <= _LONG
+        else _json(_spelled(own))
+    )
+    return f'["{says}",{encode_basestring(field)},{spelled}]'
 
 
 def _spelled(value: object) -> object:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from m3kit import ranking
 from m3kit.batches import batched, chunked
-from m3kit.filters import Filter
+from m3kit.filters import Filter, Ids
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.stamp import Stamp
 from m3kit.vectors import M3Output, Rep
-from m3kit_qdrant.engine import Ask, Engine, Point, Stored, to_output
-from m3kit_qdrant.filters import Condition, to_qdrant
-from m3kit_qdrant.payload import point_id, to_document, to_payload
+from m3kit_qdrant.coding import coding
+from m3kit_qdrant.engine import Ask, Engine, Found, Point, Stored
+from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.layout import Layout
 
 _BATCH = 4 * 2**20
 """Bytes that are written at once; as JSON some 22 MB, where a server takes 32."""
 
 _PAGE = 256
 _PAGE_OF_COLBERT = 16
+
+_SPARE = 8
+"""How many more are rescored than a fusion keeps, as an engine breaks its ties otherwise."""
+
+_FEW = 64
+"""Up to so many hits come with their documents; of more, many would come for nothing."""
 
 
 class Points:
@@ -30,113 +37,210 @@ class Points:
 
     Args:
         engine: Who holds them.
+        layout: How documents lie in them.
         stamp: What they are.
     """
 
     tokens = 2**32
 
-    def __init__(self, engine: Engine, stamp: Stamp) -> None:
+    def __init__(self, engine: Engine, layout: Layout, stamp: Stamp) -> None:
         self._engine = engine
+        self._layout = layout
         self.stamp = stamp
 
     def write(self, records: Sequence[Record], /) -> None:
         """Write records, batch by batch; see `Store.write`."""
-        points = [Point(record.output, to_payload(record.document)) for record in records]
-        for point in points:
-            _check_limits(point, self.tokens, self._engine.colbert_limit)
+        points = [self._point(record) for record in records]
+        for point, record in zip(points, records, strict=True):
+            self._check_limits(point, record.document.id)
         for batch in chunked(points, size=lambda point: point.nbytes, budget=_BATCH):
-            self._engine.write(batch)
+            self._engine.write(batch if self._layout.is_keyed else self._placed(batch))
 
     def searcher(self, query: M3Output, where: Filter | None, /) -> _Searcher:
         """Take up a query; see `Store.searcher`."""
-        return _Searcher(self, self._engine, query, _where(where))
+        return _Searcher(self, self._engine, self._layout, query, self._where(where))
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> dict[str, Record]:
         """Read records; see `Store.read`."""
         records = (
-            _record(point, reps)
+            self._record(point, reps)
             for some in batched(dict.fromkeys(ids), _page(reps))
-            for point in self._engine.retrieve([point_id(id_) for id_ in some], reps)
+            for point in self._stored(tuple(some), reps)
         )
         return {record.document.id: record for record in records}
 
     def scan(self, where: Filter | None, reps: Collection[Rep], /) -> Iterator[Record]:
         """Stream what matches, page by page; see `Store.scan`."""
-        return self._scanned(_where(where), reps)
+        points = self._scanned(self._where(where), reps)
+        return (self._record(point, reps) for point in points)
 
     def delete(self, where: Filter, /) -> None:
         """Forget what matches; see `Store.delete`."""
-        self._engine.delete(to_qdrant(where))
+        self._engine.delete(self._layout.where(where))
 
     def count(self, where: Filter | None, /) -> int:
         """Count what matches; see `Store.count`."""
-        return self._engine.count(_where(where))
+        return self._engine.count(self._where(where))
 
     def flush(self) -> None:
         """Return when what was written is durable; see `Store.flush`."""
         self._engine.flush()
 
-    def _scanned(self, where: Condition | None, reps: Collection[Rep]) -> Iterator[Record]:
+    def _point(self, record: Record) -> Point:
+        output = record.output
+        if output.colbert is not None:
+            output = replace(output, colbert=self.stamp.colbert.stored(output.colbert))
+        payload = self._layout.payload(record.document)
+        nbytes = output.nbytes + len(str(payload))
+        return Point(self._layout.key(record.document.id), output, payload, nbytes)
+
+    def _check_limits(self, point: Point, id_: str) -> None:
+        sparse, colbert, limit = (
+            point.output.sparse,
+            point.output.colbert,
+            self._engine.colbert_limit,
+        )
+        if sparse is not None and len(sparse) and sparse.ids[-1] >= self.tokens:
+            raise DocumentError(
+                f"document {id_!r} has the token {sparse.ids[-1]}, and Qdrant's ids of tokens are "
+                f"below {self.tokens}"
+            )
+        if colbert is None or limit is None:
+            return
+        numbers = len(colbert) * coding(self.stamp.colbert).width(self.stamp.dim)
+        if numbers >= limit:
+            raise DocumentError(
+                f"document {id_!r} has {numbers} numbers of ColBERT vectors, and a Qdrant server "
+                f"holds fewer than {limit} of one document; split its text, or pool its vectors "
+                "(ColbertStorage)"
+            )
+
+    def _placed(self, points: Sequence[Point]) -> list[Point]:
+        """Put points in the place of those that hold the same documents, whatever their keys."""
+        ids = [self._layout.id(point.key, point.payload) for point in points]
+        where = self._layout.where(Ids(tuple(ids)))
+        there = {
+            self._layout.id(point.key, point.payload): point.key
+            for point in self._scanned(where, ())
+        }
+        return [
+            replace(point, key=there.get(id_, point.key))
+            for id_, point in zip(ids, points, strict=True)
+        ]
+
+    def _stored(self, ids: tuple[str, ...], reps: Collection[Rep]) -> Sequence[Stored]:
+        if self._layout.is_keyed:
+            return self._engine.retrieve(self._layout.keys(ids), reps)
+        return list(self._scanned(self._layout.where(Ids(ids)), reps))
+
+    def _scanned(self, where: Condition | None, reps: Collection[Rep]) -> Iterator[Stored]:
         points, start = self._engine.scroll(where, reps, None, _page(reps))
-        yield from (_record(point, reps) for point in points)
+        yield from points
         while start is not None:
             points, start = self._engine.scroll(where, reps, start, _page(reps))
-            yield from (_record(point, reps) for point in points)
+            yield from points
+
+    def _record(self, point: Stored, reps: Collection[Rep]) -> Record:
+        document = self._layout.document(point.key, point.payload)
+        return Record(document, point.output.only(*reps))
+
+    def _where(self, where: Filter | None) -> Condition | None:
+        return None if where is None else self._layout.where(where)
 
 
 @dataclass(frozen=True, slots=True)
 class _Searcher:
-    """What `m3kit.ranking` asks of an engine."""
+    """
+    What `m3kit.ranking` asks of an engine.
+
+    What an answer tells beyond the question is kept: documents that came with their scores, and,
+    from a server, the ColBERT scores of those that the fusion of the branches is likely to keep,
+    which are asked for in the same request.
+    """
 
     points: Points
     engine: Engine
+    layout: Layout
     query: M3Output
     where: Condition | None
+    told: dict[str, float] = field(default_factory=dict)
+    came: dict[str, Found] = field(default_factory=dict)
 
     def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
-        return ranking.nearest(self._best, reps, limit)
+        ahead = self._ahead(reps, limit)
+
+        def ask(sizes: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
+            asked = [self._ask(rep, size, self.where) for rep, size in sizes.items()]
+            answers = self._answers([*asked, *ahead])
+            self.told.update(pair for answer in answers[len(asked) :] for pair in answer)
+            ahead.clear()
+            return {rep: by_score(answer) for rep, answer in zip(sizes, answers, strict=False)}
+
+        return ranking.nearest(ask, reps, limit, noise=self.engine.noise)
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
-        asked = [
-            Ask(rep, self.query, _has(ids), len(ids), exact=True) for rep, ids in wanted.items()
-        ]
-        return dict(zip(wanted, map(dict, self.engine.query(asked)), strict=True))
+        asked = {
+            rep: self._ask(rep, len(missing), self._has(missing), exact=True)
+            for rep, ids in wanted.items()
+            if (missing := [id_ for id_ in ids if self._told(rep, id_) is None])
+        }
+        answers = dict(zip(asked, self._answers([*asked.values()]), strict=True))
+        return {
+            rep: {id_: told for id_ in ids if (told := self._told(rep, id_)) is not None}
+            | dict(answers.get(rep, ()))
+            for rep, ids in wanted.items()
+        }
 
     def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
-        return {id_: record.document for id_, record in self.points.read(ids, ()).items()}
+        missing = [id_ for id_ in ids if id_ not in self.came]
+        read = self.points.read(missing, ()) if missing else {}
+        came = {
+            id_: self.layout.document(found.key, found.payload)
+            for id_ in ids
+            if (found := self.came.get(id_)) is not None
+        }
+        return came | {id_: record.document for id_, record in read.items()}
 
-    def _best(self, sizes: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
-        asked = [Ask(rep, self.query, self.where, size) for rep, size in sizes.items()]
-        answers = self.engine.query(asked)
-        return {rep: by_score(answer) for rep, answer in zip(sizes, answers, strict=True)}
+    def _told(self, rep: Rep, id_: str) -> float | None:
+        return self.told.get(id_) if rep == "colbert" else None
 
+    def _ahead(self, reps: Collection[Rep], limit: int) -> list[Ask]:
+        """Ask a server together with the branches for what their fusion is rescored by."""
+        if not self.engine.is_remote or self.query.colbert is None or "colbert" in reps:
+            return []
+        branches = tuple(self._ask(rep, limit + _SPARE, self.where) for rep in reps)
+        return [self._ask("colbert", limit + 2 * _SPARE, None, among=branches)]
 
-def _record(point: Stored, reps: Collection[Rep]) -> Record:
-    output = to_output(point.vector, reps) if reps else M3Output()
-    return Record(to_document(point.payload or {}), output)
+    def _ask(
+        self,
+        rep: Rep,
+        limit: int,
+        where: Condition | None,
+        *,
+        exact: bool = False,
+        among: tuple[Ask, ...] = (),
+    ) -> Ask:
+        whole = bool(among) or (len(self.query.reps) == 1 and limit <= _FEW)
+        select = self.layout.of_document if whole else self.layout.of_id
+        return Ask(rep, self.query, where, limit, select, exact, among)
 
+    def _answers(self, asked: Sequence[Ask]) -> list[Ranking]:
+        answers = self.engine.query(asked) if asked else []
+        return [self._read(ask, answer) for ask, answer in zip(asked, answers, strict=True)]
 
-def _where(where: Filter | None) -> Condition | None:
-    return None if where is None else to_qdrant(where)
+    def _read(self, ask: Ask, answer: Sequence[Found]) -> Ranking:
+        ids = [self.layout.id(found.key, found.payload) for found in answer]
+        if ask.select == self.layout.of_document:
+            self.came.update(zip(ids, answer, strict=True))
+        return [(id_, found.score) for id_, found in zip(ids, answer, strict=True)]
 
-
-def _has(ids: Sequence[str]) -> Condition:
-    return {"has_id": [point_id(id_) for id_ in ids]}
+    def _has(self, ids: Sequence[str]) -> Condition:
+        return (
+            {"has_id": self.layout.keys(tuple(ids))}
+            if self.layout.is_keyed
+            else self.layout.where(Ids(tuple(ids)))
+        )
 
 
 def _page(reps: Collection[Rep]) -> int:
     return _PAGE_OF_COLBERT if "colbert" in reps else _PAGE
-
-
-def _check_limits(point: Point, tokens: int, colbert_limit: int | None) -> None:
-    id_, output = point.payload["id"], point.output
-    if output.sparse is not None and len(output.sparse) and output.sparse.ids[-1] >= tokens:
-        raise DocumentError(
-            f"document {id_!r} has the token {output.sparse.ids[-1]}, and Qdrant's ids of tokens "
-            f"are below {tokens}"
-        )
-    if output.colbert is not None and colbert_limit and output.colbert.size >= colbert_limit:
-        raise DocumentError(
-            f"document {id_!r} has {output.colbert.size} numbers of ColBERT vectors, and a Qdrant "
-            f"server holds fewer than {colbert_limit} of one document; split its text"
-        )

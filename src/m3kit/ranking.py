@@ -142,14 +142,14 @@ def _ranked(scorer: Scorer, search: Search) -> list[Ranked]:
         case RRF():
             parts = _parts(rankings)
             fused = search.fusion.fuse(rankings.values())
-            ranked = [Ranked(id_, score, parts[id_]) for id_, score in fused]
-            return _rescored(scorer, ranked[: search.depth]) if "colbert" in reps else ranked
+            if "colbert" not in reps:
+                return [Ranked(id_, score, parts[id_]) for id_, score in fused[: search.k]]
+            return _rescored(scorer, {id_: parts[id_] for id_, _ in fused[: search.depth]})
         case _:
             assert_never(search.fusion)
 
 
-def _rescored(scorer: Scorer, ranked: Sequence[Ranked]) -> list[Ranked]:
-    parts = {one.id: one.parts for one in ranked}
+def _rescored(scorer: Scorer, parts: Mapping[str, Mapping[Rep, float]]) -> list[Ranked]:
     scores = scorer.scores({"colbert": list(parts)})["colbert"] if parts else {}
     return [
         Ranked(id_, score, {**parts[id_], "colbert": score})

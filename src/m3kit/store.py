@@ -146,4 +146,6 @@ def _below(query: M3Output, tokens: int) -> M3Output:
     if query.sparse is None:
         return query
     known = query.sparse.ids < tokens
+    if known.all():
+        return query
     return replace(query, sparse=Sparse(query.sparse.ids[known], query.sparse.weights[known]))

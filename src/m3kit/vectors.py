@@ -115,7 +115,8 @@ class M3Output:
 
         A representation that this output does not carry stays None.
         """
-        return replace(self, **{rep: None for rep in REPS if rep not in reps})
+        left_out = self.reps.difference(reps)
+        return replace(self, **dict.fromkeys(left_out, None)) if left_out else self
 
     def copy(self) -> M3Output:
         """Copy the vectors, read-only, away from the batch that they are views of."""

@@ -85,6 +85,8 @@ class Server(ThreadingHTTPServer):
         self.path = path
         self.port = self.server_address[1]
         self.collections: dict[str, tuple[edge.EdgeShard, dict[str, Any]]] = {}
+        self.aliases: dict[str, str] = {}
+        self.bodies: list[tuple[str, Any]] = []
         self.keys: set[str | None] = set()
         self.keeps_metadata = True
         self.lock = Lock()
@@ -103,6 +105,9 @@ class Server(ThreadingHTTPServer):
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def collection(self, name: str) -> tuple[edge.EdgeShard, dict[str, Any]]:
+        return self.collections[self.aliases.get(name, name)]
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -115,6 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
+    do_DELETE = do_GET  # noqa: N815  # http.server's name
     do_POST = do_PUT  # noqa: N815  # http.server's name
 
     def log_message(self, *_: object) -> None:
@@ -122,26 +128,43 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: dict[str, Any]) -> None:
         self.server.keys.add(self.headers["api-key"])
-        match [self.command, *self.path.partition("?")[0].strip("/").split("/")]:
+        path = self.path.partition("?")[0].strip("/")
+        self.server.bodies.append((f"{self.command} {path}", body))
+        match [self.command, *path.split("/")]:
             case [_, ""]:
                 return self._send({"title": "qdrant", "version": "1.20.0"}, bare=True)
             case ["GET", "collections", name, "exists"]:
                 return self._send({"exists": name in self.server.collections})
+            case ["GET", "aliases"]:
+                pairs = self.server.aliases.items()
+                aliases = [{"alias_name": one, "collection_name": of} for one, of in pairs]
+                return self._send({"aliases": aliases})
+            case ["POST", "collections", "aliases"]:
+                for action in body["actions"]:
+                    alias = action["create_alias"]
+                    self.server.aliases[alias["alias_name"]] = alias["collection_name"]
+                return self._send(True)  # noqa: FBT003  # a result
             case ["GET", "collections", name]:
-                return self._send(_info(*self.server.collections[name]))
+                return self._send(_info(*self.server.collection(name)))
+            case ["DELETE", "collections", name]:
+                shard, _ = self.server.collections.pop(name)
+                shard.close()
+                return self._send(True)  # noqa: FBT003  # a result
             case ["PUT", "collections", name]:
                 with self.server.lock:
                     if name in self.server.collections:
                         return self._send(None, status=409)
                     kept = {
-                        "params": {key: body[key] for key in ("vectors", "sparse_vectors")},
-                        "metadata": body["metadata"] if self.server.keeps_metadata else {},
+                        "params": {
+                            key: body[key] for key in ("vectors", "sparse_vectors") if key in body
+                        },
+                        "metadata": body.get("metadata") if self.server.keeps_metadata else {},
                     }
                     shard = _created(self.server.path / name, body)
                     self.server.collections[name] = shard, kept
                     return self._send(True)  # noqa: FBT003  # a result
             case [_, "collections", name, *verb]:
-                shard, _ = self.server.collections[name]
+                shard, _ = self.server.collection(name)
                 return self._send(_done("/".join(verb), shard, body))
             case other:
                 raise AssertionError(other)
@@ -157,18 +180,27 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _created(path: Path, body: dict[str, Any]) -> edge.EdgeShard:
-    vectors = {
-        name: edge.EdgeVectorParams(
-            params["size"],
-            {"Dot": edge.Distance.Dot}[params["distance"]],
-            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim)
-            if "multivector_config" in params
-            else None,
-        )
-        for name, params in body["vectors"].items()
-    }
-    sparse = {name: edge.EdgeSparseVectorParams() for name in body["sparse_vectors"]}
-    return edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=vectors, sparse_vectors=sparse))
+    vectors = body.get("vectors") or {}
+    named = {"": vectors} if "size" in vectors else vectors
+    config = edge.EdgeConfig(
+        vectors={
+            name: edge.EdgeVectorParams(
+                params["size"],
+                getattr(edge.Distance, params["distance"]),
+                datatype=getattr(
+                    edge.VectorStorageDatatype, params.get("datatype", "float32").title()
+                ),
+                multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim)
+                if "multivector_config" in params
+                else None,
+            )
+            for name, params in named.items()
+        },
+        sparse_vectors={
+            name: edge.EdgeSparseVectorParams() for name in body.get("sparse_vectors") or {}
+        },
+    )
+    return edge.EdgeShard.create(str(path), config)
 
 
 def _info(shard: edge.EdgeShard, kept: dict[str, Any]) -> dict[str, Any]:
@@ -185,6 +217,7 @@ def _info(shard: edge.EdgeShard, kept: dict[str, Any]) -> dict[str, Any]:
                 "default_segment_number": 0,
                 "flush_interval_sec": 5,
             },
+            "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
         },
         "payload_schema": {
             name: {"data_type": "keyword", "points": 0} for name in shard.info().payload_schema
@@ -196,8 +229,10 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
     where = _must(body["filter"]) if body.get("filter") else None
     match verb:
         case "index":
-            keyword = {"keyword": edge.PayloadSchemaType.Keyword}[body["field_schema"]]
-            shard.update(edge.UpdateOperation.create_field_index(body["field_name"], keyword))
+            schema = body["field_schema"]
+            kind = schema["type"] if isinstance(schema, dict) else schema
+            made = getattr(edge.PayloadSchemaType, kind.title())
+            shard.update(edge.UpdateOperation.create_field_index(body["field_name"], made))
         case "points" if "points" in body:
             shard.update(edge.UpdateOperation.upsert_points([*map(_point, body["points"])]))
         case "points/delete":
@@ -216,8 +251,7 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
                     with_vector=body["with_vector"],
                 )
             )
-            offset = None if following is None else f"{following}"
-            return {"points": [*map(_record, page)], "next_page_offset": offset}
+            return {"points": [*map(_record, page)], "next_page_offset": _id(following)}
         case "points/count":
             assert body["exact"]
             return {"count": shard.count(edge.CountRequest(exact=True, filter=where))}
@@ -230,21 +264,49 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
 
 def _queried(shard: edge.EdgeShard, body: dict[str, Any]) -> list[dict[str, Any]]:
     request = edge.QueryRequest(
-        query=edge.Query.Nearest(_vector(body["query"]["nearest"]), using=body["using"]),
+        query=_query(body),
+        prefetches=_prefetches(body),
         filter=_must(body["filter"]) if body.get("filter") else None,
         limit=body["limit"],
         with_payload=body["with_payload"],
         params=edge.SearchParams(exact=(body.get("params") or {}).get("exact") or False),
     )
     return [
-        {"id": f"{one.id}", "version": 0, "score": one.score, "payload": one.payload}
+        {"id": _id(one.id), "version": 0, "score": one.score, "payload": one.payload}
         for one in shard.query(request)
     ]
 
 
+def _query(body: dict[str, Any]) -> Any:
+    match body["query"]:
+        case {"rrf": {"k": k}}:
+            return edge.Fusion.Rrf(k=k)
+        case {"nearest": vector} | vector:
+            return edge.Query.Nearest(_vector(vector), using=body.get("using") or "")
+
+
+def _prefetches(body: dict[str, Any]) -> list[edge.Prefetch]:
+    some = body.get("prefetch") or []
+    return [
+        edge.Prefetch(
+            limit=one["limit"],
+            query=_query(one),
+            prefetches=_prefetches(one),
+            filter=_must(one["filter"]) if one.get("filter") else None,
+        )
+        for one in (some if isinstance(some, list) else [some])
+    ]
+
+
+def _id(id_: Any) -> Any:
+    return id_ if id_ is None or isinstance(id_, int) else f"{id_}"
+
+
 def _point(body: dict[str, Any]) -> edge.Point:
-    vectors: Any = {name: _vector(vector) for name, vector in body["vector"].items()}
-    return edge.Point(body["id"], vectors, body["payload"])
+    vector = body["vector"]
+    named = vector if isinstance(vector, dict) else {"": vector}
+    vectors: Any = {name: _vector(one) for name, one in named.items()}
+    return edge.Point(body["id"], vectors, body.get("payload"))
 
 
 def _vector(body: Any) -> Any:
@@ -253,10 +315,15 @@ def _vector(body: Any) -> Any:
 
 def _record(record: edge.Record) -> dict[str, Any]:
     vectors: Any = record.vector or {}
-    plain = {
+    return {"id": _id(record.id), "payload": record.payload, "vector": _plain(vectors)}
+
+
+def _plain(vectors: Any) -> Any:
+    if not isinstance(vectors, dict):
+        return vectors
+    return {
         name: {"indices": vector.indices, "values": vector.values}
         if isinstance(vector, edge.SparseVector)
         else vector
         for name, vector in vectors.items()
     }
-    return {"id": f"{record.id}", "payload": record.payload, "vector": plain}

@@ -33,7 +33,7 @@ from m3kit.testing import DIM, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 from m3kit_qdrant.filters import DEEPEST, to_qdrant
 
-EXAMPLES = max(500, settings().max_examples)
+EXAMPLES = max(500, 5 * settings().max_examples)  # 10,000 in the nightly profile
 
 
 @pytest.fixture(scope="module")

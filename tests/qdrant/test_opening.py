@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import socket
 from typing import Any
 
+import grpc
 import pytest
 from httpx import Headers
 from qdrant_client import QdrantClient
@@ -267,6 +270,46 @@ def test_a_server_that_does_not_answer_by_grpc_is_told_in_one_line() -> None:
     assert "debug_error_string" not in str(caught.value)
 
 
+@pytest.fixture
+def grpc_port() -> Iterator[int]:
+    """A port where gRPC answers, and knows no method."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None).wait()
+
+
+def test_grpc_is_preferred_where_it_answers(
+    server: Any, grpc_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("m3kit_qdrant.opening._REST", server.port)
+    monkeypatch.setattr("m3kit_qdrant.opening._GRPC", grpc_port)
+    address = f"qdrant://{server.address}/papers"
+    with pytest.raises(grpc.RpcError) as caught:
+        open_index(address, dim=DIM)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert not server.bodies
+    open_index(f"{address}?grpc_port=0", dim=DIM).close()
+    assert server.bodies
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_rest_is_used_where_grpc_does_not_answer(
+    server: Any, monkeypatch: pytest.MonkeyPatch, *, listens: bool
+) -> None:
+    monkeypatch.setattr("m3kit_qdrant.opening._REST", server.port)
+    monkeypatch.setattr("m3kit_qdrant.opening._KNOCK_S", 0.2)
+    with socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if listens:
+            other.listen()
+        monkeypatch.setattr("m3kit_qdrant.opening._GRPC", other.getsockname()[1])
+        with open_index(f"qdrant://{server.address}/papers", dim=DIM) as index:
+            index.upsert(records(DOCUMENTS))
+    assert server.bodies
+
+
 def test_another_error_of_the_client_stays_what_it_is(
     server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,7 +333,6 @@ def test_another_error_of_the_client_stays_what_it_is(
         ("host:0/a", "a port that is none; give a number from 1 to 65535"),
         ("host:http/a", "a port that is none; give a number from 1 to 65535"),
         ("host/a?grpc_port=65536", "a port that is none; give a number from 1 to 65535"),
-        ("host/a?grpc_port=0", "a port that is none; give a number from 1 to 65535"),
         ("secret-key@host:99999/a", "set the environment variable QDRANT_API_KEY"),
         ("host/a?https=yes", "other options than https=true"),
         ("host/a?grpc_port=x", "other options than https=true"),

@@ -1,0 +1,300 @@
+"""Qdrant's rows of `stores.py`: Edge, local mode, and a server where there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import qdrant_edge as edge
+from benchmarks.stores import DEPTH, DIM, Contender, Corpus, Engines, K, Ours
+from langchain_core.embeddings import Embeddings
+from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
+from qdrant_client import QdrantClient, models
+
+from m3kit import M3Output, Rep
+from m3kit.scoring import carried
+from m3kit_qdrant import EdgeIndex, QdrantIndex
+
+Make: TypeAlias = Callable[[], QdrantClient]
+_URL = os.environ.get("M3KIT_QDRANT_URL", "")
+
+
+@contextmanager
+def our_edge(folder: Path, reps: tuple[Rep, ...]) -> Iterator[Contender]:
+    """Open m3kit's index on Edge."""
+    with EdgeIndex(folder, dim=DIM, reps=reps) as index:
+        yield Ours(index)
+
+
+@contextmanager
+def our_client(_: Path, reps: tuple[Rep, ...], *, make: Make) -> Iterator[Contender]:
+    """Open m3kit's index behind a client."""
+    name = uuid4().hex
+    with closing(make()) as client:
+        yield Ours(QdrantIndex(client, name, dim=DIM, reps=reps))
+        client.delete_collection(name)
+
+
+@dataclass(frozen=True, slots=True)
+class RawEdge:
+    """Edge's own binding."""
+
+    shard: edge.EdgeShard
+
+    def insert(self, some: Corpus) -> None:
+        """Write a batch."""
+        points = [
+            edge.Point(int(one.id), _vectors(output, edge.SparseVector), _payload(one))
+            for one, output in zip(some.documents, some.outputs, strict=True)
+        ]
+        self.shard.update(edge.UpdateOperation.upsert_points(points))
+
+    def finish(self) -> None:
+        """Flush."""
+        self.shard.flush()
+
+    def search(self, query: M3Output) -> list[str]:
+        """Ask for everything in one request."""
+        nearest = {
+            name: edge.Query.Nearest(vector, using=name)
+            for name, vector in _vectors(query, edge.SparseVector).items()
+        }
+        branches = [
+            edge.Prefetch(limit=DEPTH, query=nearest[name])
+            for name in ("dense", "sparse")
+            if name in nearest
+        ]
+        if len(nearest) == 1:
+            ((_, last),) = nearest.items()
+            request = edge.QueryRequest(limit=K, query=last, with_payload=True)
+        elif "colbert" in nearest:
+            fused = edge.Prefetch(limit=DEPTH, prefetches=branches, query=_rrf())
+            request = edge.QueryRequest(
+                limit=K, prefetches=[fused], query=nearest["colbert"], with_payload=True
+            )
+        else:
+            request = edge.QueryRequest(
+                limit=K, prefetches=branches, query=_rrf(), with_payload=True
+            )
+        return [str((one.payload or {})["id"]) for one in self.shard.query(request)]
+
+
+@contextmanager
+def raw_edge(folder: Path, reps: tuple[Rep, ...]) -> Iterator[Contender]:
+    """Open Edge by its own binding, with the vectors that m3kit gives it."""
+    folder.mkdir(parents=True)
+    dense = edge.EdgeVectorParams(DIM, edge.Distance.Dot)
+    colbert = edge.EdgeVectorParams(
+        DIM,
+        edge.Distance.Dot,
+        multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+        hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+    )
+    vectors = {"dense": dense, "colbert": colbert}
+    config = edge.EdgeConfig(
+        vectors={rep: one for rep, one in vectors.items() if rep in reps},
+        sparse_vectors={"sparse": edge.EdgeSparseVectorParams()},
+    )
+    shard = edge.EdgeShard.create(str(folder), config)
+    yield RawEdge(shard)
+    shard.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RawClient:
+    """`qdrant-client` itself."""
+
+    client: QdrantClient
+    name: str
+
+    def insert(self, some: Corpus) -> None:
+        """Write a batch."""
+        points = [
+            models.PointStruct(
+                id=int(one.id), vector=_vectors(output, _sparse), payload=_payload(one)
+            )
+            for one, output in zip(some.documents, some.outputs, strict=True)
+        ]
+        self.client.upsert(self.name, points, wait=True)
+
+    def finish(self) -> None:
+        """Do nothing: each batch has waited."""
+
+    def search(self, query: M3Output) -> list[str]:
+        """Ask for everything in one request."""
+        vectors = _vectors(query, _sparse)
+        branches = [
+            models.Prefetch(query=vectors[name], using=name, limit=DEPTH)
+            for name in ("dense", "sparse")
+            if name in vectors
+        ]
+        rrf = models.RrfQuery(rrf=models.Rrf(k=61))
+        if len(vectors) == 1:
+            ((name, vector),) = vectors.items()
+            asked: dict[str, Any] = {"query": vector, "using": name}
+        elif "colbert" in vectors:
+            fused = models.Prefetch(prefetch=branches, query=rrf, limit=DEPTH)
+            asked = {"prefetch": fused, "query": vectors["colbert"], "using": "colbert"}
+        else:
+            asked = {"prefetch": branches, "query": rrf}
+        answer = self.client.query_points(self.name, limit=K, with_payload=True, **asked)
+        return [str((one.payload or {})["id"]) for one in answer.points]
+
+
+@contextmanager
+def raw_client(_: Path, reps: tuple[Rep, ...], *, make: Make) -> Iterator[Contender]:
+    """Make a collection by the client alone."""
+    name = uuid4().hex
+    dense = models.VectorParams(size=DIM, distance=models.Distance.DOT)
+    colbert = models.VectorParams(
+        size=DIM,
+        distance=models.Distance.DOT,
+        multivector_config=models.MultiVectorConfig(
+            comparator=models.MultiVectorComparator.MAX_SIM
+        ),
+        hnsw_config=models.HnswConfigDiff(m=0),
+    )
+    vectors = {"dense": dense, "colbert": colbert}
+    with closing(make()) as client:
+        client.create_collection(
+            name,
+            vectors_config={rep: one for rep, one in vectors.items() if rep in reps},
+            sparse_vectors_config={"sparse": models.SparseVectorParams()},
+        )
+        yield RawClient(client, name)
+        client.delete_collection(name)
+
+
+class _Known(Embeddings):
+    """Vectors that are known already, in LangChain's words."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, M3Output] = {}
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        vector: list[float] = carried(self.outputs[text].dense, "dense").tolist()
+        return vector
+
+
+class _KnownSparse(SparseEmbeddings):
+    def __init__(self, known: _Known) -> None:
+        self.known = known
+
+    def embed_documents(self, texts: list[str]) -> list[SparseVector]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> SparseVector:
+        sparse = carried(self.known.outputs[text].sparse, "sparse")
+        return SparseVector(indices=sparse.ids.tolist(), values=sparse.weights.tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class LangChain:
+    """LangChain's own store, over vectors that are known already."""
+
+    store: QdrantVectorStore
+    known: _Known
+
+    def insert(self, some: Corpus) -> None:
+        """Write a batch."""
+        texts = [one.text for one in some.documents]
+        self.known.outputs.update(zip(texts, some.outputs, strict=True))
+        self.store.add_texts(
+            texts,
+            [dict(one.metadata) for one in some.documents],
+            ids=[int(one.id) for one in some.documents],
+            batch_size=len(texts),
+        )
+
+    def finish(self) -> None:
+        """Do nothing: each batch has waited."""
+
+    def search(self, query: M3Output) -> list[str]:
+        """Search in the mode that is the query's."""
+        modes = {
+            frozenset({"dense"}): RetrievalMode.DENSE,
+            frozenset({"sparse"}): RetrievalMode.SPARSE,
+            frozenset({"dense", "sparse"}): RetrievalMode.HYBRID,
+        }
+        self.store.retrieval_mode = modes[query.reps]
+        self.known.outputs["query"] = query
+        return [one.metadata["_id"] for one in self.store.similarity_search("query", k=K)]
+
+
+@contextmanager
+def langchain(_: Path, reps: tuple[Rep, ...], *, make: Make) -> Iterator[Contender]:  # noqa: ARG001  # no ColBERT
+    """Make a collection by LangChain's store."""
+    name, known = uuid4().hex, _Known()
+    with closing(make()) as client:
+        client.create_collection(
+            name,
+            vectors_config={"dense": models.VectorParams(size=DIM, distance=models.Distance.DOT)},
+            sparse_vectors_config={"sparse": models.SparseVectorParams()},
+        )
+        store = QdrantVectorStore(
+            client,
+            name,
+            embedding=known,
+            sparse_embedding=_KnownSparse(known),
+            retrieval_mode=RetrievalMode.HYBRID,
+            vector_name="dense",
+            sparse_vector_name="sparse",
+            distance=models.Distance.DOT,
+            validate_embeddings=False,
+            validate_collection_config=False,
+        )
+        yield LangChain(store, known)
+        client.delete_collection(name)
+
+
+def _vectors(output: M3Output, sparse: Callable[[list[int], list[float]], Any]) -> dict[str, Any]:
+    vectors: dict[str, Any] = {}
+    if output.dense is not None:
+        vectors["dense"] = output.dense.tolist()
+    if output.sparse is not None:
+        vectors["sparse"] = sparse(output.sparse.ids.tolist(), output.sparse.weights.tolist())
+    if output.colbert is not None:
+        vectors["colbert"] = output.colbert.tolist()
+    return vectors
+
+
+def _rrf() -> Any:
+    return edge.Fusion.Rrf(k=61)  # whose stub calls it no query
+
+
+def _sparse(indices: list[int], values: list[float]) -> models.SparseVector:
+    return models.SparseVector(indices=indices, values=values)
+
+
+def _payload(document: Any) -> dict[str, Any]:
+    return {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
+
+
+def _client_rows(make: Make) -> dict[str, Any]:
+    return {
+        "m3kit": partial(our_client, make=make),
+        "client": partial(raw_client, make=make),
+        "langchain-qdrant": partial(langchain, make=make),
+    }
+
+
+ENGINES: Engines = {
+    "Qdrant Edge": {"m3kit": our_edge, "client": raw_edge},
+    "Qdrant local": _client_rows(lambda: QdrantClient(":memory:")),
+}
+if _URL:
+    ENGINES |= {
+        f"Qdrant server, {way}": _client_rows(
+            partial(QdrantClient, _URL, prefer_grpc=way == "gRPC", timeout=60)
+        )
+        for way in ("REST", "gRPC")
+    }

@@ -1,0 +1,202 @@
+"""ColBERT vectors in fewer bytes answer as `MemoryIndex` does with the same storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, models
+
+from m3kit import ColbertStorage, MemoryIndex, open_index
+from m3kit.index import (
+    DocumentError,
+    HybridIndex,
+    ModelMismatchError,
+    RepError,
+    Search,
+    VectorError,
+)
+from m3kit.records import Document, Record
+from m3kit.testing import DIM as NARROW
+from m3kit.testing import assert_same_hits, assert_same_vectors
+from m3kit.vectors import Floats, M3Output
+from m3kit_qdrant import EdgeIndex, QdrantIndex
+from m3kit_qdrant.coding import AsIs, Bytes, coding
+
+DIM = 1024
+STORAGES = [
+    ColbertStorage("float16"),
+    ColbertStorage("bfloat16", pool=2),
+    ColbertStorage("int8"),
+    ColbertStorage("int8", pool=3),
+]
+WITHIN = {"float16": 2e-5, "bfloat16": 2e-5, "int8": 5e-4}
+"""An engine that keeps fewer bits rounds the query's, too."""
+
+
+def unit(rng: np.random.Generator, n: int) -> Floats:
+    rows = rng.standard_normal((n, DIM))
+    units: Floats = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return units
+
+
+def some(n: int) -> list[Record]:
+    rng = np.random.default_rng(n)
+    return [
+        Record(
+            Document(f"{i:02}", ""),
+            M3Output(dense=unit(rng, 1)[0], colbert=unit(rng, 3 + i % 7)),
+        )
+        for i in range(n)
+    ]
+
+
+@pytest.fixture(params=["edge", "local", "server"])
+def index(
+    request: pytest.FixtureRequest, storage: ColbertStorage, directory: Path
+) -> Iterator[HybridIndex]:
+    if request.param == "edge":
+        with EdgeIndex(directory, dim=DIM, reps=["dense", "colbert"], colbert=storage) as one:
+            yield one
+        return
+    url = ":memory:"
+    if request.param == "server":
+        url = f"http://{request.getfixturevalue('server').address}"
+    client = QdrantClient(url, check_compatibility=False)
+    yield QdrantIndex(client, "papers", dim=DIM, reps=["dense", "colbert"], colbert=storage)
+    client.close()
+
+
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
+def test_answers_are_those_of_the_oracle(index: HybridIndex, storage: ColbertStorage) -> None:
+    oracle = MemoryIndex(DIM, reps=["dense", "colbert"], colbert=storage)
+    for one in (index, oracle):
+        one.upsert(some(30))
+    within = WITHIN[storage.dtype]
+    for asked in (M3Output(colbert=unit(np.random.default_rng(9), 8)), some(2)[1].output):
+        search = Search(query=asked, k=7, depth=20, parts=True)
+        assert_same_hits(index.search(search), oracle.search(search), within=within)
+    (mine,) = index.get(["04"], index.reps)
+    (true,) = oracle.get(["04"], index.reps)
+    assert_same_vectors(mine.output, true.output, index.reps)
+    assert mine.output.colbert is not None
+    assert len(mine.output.colbert) == -(-7 // storage.pool)
+
+
+def test_an_index_knows_its_storage(directory: Path) -> None:
+    kept = ColbertStorage("int8", pool=2)
+    EdgeIndex(directory, dim=DIM, colbert=kept).close()
+    with open_index(directory, dim=DIM) as index:
+        assert "colbert=int8 pooled by 2" in repr(index)
+    EdgeIndex(directory, colbert=kept).close()
+    with pytest.raises(ModelMismatchError, match="kept as int8 pooled by 2, and float16 is asked"):
+        EdgeIndex(directory, colbert=ColbertStorage("float16"))
+    client = QdrantClient(":memory:")
+    QdrantIndex(client, "papers", dim=DIM, colbert=kept)
+    with pytest.raises(ModelMismatchError, match="kept as int8 pooled by 2, and float16 is asked"):
+        QdrantIndex(client, "papers", colbert=ColbertStorage("float16"))
+    client.close()
+
+
+def test_what_qdrant_cannot_keep_is_refused_with_the_remedy(directory: Path) -> None:
+    for use in (
+        lambda: EdgeIndex(directory, dim=DIM, colbert=ColbertStorage("binary")),
+        lambda: QdrantIndex(
+            QdrantClient(":memory:"), "papers", dim=DIM, colbert=ColbertStorage("binary")
+        ),
+    ):
+        with pytest.raises(RepError, match="keep ColBERT vectors as int8 or float16, pooled"):
+            use()
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("storage", [ColbertStorage(), *STORAGES], ids=str)
+def test_the_bytes_on_disk_shrink(directory: Path, storage: ColbertStorage) -> None:
+    rng = np.random.default_rng(0)
+    colbert = unit(rng, 2000)
+    with EdgeIndex(directory, dim=DIM, reps=["colbert"], colbert=storage) as index:
+        index.upsert(
+            [Record(Document(f"{n}", ""), M3Output(colbert=colbert[n::100])) for n in range(100)]
+        )
+    vectors = (directory / "edge").glob("segments/*/vector_storage-colbert/vectors/*.mmap")
+    size = sum(one.stat().st_blocks * 512 for one in vectors)
+    wanted = 100 * storage.nbytes(20, coding(storage).width(DIM))
+    assert wanted <= size < wanted + 2**20
+
+
+def test_pooling_makes_room_under_a_servers_limit(server: Any) -> None:
+    client = QdrantClient(f"http://{server.address}", check_compatibility=False)
+    rng = np.random.default_rng(0)
+    long = Record(Document("long", ""), M3Output(colbert=unit(rng, 1100)))
+    whole = QdrantIndex(client, "whole", dim=DIM, reps=["colbert"])
+    with pytest.raises(DocumentError, match="split its text, or pool its vectors"):
+        whole.upsert([long])
+    pooled = QdrantIndex(
+        client, "pooled", dim=DIM, reps=["colbert"], colbert=ColbertStorage("int8", pool=2)
+    )
+    pooled.upsert([long])
+    assert pooled.count() == 1
+    client.close()
+
+
+def test_a_server_is_told_the_type(server: Any) -> None:
+    client = QdrantClient(f"http://{server.address}", check_compatibility=False)
+    QdrantIndex(client, "half", dim=DIM, colbert=ColbertStorage("float16"))
+    QdrantIndex(client, "byte", dim=DIM, colbert=ColbertStorage("int8"))
+    told = {
+        name: client.get_collection(name).config.params.vectors["colbert"]  # type: ignore[index]  # named
+        for name in ("half", "byte")
+    }
+    assert told["half"].datatype is models.Datatype.FLOAT16
+    assert told["half"].size == DIM
+    assert told["byte"].datatype is models.Datatype.UINT8
+    assert told["byte"].size == Bytes().width(DIM) == 1060
+    client.close()
+
+
+# The spelling in bytes
+
+
+@pytest.mark.parametrize("dim", [1, 2, 32, 1024])
+def test_bytes_come_back_and_sum_up_to_one_number(dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    rows = rng.standard_normal((50, dim))
+    rows[0], rows[1] = 1, -1
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    stored = ColbertStorage("int8").stored(rows.astype(np.float32))
+    written = Bytes().written(stored)
+    assert written.shape == (50, Bytes().width(dim))
+    assert set(np.unique(written)) <= set(range(256))
+    assert len(np.unique(written.sum(axis=1))) == 1
+    np.testing.assert_array_equal(Bytes().read(written, dim), stored)
+
+
+def test_a_query_of_bytes_scores_as_the_query() -> None:
+    rng = np.random.default_rng(0)
+    stored, query = ColbertStorage("int8").stored(unit(rng, 40)), unit(rng, 5)
+    asked = Bytes().asked(query)
+    assert asked.rows.min() >= 0
+    assert asked.rows.max() <= 255
+    raw = (asked.rows.astype(np.float64) @ Bytes().written(stored).T).max(axis=1).sum()
+    expected = (query @ stored.T).max(axis=1).mean()
+    assert asked.factor * raw - asked.offset == pytest.approx(expected, abs=5e-4)
+    nothing = Bytes().asked(np.zeros((1, DIM), np.float32))
+    assert nothing.factor * (nothing.rows[0] @ Bytes().written(stored)[0]) == pytest.approx(
+        nothing.offset
+    )
+
+
+def test_rows_that_are_not_of_unit_length_are_refused() -> None:
+    with pytest.raises(VectorError, match="are unit rows; these are not"):
+        Bytes().written(np.ones((1, NARROW), np.float32))
+    with pytest.raises(VectorError, match="are unit rows; these are not"):
+        Bytes().written(np.full((1, NARROW), 2, np.float32))
+
+
+def test_other_storages_are_spelled_as_they_are() -> None:
+    rows = unit(np.random.default_rng(0), 3)
+    assert coding(ColbertStorage("bfloat16")) == AsIs()
+    assert AsIs().written(rows) is rows

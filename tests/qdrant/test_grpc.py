@@ -1,0 +1,91 @@
+"""`QdrantIndex` over gRPC: the client's whole way, before Qdrant's engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from qdrant_client import QdrantClient
+from tests.qdrant.grpc_server import served
+
+from m3kit import MemoryIndex, open_index
+from m3kit.filters import Contains, Eq, Filter, Ids, Not, Range, Substring
+from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.index import HybridIndex, Search
+from m3kit.testing import (
+    DIM,
+    DOCUMENTS,
+    IndexConformance,
+    assert_same_hits,
+    assert_same_vectors,
+    query,
+    records,
+)
+from m3kit.vectors import REPS, Rep
+from m3kit_qdrant import QdrantIndex
+
+
+@pytest.fixture(scope="module")
+def port(shared_server: Any) -> Iterator[int]:
+    with served(f"http://{shared_server.address}") as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def client(port: int) -> Iterator[QdrantClient]:
+    client = QdrantClient(
+        "http://127.0.0.1:1", grpc_port=port, prefer_grpc=True, check_compatibility=False
+    )
+    yield client
+    client.close()
+
+
+@pytest.mark.slow
+class TestServer(IndexConformance):
+    @pytest.fixture
+    def index(self, client: QdrantClient) -> HybridIndex:
+        return QdrantIndex(client, uuid4().hex, dim=DIM)
+
+
+WHERE: list[Filter] = [
+    Eq("lang", "de"),
+    Not(Range("n", gt=2, le=7)),
+    Contains("tags", "bear"),
+    Substring("lang", "e"),
+    Ids((DOCUMENTS[2].id, "unknown")),
+]
+
+
+@pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
+@pytest.mark.parametrize("reps", [*((rep,) for rep in REPS), REPS], ids="+".join)
+def test_answers_are_those_of_the_oracle(
+    client: QdrantClient, reps: tuple[Rep, ...], fusion: Fusion
+) -> None:
+    index, oracle = QdrantIndex(client, uuid4().hex, dim=DIM), MemoryIndex(DIM)
+    for one in (index, oracle):
+        one.upsert(records(DOCUMENTS))
+        one.delete([DOCUMENTS[1].id])
+        one.delete_where(Eq("n", 4))
+    for where in (None, *WHERE):
+        asked = query("the growling bear", *reps)
+        search = Search(query=asked, where=where, fusion=fusion, k=4, depth=6, parts=True)
+        assert_same_hits(index.search(search), oracle.search(search))
+        kept = {one.document.id for one in oracle.scan(where)}
+        assert {one.document.id for one in index.scan(where)} == kept
+        assert index.count(where) == len(kept)
+    (mine,) = index.get([DOCUMENTS[3].id], REPS)
+    (true,) = oracle.get([DOCUMENTS[3].id], REPS)
+    assert mine.document == true.document
+    assert_same_vectors(mine.output, true.output, REPS)
+
+
+def test_an_address_with_a_port_is_grpc(shared_server: Any, port: int) -> None:
+    name = uuid4().hex
+    shared_server.bodies.clear()
+    with open_index(f"qdrant://127.0.0.1:1/{name}?grpc_port={port}", dim=DIM) as index:
+        index.upsert(records(DOCUMENTS))
+        assert index.count() == len(DOCUMENTS)
+    with open_index(f"qdrant://{shared_server.address}/{name}") as index:
+        assert index.count() == len(DOCUMENTS)

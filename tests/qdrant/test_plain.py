@@ -1,0 +1,119 @@
+"""Filters over payloads as others write them keep exactly what `matches` keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import Any, TypeVar
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from qdrant_client import QdrantClient, models
+from tests.filter_cases import CORPUS, FILTERS
+
+from m3kit import Fields
+from m3kit.filters import (
+    And,
+    Contains,
+    Eq,
+    Filter,
+    Ids,
+    In,
+    Not,
+    Or,
+    Range,
+    matches,
+)
+from m3kit.index import HybridIndex
+from m3kit_qdrant import QdrantIndex
+
+_Test = TypeVar("_Test", bound=Callable[..., None])
+EXAMPLES = max(500, 5 * settings().max_examples)  # 10,000 in the nightly profile
+NESTED = Fields(dense="d", metadata="meta")
+FLAT = Fields(id="the id", text="a text", dense="d")
+
+
+def _index(client: QdrantClient, name: str, fields: Fields) -> HybridIndex:
+    """Write the corpus by the client alone."""
+    size = models.VectorParams(size=1, distance=models.Distance.DOT)
+    client.create_collection(name, vectors_config={"d": size}, sparse_vectors_config={})
+    points = []
+    for one in CORPUS:
+        about: Any = {fields.metadata: one.metadata} if fields.metadata else dict(one.metadata)
+        own: Any = {} if fields.id is None else {fields.id: one.id}
+        key = int(one.id) if fields.id is None else str(UUID(int=int(one.id) + 7))
+        points.append(models.PointStruct(id=key, vector={"d": [1.0]}, payload=about | own))
+    client.upsert(name, points, wait=True)
+    return QdrantIndex(client, name, fields=fields)
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[HybridIndex]:
+    client = QdrantClient(":memory:")
+    yield _index(client, "papers", NESTED)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def served(shared_server: Any) -> Iterator[HybridIndex]:
+    """The engine itself, whose binding takes True for 1."""
+    client = QdrantClient(f"http://{shared_server.address}", check_compatibility=False)
+    yield _index(client, "flat papers", FLAT)
+    client.close()
+
+
+def _assert_keeps(index: HybridIndex, where: Filter) -> None:
+    expected = {one.id for one in CORPUS if matches(where, one)}
+    assert {one.document.id for one in index.scan(where)} == expected
+
+
+def _speaks_of_truth(where: Filter) -> bool:
+    match where:
+        case Eq(_, value) | Contains(_, value):
+            return isinstance(value, bool) or value in (0, 1)
+        case In(_, values):
+            return any(isinstance(value, bool) or value in (0, 1) for value in values)
+        case And(of) | Or(of):
+            return any(map(_speaks_of_truth, of))
+        case Not(of):
+            return _speaks_of_truth(of)
+        case _:
+            return False
+
+
+BEYOND: list[Filter] = [
+    Eq("a", 2**53),
+    Eq("a", 2.0**53),
+    Eq("a", 2**53 + 1),
+    Eq("a", 2.0**63),
+    Eq("a", 2**63 - 1),
+    Eq("a", 1e300),
+    Range("a", gt=2**53, le=2**53 + 1),
+    Range("a", ge=2.0**53),
+    Range("a", lt=2**53 + 1),
+    Range("a", le=2.0**63, gt=2**62),
+    Range("a", ge=-(2.0**63), lt=0),
+    Range("a", gt=1e300),
+    Contains("a", 2.0**53),
+    Not(Range("a", gt=-1, lt=1)),
+    Ids(("1", "70", "unknown")),
+]
+
+
+def _with(where: list[Filter]) -> Callable[[_Test], _Test]:
+    return lambda test: reduce(lambda told, one: example(where=one)(told), where, test)
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=FILTERS)
+@_with([*BEYOND, Eq("a", value=True), Eq("a", 1), Contains("a", 1)])
+def test_local_mode_keeps_what_matches_keeps(local: HybridIndex, where: Filter) -> None:
+    _assert_keeps(local, where)
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=FILTERS.filter(lambda where: not _speaks_of_truth(where)))
+@_with(BEYOND)
+def test_the_engine_keeps_what_matches_keeps(served: HybridIndex, where: Filter) -> None:
+    _assert_keeps(served, where)

@@ -1,0 +1,261 @@
+"""What crosses the wire: how many requests, what a server is told, and no key in any log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from traceback import format_exception
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, grpc, models
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+
+from m3kit import Fields, MemoryIndex, open_index
+from m3kit.filters import Eq, Range
+from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.index import NoIndexError, Search
+from m3kit.records import Document, Record
+from m3kit.scoring import carried
+from m3kit.testing import DIM, TEXTS, assert_same_hits, query, records
+from m3kit.vectors import REPS, Rep, Sparse
+from m3kit_qdrant import QdrantIndex, QdrantOptions
+
+DOCUMENTS = [Document(f"{n:02}", TEXTS[n % 10], {"n": n, "tenant": f"t{n % 3}"}) for n in range(40)]
+
+
+def apart() -> list[Record]:
+    """Encode them so that no two are alike."""
+    rng = np.random.default_rng(0)
+    return [
+        Record(
+            one.document,
+            replace(
+                one.output,
+                dense=carried(one.output.dense, "dense") * np.float32(1 + rng.random() / 9),
+                sparse=Sparse.from_dict(
+                    {
+                        token: weight * (1 + rng.random() / 9)
+                        for token, weight in carried(one.output.sparse, "sparse").to_dict().items()
+                    }
+                ),
+            ),
+        )
+        for one in records(DOCUMENTS)
+    ]
+
+
+@pytest.fixture
+def client(server: Any) -> Iterator[QdrantClient]:
+    client = QdrantClient(f"http://{server.address}", check_compatibility=False)
+    yield client
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("reps", "fusion", "requests"),
+    [
+        (("dense",), RRF(), 1),
+        (("sparse",), RRF(), 1),
+        (("colbert",), RRF(), 1),
+        (("dense", "sparse"), RRF(), 2),
+        (REPS, RRF(), 1),
+        (("sparse", "colbert"), RRF(), 1),
+        (REPS, RRF(1), 2),
+        (REPS, WeightedSum(), 2),
+    ],
+)
+def test_a_search_takes_few_requests(
+    server: Any, client: QdrantClient, reps: tuple[Rep, ...], fusion: Fusion, requests: int
+) -> None:
+    index, oracle = QdrantIndex(client, "papers", dim=DIM), MemoryIndex(DIM)
+    for one in (index, oracle):
+        one.upsert(apart())
+    asked = query("the growling bear and the salmon", *reps)
+    search = Search(query=asked, k=4, depth=12, fusion=fusion, where=Range("n", ge=3))
+    server.bodies.clear()
+    hits = index.search(search)
+    assert len(server.bodies) <= requests
+    assert_same_hits(hits, oracle.search(search))
+
+
+def test_a_rescoring_is_nested_in_the_request_of_its_branches(
+    server: Any, client: QdrantClient
+) -> None:
+    index = QdrantIndex(client, "papers", dim=DIM)
+    index.upsert(apart())
+    server.bodies.clear()
+    index.search(Search(query=query("the growling bear"), k=4, depth=12))
+    ((verb, body),) = server.bodies
+    assert verb == "POST collections/papers/points/query/batch"
+    *branches, rescored = body["searches"]
+    assert [one["using"] for one in branches] == ["dense", "sparse"]
+    assert rescored["using"] == "colbert"
+    fused = rescored["prefetch"]
+    assert fused["query"] == {"rrf": {"k": 61}}
+    assert [(one["using"], one["limit"]) for one in fused["prefetch"]] == [
+        ("dense", 20),
+        ("sparse", 20),
+    ]
+
+
+def test_a_large_upsert_is_cut_by_bytes(
+    server: Any, client: QdrantClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("m3kit_qdrant.points._BATCH", 20_000)
+    index = QdrantIndex(client, "papers", dim=DIM)
+    server.bodies.clear()
+    index.upsert(records(DOCUMENTS))
+    sizes = [len(body["points"]) for verb, body in server.bodies if verb.startswith("PUT")]
+    assert len(sizes) > 1
+    assert sum(sizes) == len(DOCUMENTS)
+    assert index.count() == len(DOCUMENTS)
+
+
+# What a server is told
+
+
+TENANT = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+OPTIONS = QdrantOptions(
+    dense=models.VectorParamsDiff(
+        hnsw_config=models.HnswConfigDiff(m=0, payload_m=16),
+        quantization_config=models.ScalarQuantization(
+            scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8)
+        ),
+        on_disk=True,
+    ),
+    colbert=models.VectorParamsDiff(on_disk=True),
+    sparse=models.SparseIndexParams(on_disk=True),
+    create={"shard_number": 3, "on_disk_payload": True},
+    indexes={"tenant": TENANT, "n": models.PayloadSchemaType.INTEGER},
+    search=models.SearchParams(hnsw_ef=256),
+)
+
+
+def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient) -> None:
+    index = QdrantIndex(client, "papers", dim=DIM, options=OPTIONS)
+    told = dict(server.bodies)
+    created = told["PUT collections/papers"]
+    dense, colbert = created["vectors"]["dense"], created["vectors"]["colbert"]
+    assert dense["hnsw_config"] == {"m": 0, "payload_m": 16}
+    assert dense["quantization_config"] == {"scalar": {"type": "int8"}}
+    assert dense["on_disk"]
+    assert colbert["on_disk"]
+    assert colbert["hnsw_config"] == {"m": 0}
+    assert created["sparse_vectors"]["sparse"]["index"] == {"on_disk": True}
+    assert created["shard_number"] == 3
+    assert created["on_disk_payload"]
+    indexed = {
+        body["field_name"]: body["field_schema"]
+        for verb, body in server.bodies
+        if verb.endswith("papers/index")
+    }
+    assert indexed == {
+        "terms": "keyword",
+        "strings.tenant": {"type": "keyword", "is_tenant": True},
+        "numbers.n.high": "integer",
+    }
+    oracle = MemoryIndex(DIM)
+    for one in (index, oracle):
+        one.upsert(records(DOCUMENTS))
+    server.bodies.clear()
+    for where in (Eq("tenant", "t1"), Eq("n", 3), Range("n", gt=3, lt=30)):
+        search = Search(query=query("the bear", "dense", "sparse"), where=where)
+        assert_same_hits(index.search(search), oracle.search(search))
+    dense, sparse = server.bodies[0][1]["searches"]
+    assert dense["params"] == {"hnsw_ef": 256}
+    assert "params" not in sparse
+    assert dense["filter"] == {"must": [{"key": "strings.tenant", "match": {"value": "t1"}}]}
+    again = QdrantIndex(client, "papers", options=OPTIONS)
+    assert again.count(Eq("tenant", "t1")) == 13
+    assert sum(verb.endswith("papers/index") for verb, _ in server.bodies) == 0
+
+
+def test_others_payloads_are_indexed_where_they_lie(server: Any, client: QdrantClient) -> None:
+    size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
+    client.create_collection("theirs", vectors_config={"d": size}, sparse_vectors_config={})
+    fields = Fields(dense="d", metadata="meta.data")
+    options = QdrantOptions(indexes={"tenant": TENANT, "when": models.PayloadSchemaType.DATETIME})
+    QdrantIndex(client, "theirs", fields=fields, options=options)
+    indexed = [body["field_name"] for verb, body in server.bodies if verb.endswith("theirs/index")]
+    assert indexed == ['"meta.data".tenant', '"meta.data".when']
+
+
+def test_an_index_that_no_field_could_have_is_refused(client: QdrantClient) -> None:
+    options = QdrantOptions(indexes={"place": models.PayloadSchemaType.GEO})
+    with pytest.raises(ValueError, match="no geo index over 'place'; say one of float, integer"):
+        QdrantIndex(client, "papers", dim=DIM, options=options)
+    with pytest.raises(NoIndexError):
+        QdrantIndex(client, "papers")
+
+
+def test_local_mode_heeds_no_option() -> None:
+    client = QdrantClient(":memory:")
+    index = QdrantIndex(client, uuid4().hex, dim=DIM, options=OPTIONS)
+    index.upsert(records(DOCUMENTS))
+    search = Search(query=query("the bear"), where=Eq("tenant", "t2"))
+    assert {hit.document.metadata["tenant"] for hit in index.search(search)} == {"t2"}
+    client.close()
+
+
+# Keys
+
+
+def test_a_key_is_in_no_log_and_no_repr(
+    server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("QDRANT_API_KEY", "s3cret-key")
+    caplog.set_level(logging.DEBUG)
+    with pytest.warns(UserWarning, match="insecure connection") as warned:
+        index = open_index(f"qdrant://{server.address}/papers", dim=DIM)
+    with index:
+        index.upsert(records(DOCUMENTS))
+        index.search(Search(query=query("the bear")))
+        said = [repr(index), str(index), *map(str, (one.message for one in warned))]
+    with pytest.warns(UserWarning, match="insecure"), pytest.raises(NoIndexError) as caught:
+        open_index(f"qdrant://{server.address}/nowhere")
+    said += [caplog.text, repr(caught.value), *format_exception(caught.value)]
+    assert server.keys == {"s3cret-key"}
+    assert "POST" in caplog.text
+    assert not [one for one in said if "s3cret" in one]
+
+
+def test_every_request_crosses_grpc_unchanged(
+    client: QdrantClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = QdrantIndex(client, "papers", dim=DIM, options=OPTIONS)
+    index.upsert(apart())
+    asked: list[models.QueryRequest] = []
+    ask = QdrantClient.query_batch_points
+
+    def noted(self: QdrantClient, name: str, requests: Any, **options: Any) -> Any:
+        asked.extend(requests)
+        return ask(self, name, requests, **options)
+
+    monkeypatch.setattr(QdrantClient, "query_batch_points", noted)
+    for reps in (("dense",), ("sparse",), ("colbert",), REPS):
+        for where in (None, Range("n", ge=3) & Eq("tenant", "t1")):
+            index.search(Search(query=query("the bear", *reps), where=where, parts=True))
+    assert len(asked) > 10
+    for request in asked:
+        message = RestToGrpc.convert_query_request(request, "papers")
+        again = GrpcToRest.convert_query_points(
+            grpc.QueryPoints.FromString(message.SerializeToString())
+        )
+        assert again.limit == request.limit
+        assert again.using == request.using
+        assert _told(again.prefetch) == _told(request.prefetch)
+
+
+def _told(prefetch: Any) -> Any:
+    """Spell what is fetched first: what is fused, by which vectors and how many of each."""
+    if prefetch is None or prefetch == []:
+        return []
+    some = prefetch if isinstance(prefetch, list) else [prefetch]
+    return [
+        (one.using, one.limit, type(one.query).__name__ == "RrfQuery", _told(one.prefetch))
+        for one in some
+    ]

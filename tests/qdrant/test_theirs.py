@@ -1,0 +1,352 @@
+"""Collections that others made open as they are, answer as the oracle does, and stay theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from m3kit import Fields, MemoryIndex
+from m3kit.filters import All, And, Contains, Eq, Exists, Filter, Ids, In, Not, Range, Substring
+from m3kit.fusion import RRF, WeightedSum
+from m3kit.index import (
+    DocumentError,
+    ModelMismatchError,
+    NoIndexError,
+    RepError,
+    Search,
+)
+from m3kit.records import Document, Record
+from m3kit.testing import (
+    DIM,
+    TEXTS,
+    assert_same_hits,
+    assert_same_vectors,
+    query,
+    records,
+    typed,
+)
+from m3kit.vectors import REPS
+from m3kit_qdrant import QdrantIndex
+
+SPACE = UUID(int=7)
+METADATA: list[dict[str, Any]] = [
+    {
+        "lang": "de" if "ü" in text else "en",
+        "n": n,
+        "share": n / 8,
+        "even": n % 2 == 0,
+        "tags": text.split(),
+        "nested": {"a": [n, 1.0, None]},
+        "a.b": n,
+    }
+    for n, text in enumerate(TEXTS)
+]
+WHERE: list[Filter] = [
+    Eq("lang", "de"),
+    Not(Eq("lang", "en")),
+    Eq("n", 3.0),
+    Eq("share", 0.5),
+    Eq("tags", "the"),
+    In("n", (1, 2, 3.5)),
+    Range("n", gt=2, le=7),
+    Contains("tags", "bear"),
+    Contains("lang", "de"),
+    Exists("missing"),
+    Exists("tags"),
+    Substring("lang", "e"),
+    Substring("tags", "ea"),
+    Eq("a.b", 4),
+    And((Eq("lang", "en"), Range("share", ge=0.25))),
+    Eq("page_content", TEXTS[0]),
+    All(),
+]
+
+
+@pytest.fixture(params=["local", "server"])
+def client(request: pytest.FixtureRequest) -> Iterator[QdrantClient]:
+    if request.param == "local":
+        client = QdrantClient(":memory:")
+    else:
+        server = request.getfixturevalue("shared_server")
+        client = QdrantClient(f"http://{server.address}", check_compatibility=False)
+    yield client
+    client.close()
+
+
+def _id(form: str, n: int) -> str:
+    return f"{n}" if form == "number" else str(uuid5(SPACE, f"{n}"))
+
+
+def documents(form: str) -> list[Document]:
+    pairs = zip(TEXTS, METADATA, strict=True)
+    return [Document(_id(form, n), *pair) for n, pair in enumerate(pairs)]
+
+
+def make(  # every form that a collection may have
+    client: QdrantClient,
+    fields: Fields,
+    some: Sequence[Document],
+    distance: models.Distance = models.Distance.COSINE,
+) -> str:
+    """Make a collection by the client alone, as one who knows nothing of m3kit."""
+    size: Any = models.VectorParams(size=DIM, distance=distance)
+    name = uuid4().hex
+    client.create_collection(
+        name,
+        vectors_config=size if fields.dense == "" else {fields.dense or "other": size},
+        sparse_vectors_config={fields.sparse or "bm25": models.SparseVectorParams()},
+    )
+    points = []
+    for record in records(some):
+        assert record.output.dense is not None
+        assert record.output.sparse is not None
+        id_, weights = record.document.id, record.output.sparse
+        point = models.PointStruct(
+            id=uuid4().hex if fields.id else int(id_) if id_.isdecimal() else id_,
+            vector={
+                "other" if fields.dense is None else fields.dense: record.output.dense.tolist(),
+                fields.sparse or "bm25": models.SparseVector(
+                    indices=weights.ids.tolist(), values=weights.weights.tolist()
+                ),
+            },
+            payload=_payload(record.document, fields),
+        )
+        points.append(point)
+    if points:
+        client.upsert(name, points, wait=True)
+    return name
+
+
+def _payload(document: Document, fields: Fields) -> dict[str, Any]:
+    told = dict(document.metadata)
+    return {
+        **({fields.id: document.id} if fields.id else {}),
+        fields.text: document.text,
+        **({fields.metadata: told} if fields.metadata else told),
+    }
+
+
+def _told(point: Any, fields: Fields) -> str:
+    return str(point.payload[fields.id] if fields.id else point.id)
+
+
+def assert_serves(index: QdrantIndex, some: Sequence[Document]) -> None:
+    """Every verb that reads answers as the oracle does."""
+    oracle = MemoryIndex(DIM, reps=index.reps)
+    oracle.upsert(records(some))
+    held = [rep for rep in REPS if rep in index.reps]
+    for reps in {(held[0],), (held[-1],), tuple(held)}:
+        for fusion in (RRF(), WeightedSum()):
+            asked = query("the growling bear", *reps)
+            search = Search(query=asked, k=4, depth=5, fusion=fusion, parts=True)
+            assert_same_hits(index.search(search), oracle.search(search))
+    for where in WHERE:
+        kept = {one.document.id for one in oracle.scan(where)}
+        assert {one.document.id for one in index.scan(where)} == kept, where
+        assert index.count(where) == len(kept)
+    search = Search(query=query("bear", *held), where=WHERE[1], k=3)
+    assert_same_hits(index.search(search), oracle.search(search))
+    wanted = [some[3].id, "unknown", some[0].id]
+    got = index.get(wanted, held)
+    assert [one.document.id for one in got] == [some[3].id, some[0].id]
+    for mine, true in zip(got, oracle.get(wanted, held), strict=True):
+        assert typed(dict(mine.document.metadata)) == typed(dict(true.document.metadata))
+        assert mine.document == true.document
+        assert_same_vectors(mine.output, true.output, held)
+    assert index.count(Ids((some[1].id, "unknown"))) == 1
+
+
+FORMS = [
+    pytest.param("uuid", Fields(dense="d", sparse="s", text="page_content", metadata="metadata")),
+    pytest.param("number", Fields(dense="d", sparse="s", text="page_content")),
+    pytest.param("number", Fields(dense="", sparse="s", metadata="meta.data")),
+    pytest.param("uuid", Fields(dense="")),
+    pytest.param("uuid", Fields(sparse="s")),
+    pytest.param("uuid", Fields(id="doc id", dense="d", sparse="s", metadata="about")),
+    pytest.param("number", Fields(id="pk", dense="")),
+]
+
+
+@pytest.mark.parametrize(("form", "fields"), FORMS)
+def test_a_collection_opens_answers_and_is_written_as_it_is(
+    client: QdrantClient, form: str, fields: Fields
+) -> None:
+    some = documents(form)
+    name = make(client, fields, some)
+    before, _ = client.scroll(name, limit=100)
+    index = QdrantIndex(client, name, fields=fields, model="hash@1")
+    assert index.reps == fields.reps
+    assert index.model == "hash@1"
+    assert_serves(index, some)
+    new = Document(_id(form, 99), "a wholly new bear", {"lang": "en", "n": 2**62 + 1, "x": [1.0]})
+    changed = Document(some[2].id, "the bear is asleep", {"lang": "en", "n": 2})
+    index.upsert(records([new, changed]))
+    index.delete([some[0].id, "unknown"])
+    index.delete_where(Eq("n", 5))
+    left = [one for one in some if one.metadata["n"] not in {0, 2, 5}]
+    assert_serves(index, [left[1], changed, new, left[0], *left[2:]])
+    after, _ = client.scroll(name, limit=100)
+    kept = {one.id for one in left}
+    assert [one for one in after if _told(one, fields) in kept] == [
+        one for one in before if _told(one, fields) in kept
+    ]
+    (written,) = [one for one in after if _told(one, fields) == new.id]
+    assert written.payload == _payload(new, fields)
+    assert isinstance(written.id, int) == (form == "number" and fields.id is None)
+
+
+@pytest.mark.parametrize("distance", ["Dot", "Cosine", "Euclid"])
+def test_metrics_of_unit_vectors_become_m3s_scores(client: QdrantClient, distance: str) -> None:
+    fields = Fields(dense="d", sparse="s", text="page_content")
+    name = make(client, fields, documents("uuid"), models.Distance(distance))
+    assert_serves(QdrantIndex(client, name, fields=fields), documents("uuid"))
+
+
+def test_colbert_vectors_of_others_serve(client: QdrantClient) -> None:
+    for distance in (models.Distance.DOT, models.Distance.COSINE):
+        name = uuid4().hex
+        several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+        params = models.VectorParams(size=DIM, distance=distance, multivector_config=several)
+        client.create_collection(name, vectors_config={"c": params}, sparse_vectors_config={})
+        index = QdrantIndex(client, name, fields=Fields(colbert="c"))
+        index.upsert(records(documents("uuid")))
+        assert_serves(index, documents("uuid"))
+
+
+def test_an_alias_is_a_name(client: QdrantClient) -> None:
+    alias = f"now-{uuid4().hex}"
+    fields = Fields(dense="d", text="page_content")
+    for kept, name in (
+        (fields, make(client, fields, documents("uuid"))),
+        (None, uuid4().hex),
+    ):
+        if kept is None:
+            QdrantIndex(client, name, dim=DIM, reps=["dense"]).upsert(records(documents("uuid")))
+            alias += "-own"
+        created = models.CreateAlias(collection_name=name, alias_name=alias)
+        client.update_collection_aliases([models.CreateAliasOperation(create_alias=created)])
+        index = QdrantIndex(client, alias, fields=kept, dim=DIM)
+        assert index.reps == {"dense"}
+        assert_serves(index, documents("uuid"))
+
+
+# What cannot serve
+
+
+def test_a_schema_that_cannot_serve_is_refused_with_every_difference(client: QdrantClient) -> None:
+    name = uuid4().hex
+    size = models.VectorParams(size=DIM, distance=models.Distance.MANHATTAN)
+    several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+    client.create_collection(
+        name,
+        vectors_config={
+            "d": size,
+            "c": models.VectorParams(
+                size=7, distance=models.Distance.EUCLID, multivector_config=several
+            ),
+            "bytes": models.VectorParams(
+                size=DIM, distance=models.Distance.DOT, datatype=models.Datatype.UINT8
+            ),
+        },
+        sparse_vectors_config={"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+    )
+    with pytest.raises(NoIndexError) as caught:
+        QdrantIndex(client, name, fields=Fields(dense="d", sparse="bm25", colbert="c"))
+    for told in (
+        f"the collection {name!r} cannot serve",
+        "the metric of 'd' is Manhattan",
+        "the metric of 'c' is Euclid",
+        "'d' and 'c' are not of one width",
+        "'bm25' has the modifier idf, so its weights are made of word counts (BM25)",
+    ):
+        assert told in str(caught.value)
+    for fields, told in (
+        (Fields(dense="x"), "no dense vector 'x', only 'd', 'c', 'bytes'"),
+        (Fields(sparse="x"), "no sparse vector 'x', only 'bm25'"),
+        (Fields(dense="c"), "'c' holds several vectors"),
+        (Fields(colbert="d"), "'d' holds one vector of a text"),
+        (Fields(dense="bytes"), "'bytes' are bytes from 0 to 255"),
+    ):
+        with pytest.raises(NoIndexError, match=told):
+            QdrantIndex(client, name, fields=fields)
+
+
+def test_vectors_that_m3_did_not_make_are_left_alone_and_named(client: QdrantClient) -> None:
+    fields = Fields(dense="d", text="page_content")
+    name = make(client, fields, documents("uuid"))
+    index = QdrantIndex(client, name, fields=fields)
+    assert "leaves alone 'bm25'" in repr(index)
+    with pytest.raises(RepError, match="no sparse"):
+        index.search(Search(query=query("bear")))
+    index.upsert(records([Document(_id("uuid", 99), "new", {})]))
+    (old, new) = client.retrieve(name, [_id("uuid", 1), _id("uuid", 99)], with_vectors=["bm25"])
+    told = {one.id: one.vector for one in (old, new)}
+    assert told[_id("uuid", 1)]
+    assert not told[_id("uuid", 99)]
+
+
+def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None:
+    fields = Fields(dense="d", text="page_content")
+    name = make(client, fields, documents("uuid")[:1])
+    with pytest.raises(ModelMismatchError, match=f"are {DIM} wide, and 7 is asked"):
+        QdrantIndex(client, name, fields=fields, dim=7)
+    with pytest.raises(NoIndexError, match="no index at the collection 'nowhere'"):
+        QdrantIndex(client, "nowhere", fields=fields)
+    own = uuid4().hex
+    QdrantIndex(client, own, dim=DIM)
+    with pytest.raises(NoIndexError, match="m3kit made the collection"):
+        QdrantIndex(client, own, fields=fields)
+    with pytest.raises(NoIndexError, match=r"say what it calls its fields \(Fields\)"):
+        QdrantIndex(client, name, dim=DIM)
+
+
+@pytest.mark.parametrize(
+    ("id_", "told"),
+    [
+        ("foo", r"unsigned number of 64 bits or a UUID"),
+        ("01", r"unsigned number"),
+        ("-1", r"unsigned number"),
+        (f"{2**64}", r"unsigned number"),
+        (UUID(int=9).hex, f"a UUID like {UUID(int=9)}"),
+        (str(UUID(int=2**127 + 10)).upper().replace("8", "A"), "a UUID like a"),
+    ],
+)
+def test_an_id_that_no_point_can_have_is_refused_and_unknown(
+    client: QdrantClient, id_: str, told: str
+) -> None:
+    fields = Fields(dense="d", text="page_content")
+    index = QdrantIndex(client, make(client, fields, documents("uuid")[:2]), fields=fields)
+    with pytest.raises(DocumentError, match=told):
+        index.upsert(records([Document(_id("uuid", 99), "good"), Document(id_, "bad")]))
+    assert index.count() == 2
+    assert index.get([id_]) == []
+    assert index.count(Not(Ids((id_,)))) == 2
+    index.delete([id_])
+    assert index.count() == 2
+
+
+def test_a_payload_that_is_none_of_these_is_told(client: QdrantClient) -> None:
+    fields = Fields(dense="d", metadata="about")
+    name = make(client, fields, [])
+    vector: Any = {"d": [1.0] + [0.0] * (DIM - 1)}
+    index = QdrantIndex(client, name, fields=fields)
+    empty: list[dict[str, Any]] = [{}, {"text": None, "about": None}]
+    for key, own in enumerate(empty):
+        client.upsert(name, [models.PointStruct(id=key, vector=vector, payload=own)])
+        assert index.get([f"{key}"])[0].document == Document(f"{key}", "")
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"text": 7}, "holds no text in 'text' but 7"),
+        ({"about": "x"}, "holds no metadata in 'about' but 'x'"),
+    ]
+    for payload, told in wrong:
+        client.upsert(name, [models.PointStruct(id=9, vector=vector, payload=payload)])
+        with pytest.raises(DocumentError, match=f"point 9 of the collection {told}"):
+            index.get(["9"])
+    flat = QdrantIndex(client, name, fields=Fields(dense="d"))
+    (record,) = records([Document("7", "", {"text": "mine"})])
+    with pytest.raises(DocumentError, match="'7' has the field 'text'"):
+        flat.upsert([Record(record.document, record.output)])
