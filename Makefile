@@ -8,7 +8,7 @@ else
 endif
 READY := .venv/.ready
 
-.PHONY: demo test quick nightly lowest reference evaluate clean
+.PHONY: demo test quick vespa slow nightly lowest reference evaluate clean
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
@@ -20,17 +20,26 @@ test: $(READY)
 quick: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/core tests/conformance
 
+# Against Vespa's own Java: the peer in tests/vespa_peer, built once (Java 17, Maven).
+vespa: $(READY)
+	$(BIN)/python -m pytest -n 2 -m peer
+
+# What takes minutes: a minute of threads on every engine, older clients in environments of their own.
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
 # The properties with many more drawn examples.
 nightly: $(READY)
 	M3KIT_HYPOTHESIS=nightly $(BIN)/python -m pytest -n 2 tests/core tests/conformance tests/qdrant
 
 # Side by side with FlagEmbedding itself, in an environment of its own.
 reference: .venv-reference/.ready
-	.venv-reference/bin/python -m pytest -m reference tests/torch
+	.venv-reference/bin/python -m pytest -m reference tests/torch tests/flag
 
 # The tests on the oldest dependencies that pyproject.toml allows.
 lowest: .venv-lowest/.ready
-	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/repository --ignore tests/langchain/test_sparse.py
+	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/repository \
+	  --ignore tests/langchain/test_milvus.py --ignore tests/milvus/test_others.py
 
 evaluate: $(READY)
 	$(BIN)/python benchmarks/sample_corpus.py

@@ -1,0 +1,18 @@
+"""BGE-M3 on Vespa: the application package, and `VespaIndex` over pyvespa."""
+
+from __future__ import annotations
+
+from m3kit_vespa.answers import AnswerError, FeedError
+from m3kit_vespa.fitting import add_profiles
+from m3kit_vespa.index import VespaIndex
+from m3kit_vespa.opening import open_server
+from m3kit_vespa.package import m3_package
+
+__all__ = [
+    "AnswerError",
+    "FeedError",
+    "VespaIndex",
+    "add_profiles",
+    "m3_package",
+    "open_server",
+]

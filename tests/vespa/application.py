@@ -1,0 +1,73 @@
+"""The application that the tests of Vespa deploy: an index of each kind, and a schema of others."""
+
+from __future__ import annotations
+
+from tests.filter_cases import FIELDS
+from vespa.package import ApplicationPackage, Document, Field, FieldSet, RankProfile, Schema
+
+from m3kit.fields import Fields
+from m3kit.storage import ColbertStorage
+from m3kit.testing import DIM
+from m3kit_vespa import add_profiles, m3_package
+from m3kit_vespa.shape import FieldType
+
+SUITE = [
+    "a", "a.b", "dotted.name", "even", "flag", "lang", "list", "m", "missing", "n", "nothing",
+    "number", "numbers", "string", "strings", "tags", "with space", "ключ",
+]  # fmt: skip
+"""The fields of the conformance suite, in which it seeks ranges and substrings of all kinds."""
+
+ANY: FieldType = str | float
+FORMS = {
+    "bfloat": ColbertStorage("bfloat16", pool=2),
+    "ints": ColbertStorage("int8"),
+    "bits": ColbertStorage("binary"),
+}
+TYPED: dict[str, FieldType] = {
+    "lang": str, "year": int, "price": float, "open": bool, "tags": list[str], "sizes": list[int],
+}  # fmt: skip
+NOTEBOOK = Fields(id="id", dense="dense_rep", sparse="lexical_rep", colbert="colbert_rep")
+
+
+def application() -> ApplicationPackage:
+    """Every index that the tests open, in one application, so that one peer serves them all."""
+    package = m3_package("papers", DIM, fields=dict.fromkeys(SUITE, ANY))
+    m3_package("wands", DIM, fields=dict.fromkeys(SUITE, ANY), sparse="wand", into=package)
+    for name, storage in FORMS.items():
+        m3_package(name, DIM, fields=dict.fromkeys(SUITE, ANY), colbert=storage, into=package)
+    cases = dict.fromkeys([*FIELDS, "missing", "a.c", "b"], ANY)
+    m3_package("cases", DIM, fields=cases, reps=["dense"], into=package)
+    m3_package("typed", DIM, fields=TYPED, into=package)
+    m3_package("stamped", DIM, reps=["dense"], into=package)
+    m3_package("six", 6, reps=["dense"], into=package)
+    package.add_schema(notebook())
+    add_profiles(package, "m", NOTEBOOK, dim=DIM)
+    return package
+
+
+def notebook() -> Schema:
+    """The schema of the M3 notebook in pyvespa's documentation, narrower, with a year beside it."""
+    return Schema(
+        "m",
+        Document(
+            [
+                Field("id", "string", indexing=["summary"]),
+                Field("text", "string", indexing=["summary", "index"], index="enable-bm25"),
+                Field("year", "int", indexing=["summary", "attribute"]),
+                Field("lexical_rep", "tensor<bfloat16>(t{})", indexing=["summary", "attribute"]),
+                Field(
+                    "dense_rep",
+                    f"tensor<bfloat16>(x[{DIM}])",
+                    indexing=["summary", "attribute"],
+                    attribute=["distance-metric: angular"],
+                ),
+                Field(
+                    "colbert_rep",
+                    f"tensor<bfloat16>(t{{}}, x[{DIM}])",
+                    indexing=["summary", "attribute"],
+                ),
+            ]
+        ),
+        fieldsets=[FieldSet("default", ["text"])],
+        rank_profiles=[RankProfile("m3hybrid", "sum(attribute(lexical_rep))")],
+    )

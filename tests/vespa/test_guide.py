@@ -1,0 +1,52 @@
+"""The guide's code runs, its package deployed on the peer, and its sizes are true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.stores_vespa import drawn, weights
+from tests.vespa_peer.peer import Peer, missing
+
+PAGE = Path(__file__).parents[2] / "docs" / "vespa.md"
+
+
+def test_the_guides_sizes_are_those_measured() -> None:
+    said = " ".join(PAGE.read_text(encoding="utf-8").split())
+    sizes = {form: tuple(map(_kilobytes, of.values())) for form, of in weights([*drawn(3)]).items()}
+    for form in ("bfloat16", "int8", "binary"):
+        sent, kept = sizes[form]
+        assert f"{sent} ({kept}) with {form}" in said
+    assert f"is {sizes['float32'][0]} KB on its way" in said
+    assert f"({sizes['float32'][1]} KB of it kept)" in said
+    assert f"as JSON numbers it is {sizes['bfloat16 as JSON numbers'][0]} KB" in said
+
+
+def _kilobytes(size: float) -> int:
+    return round(size / 1000)
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_the_guides_code_runs(tmp_path: Path) -> None:
+    package, search = re.findall(
+        r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    run(package, tmp_path)
+    with Peer(tmp_path / "papers") as peer:
+        assert "http://localhost:8080" in search
+        encoder, _, _ = package.partition("package =")
+        said = run(encoder + search.replace("http://localhost:8080", peer.url), tmp_path)
+    assert said.rstrip().endswith("Ein Bild in das Dokument einfügen")
+
+
+def run(code: str, folder: Path) -> str:
+    command = [sys.executable, "-X", "utf8", "-W", "error", "-c", code]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, encoding="utf-8", check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,115 @@
+"""Addresses, and what is said where nobody answers."""
+
+from __future__ import annotations
+
+import socket
+from importlib.metadata import entry_points
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from vespa.application import Vespa
+
+from m3kit import open_index
+from m3kit.filters import All
+from m3kit.index import ModelMismatchError, NoIndexError, RepError
+from m3kit.testing import DIM, DOCUMENTS, records
+from m3kit.vectors import REPS
+from m3kit_vespa import VespaIndex, open_server
+
+MODEL = "BAAI/bge-m3@5617a9f6"
+TOKEN = "vespa_cloud_s3cret"  # noqa: S105  # the one that must not be seen
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A host and a port where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def test_the_entry_point_is_this_function() -> None:
+    (known,) = entry_points(group="m3kit.indexes", name="vespa")
+    assert known.load() is open_server
+
+
+def test_an_absent_server_is_named_within_seconds(
+    nobody: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VESPA_CLOUD_SECRET_TOKEN", TOKEN)
+    start = monotonic()
+    with pytest.raises(ConnectionError, match=f"answers at http://{nobody} .*start it") as caught:
+        open_index(f"vespa://{nobody}/papers", dim=DIM)
+    assert monotonic() - start < 5
+    assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("localhost:8080", "does not say host:port/schema"),
+        ("localhost:8080/a/b", "does not say"),
+        ("/a", "does not say"),
+        ("localhost:99999/a", "port that is none"),
+        ("localhost:x/a", "port that is none"),
+        ("localhost:8080/a?https=1", "other options"),
+        ("localhost:8080/a?token=x", "other options"),
+        ("s3cret@localhost:8080/a", "holds no token"),
+    ],
+)
+def test_another_address_is_refused(address: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        open_server(address, dim=DIM, reps=REPS, model=None)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_name_that_is_no_schemas_never_reaches_a_query(nobody: str) -> None:
+    with pytest.raises(ValueError, match="names no schema"):
+        VespaIndex(Vespa(f"http://{nobody}"), 'a where true or b contains "', dim=DIM)
+
+
+def test_a_certificate_that_is_not_there_is_named(
+    nobody: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VESPA_CLIENT_CERT", str(tmp_path / "cert.pem"))
+    with pytest.raises(ValueError, match="VESPA_CLIENT_CERT names"):
+        open_server(f"{nobody}/papers", dim=DIM, reps=REPS, model=None)
+
+
+@pytest.mark.peer
+def test_an_address_is_a_schema_on_a_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VESPA_CLOUD_SECRET_TOKEN", TOKEN)
+    address = f"{url.replace('http', 'vespa')}/bits"
+    with open_index(address, dim=DIM) as index:
+        assert isinstance(index, VespaIndex)
+        index.delete_where(All())
+        index.upsert(records(DOCUMENTS[:3]))
+        assert TOKEN not in f"{index!r} {vars(index)!r}"
+        assert "colbert=binary" in repr(index)
+    index.close()
+    with open_index(address) as index:
+        assert index.count() == 3
+
+
+@pytest.mark.peer
+def test_what_the_deployed_schema_is_not_is_refused(app: Vespa, url: str) -> None:
+    with pytest.raises(ModelMismatchError, match=f"are {DIM} wide"):
+        VespaIndex(app, "typed", dim=DIM + 1)
+    with pytest.raises(NoIndexError, match="none that m3_package made"):
+        VespaIndex(app, "unheardof", dim=DIM)
+    with pytest.raises(NoIndexError, match="none that m3_package made"):
+        VespaIndex(app, "m", dim=DIM)
+    place = url.removeprefix("http://")
+    with pytest.raises(RepError, match=r"holds dense and none of colbert"):
+        open_server(f"{place}/cases", dim=DIM, reps=["colbert"], model=None)
+
+
+@pytest.mark.peer
+def test_the_first_to_open_stamps_and_the_next_is_checked(app: Vespa) -> None:
+    with pytest.raises(NoIndexError, match="give dim"):
+        VespaIndex(app, "stamped", dim=None)
+    assert VespaIndex(app, "stamped", dim=DIM, model=MODEL).model == MODEL
+    assert VespaIndex(app, "stamped", dim=None).model == MODEL
+    with pytest.raises(ModelMismatchError, match="was made by"):
+        VespaIndex(app, "stamped", dim=DIM, model="another/model@1")

@@ -1,0 +1,199 @@
+"""The text of the application package: deterministic, complete, and refused where Vespa would."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from tests.vespa.application import ANY, NOTEBOOK, TYPED, application, notebook
+from tests.vespa_peer.peer import missing, validate
+from vespa.package import ApplicationPackage, Document, Field, QueryField, Schema
+
+from m3kit.fields import Fields
+from m3kit.index import RepError
+from m3kit.storage import ColbertStorage, ColbertType
+from m3kit.testing import DIM
+from m3kit.vectors import Rep
+from m3kit_vespa import add_profiles, m3_package
+from m3kit_vespa.package import MOST_HITS
+from m3kit_vespa.shape import _WORDS, Retrieval, Shape, attribute
+
+REPS: list[list[Rep]] = [
+    ["dense"],
+    ["sparse"],
+    ["colbert"],
+    ["dense", "sparse"],
+    ["dense", "colbert"],
+    ["sparse", "colbert"],
+    ["dense", "sparse", "colbert"],
+]
+DTYPES = [dtype for dtype in get_args(ColbertType) if dtype != "float16"]
+OPTIONS = [
+    {"reps": reps, "colbert": ColbertStorage(dtype, pool=3), "sparse": sparse, "bm25": bm25}
+    for reps, dtype, sparse, bm25 in product(REPS, DTYPES, get_args(Retrieval), (False, True))
+    if ("colbert" in reps or dtype == "float32") and ("sparse" in reps or sparse == "exact")
+]
+
+
+def written(package: ApplicationPackage, folder: Path) -> dict[str, str]:
+    folder.mkdir()
+    package.to_files(folder)
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def two() -> ApplicationPackage:
+    package = m3_package("papers", DIM, fields=TYPED)
+    return m3_package("wands", DIM, fields={"b": ANY}, sparse="wand", into=package)
+
+
+def test_the_same_package_twice_is_the_same_bytes(tmp_path: Path) -> None:
+    first = written(two(), tmp_path / "first")
+    assert written(two(), tmp_path / "second") == first
+    assert {"services.xml", "schemas/papers.sd", "schemas/m3kit.sd"} <= set(first)
+
+
+def test_no_function_bears_a_fields_name(tmp_path: Path) -> None:
+    for name, text in written(two(), tmp_path / "a").items():
+        if name.endswith(".sd"):
+            fields = set(re.findall(r"^\s+field (\S+) type", text, re.MULTILINE))
+            functions = set(re.findall(r"^\s+function (\w+)\(", text, re.MULTILINE))
+            assert fields
+            assert not fields & functions
+
+
+def test_declared_fields_are_typed_and_cased_attributes(tmp_path: Path) -> None:
+    package = m3_package("papers", DIM, fields={**TYPED, "range": ANY, "a b": str})
+    schema = written(package, tmp_path / "a")["schemas/papers.sd"]
+    types = dict(re.findall(r"field (\S+) type (\S+) {", schema))
+    expected = {
+        "lang": "string", "year": "long", "price": "double", "price_rest": "int", "open": "bool",
+        "tags": "array<string>", "sizes": "array<long>", "x_612062": "string",
+        "x_72616e6765_str": "string", "x_72616e6765_float": "double",
+    }  # fmt: skip
+    assert expected.items() <= types.items()
+    for name in ("lang", "tags", "key", "id", "terms"):
+        block = schema.split(f"field {name} type")[1].split("field ")[0]
+        assert "cased" in block
+
+
+@pytest.mark.parametrize(
+    ("dtype", "type_", "said"),
+    [
+        ("float32", "tensor<float>(t{}, x[32])", "attribute(colbert)"),
+        ("bfloat16", "tensor<bfloat16>(t{}, x[32])", "attribute(colbert)"),
+        ("int8", "tensor<int8>(t{}, x[32])", "* 127"),
+        ("binary", "tensor<int8>(t{}, x[4])", "unpack_bits(attribute(colbert))"),
+    ],
+)
+def test_colbert_has_cells_of_its_form(
+    dtype: ColbertType, type_: str, said: str, tmp_path: Path
+) -> None:
+    package = m3_package("papers", DIM, colbert=ColbertStorage(dtype))
+    schema = written(package, tmp_path / "a")["schemas/papers.sd"]
+    assert f"field colbert type {type_}" in schema
+    assert said in schema
+
+
+def test_the_graph_is_the_users(tmp_path: Path) -> None:
+    package = m3_package("p", DIM, max_links_per_node=24, neighbors_to_explore_at_insert=300)
+    schema = written(package, tmp_path / "a")["schemas/p.sd"]
+    for said in (
+        "distance-metric: prenormalized-angular",
+        "max-links-per-node: 24",
+        "neighbors-to-explore-at-insert: 300",
+    ):
+        assert said in schema
+
+
+def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> None:
+    package = ApplicationPackage("mine")
+    assert package.query_profile is not None
+    package.query_profile.add_fields(QueryField("maxHits", 5))
+    m3_package("papers", DIM, into=package)
+    limits = {field.name: field.value for field in package.query_profile.fields}
+    assert limits == {"maxHits": 5, "maxOffset": MOST_HITS}
+    assert {"papers", "m3kit"} <= {schema.name for schema in package.schemas}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"colbert": ColbertStorage("float16")}, ValueError, "'bfloat16'"),
+        ({"dim": 12, "colbert": ColbertStorage("binary")}, ValueError, "multiple of 8"),
+        ({"dim": 0}, ValueError, "at least 1"),
+        ({"reps": []}, RepError, "holds some of"),
+        ({"reps": ["lexical"]}, RepError, "lexical"),
+        ({"sparse": "weakand"}, ValueError, "'exact' or 'wand'"),
+        ({"fields": {"a": dict}}, TypeError, "declared as <class 'dict'>"),
+        ({"fields": {"a": int | float}}, TypeError, "float holds whole numbers too"),
+        ({"fields": {"a": str | float, "a_str": str}}, ValueError, "attribute 'a_str'"),
+        ({"fields": {"a": float, "a_rest": int}}, ValueError, "attribute 'a_rest'"),
+        ({"name": "Papers"}, ValueError, "small letters"),
+        ({"name": "m3kit"}, ValueError, "m3kit"),
+        ({"name": "a.b"}, ValueError, "small letters"),
+    ],
+)
+def test_what_vespa_cannot_hold_is_refused(
+    options: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        m3_package(options.pop("name", "papers"), options.pop("dim", DIM), **options)
+
+
+def test_a_shape_is_read_as_it_was_written() -> None:
+    for options in OPTIONS:
+        shape = Shape(
+            DIM,
+            frozenset(options["reps"]),
+            options["colbert"],
+            options["sparse"],
+            {"ключ": ("str", "float"), "year": ("int",)},
+        )
+        said = {name: float(value) for name, value in shape.to_constants().items()}
+        assert Shape.from_constants(said, "the schema 'a'") == shape
+
+
+def test_what_an_existing_schema_lacks_is_spelled_out() -> None:
+    package = ApplicationPackage("mine", schema=[notebook()])
+    names = Fields(text="body", dense="vector", sparse="lexical_rep", colbert="text")
+    with pytest.raises(ValueError, match="schema 'm' does not hold") as caught:
+        add_profiles(package, "m", names, dim=64)
+    said = str(caught.value)
+    assert "there is no field 'vector'" in said
+    assert "field vector type tensor<float>(x[64])" in said
+    assert "'text' is a string" in said
+    assert "lexical_rep" not in said
+    add_profiles(package, "m", NOTEBOOK, dim=DIM)
+    assert "m3_dense" in package.get_schema("m").rank_profiles
+
+
+def test_vectors_that_are_no_attribute_are_refused() -> None:
+    field = Field("v", f"tensor<float>(x[{DIM}])", indexing=["summary"])
+    package = ApplicationPackage("mine", schema=[Schema("m", Document([field]))])
+    with pytest.raises(ValueError, match="'v' is no attribute"):
+        add_profiles(package, "m", Fields(dense="v"), dim=DIM)
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_every_package_deploys(tmp_path: Path) -> None:
+    """Each combination of options is a schema: one application is checked faster than many."""
+    fields = {**dict.fromkeys(sorted(_WORDS), ANY), **TYPED, "a.b": str | float, "ключ": str}
+    every = m3_package("papers-2", DIM, fields=fields)
+    for number, options in enumerate(OPTIONS):
+        m3_package(f"papers-{number}-of-all", DIM, into=every, **options)
+    assert len(every.schemas) == len(OPTIONS) + 2
+    packages = {"every": every, "tested": application()}
+    for name, package in packages.items():
+        (tmp_path / name).mkdir()
+        package.to_files(tmp_path / name)
+    reports = validate(*(tmp_path / name for name in packages))
+    assert [(one.verdict, one.messages) for one in reports] == [("OK", ())] * 2
+    assert {attribute(word) for word in _WORDS} == {f"x_{word.encode().hex()}" for word in _WORDS}
