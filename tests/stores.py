@@ -1,8 +1,9 @@
 """
 Every store that the frameworks' suites are held against, each opened empty for an encoder.
 
-`M3KIT_STORES` names some of them, or an address of a server instead (`qdrant://host:6333`,
-`milvus://host:19530`), on which each test makes a collection of its own.
+`M3KIT_STORES` names some of them, or an address of a server instead: `qdrant://host:6333` and
+`milvus://host:19530`, on which each test makes a collection of its own and leaves it empty, or
+`vespa://host:8080`, where the application of `tests/vespa/store.py` is deployed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
 
+import pytest
 from pymilvus import MilvusClient
 from qdrant_client import QdrantClient
 from tests.milvus.conftest import lite
+from tests.vespa import store as vespa
 
 from m3kit import Encoder, HybridIndex, MemoryIndex, Rescored, open_index
 from m3kit.filters import All
@@ -46,6 +49,9 @@ def _rescored(client: MilvusClient, collection: str, encoder: Encoder) -> Hybrid
 
 
 def _served(address: str) -> OpenStore:
+    if address.startswith("vespa://"):
+        return vespa.on_a_server(address)
+
     @contextmanager
     def opened(_: Path, encoder: Encoder) -> Iterator[HybridIndex]:
         there = f"{address}/test_{uuid4().hex}"
@@ -65,9 +71,13 @@ _OURS: Mapping[str, OpenStore] = {
     ),
     "local": _local,
     "lite": _lite,
+    "vespa": vespa.on_the_peer,
 }
+_MARKS = {"vespa": pytest.mark.peer}
 _CHOSEN = os.environ.get("M3KIT_STORES", ",".join(_OURS)).split(",")
 
 STORES: Mapping[str, OpenStore] = {
     name: _served(name) if "://" in name else _OURS[name] for name in _CHOSEN
 }
+PARAMS = [pytest.param(name, marks=_MARKS.get(name, ())) for name in STORES]
+"""The names of the stores, for a fixture."""

@@ -14,11 +14,14 @@ from m3kit.encoder import Encoder
 from m3kit.index import RepError
 from m3kit.scoring import carried
 from m3kit.vectors import Floats, M3Output, Rep
-from m3kit_langchain.options import check_known
+from m3kit_langchain.options import check_known, check_listed
 
 _MODEL = "BAAI/bge-m3"
 _MODEL_KWARGS = (
     "device",
+    "devices",
+    "precision",
+    "pooling",
     "revision",
     "cache_dir",
     "query_max_length",
@@ -40,8 +43,9 @@ class M3Embeddings(Embeddings):
         model_name: A folder, a name on the Hugging Face hub, or `"tiny"`; by default
             `"BAAI/bge-m3"`.
         cache_folder: Where downloads are kept, if not in the hub's usual place.
-        model_kwargs: Options of `m3kit.torch.TorchEncoder.from_pretrained`: `device`, `revision`,
-            `cache_dir`, `query_max_length`, `document_max_length`, `batch_tokens`.
+        model_kwargs: Options of `m3kit.torch.TorchEncoder.from_pretrained`: `device`, `devices`,
+            `precision`, `pooling`, `revision`, `cache_dir`, `query_max_length`,
+            `document_max_length`, `batch_tokens`.
         encode_kwargs: `batch_size`, how many texts are encoded at once, and
             `normalize_embeddings`, which is True.
         query_instruction: What goes in front of every query; by default what the model asks for.
@@ -84,6 +88,7 @@ class M3Embeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed what is searched."""
+        check_listed(texts, "texts")
         batches = batched(texts, self._batch_size) if self._batch_size else [texts]
         return [
             _floats(output)

@@ -68,3 +68,9 @@ def check_known(given: Iterable[str], known: Collection[str], what: str) -> None
         raise TypeError(
             f"{what} are {', '.join(known) or 'none'}; unknown: {', '.join(map(repr, unknown))}"
         )
+
+
+def check_listed(several: Iterable[str], what: str) -> None:
+    """Refuse one string where several are wanted, as it would be taken for its letters."""
+    if isinstance(several, str):
+        raise TypeError(f"{what} are a list, not the string {several!r}; write [{several!r}]")

@@ -23,7 +23,7 @@ from m3kit.vectors import Floats, M3Output, Rep
 from m3kit_langchain.documents import to_langchain, to_m3
 from m3kit_langchain.embeddings import EmbeddingsEncoder, M3Embeddings, to_encoder, unit
 from m3kit_langchain.filters import Where, to_filter
-from m3kit_langchain.options import Options, check_known, without_filter
+from m3kit_langchain.options import Options, check_known, check_listed, without_filter
 
 
 class M3VectorStore(VectorStore):
@@ -144,7 +144,7 @@ class M3VectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """Write texts, with a dict of metadata and an id each; see `add_documents`."""
-        _check_listed(texts, "texts")
+        check_listed(texts, "texts")
         _check_as_many(texts, metadatas, "metadatas")
         _check_as_many(texts, ids, "ids")
         documents = (
@@ -173,7 +173,7 @@ class M3VectorStore(VectorStore):
         if where is not None:
             self.index.delete_where(to_filter(where))
         elif ids is not None:
-            _check_listed(ids, "ids")
+            check_listed(ids, "ids")
             self.index.delete(ids)
         self.index.flush()
         return True
@@ -182,7 +182,7 @@ class M3VectorStore(VectorStore):
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Return the documents of these ids in that order, unknown ones left out."""
-        _check_listed(ids, "ids")
+        check_listed(ids, "ids")
         return [to_langchain(record.document) for record in self.index.get(ids)]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
@@ -287,6 +287,8 @@ class M3VectorStore(VectorStore):
     ) -> list[Document]:
         if not 0 <= lambda_mult <= 1:
             raise ValueError(f"lambda_mult is from 0 to 1, not {lambda_mult}")
+        if k < 1:
+            raise ValueError(f"k is at least 1, not {k}")
         records = self.index.get([hit.document.id for hit in hits], ["dense"])
         vectors = [carried(record.output.dense, "dense").tolist() for record in records]
         chosen = maximal_marginal_relevance(query, vectors, lambda_mult, k)
@@ -318,8 +320,3 @@ def _with(items: Iterable[Any], others: Iterable[Any] | None, default: Any) -> I
 def _check_as_many(items: object, others: object, what: str) -> None:
     if isinstance(items, Sized) and isinstance(others, Sized) and len(items) != len(others):
         raise ValueError(f"{len(others)} {what} for {len(items)} documents; give one each")
-
-
-def _check_listed(several: Iterable[str], what: str) -> None:
-    if isinstance(several, str):
-        raise TypeError(f"{what} are a list, not the string {several!r}; write [{several!r}]")

@@ -10,7 +10,9 @@ to the store, which encodes them too. One `CachedEncoder` behind both costs one 
 
 The cache holds what is embedded before it is added: keep `insert_batch_size` small enough for its
 `max_bytes`. What the store encodes is all that is searched, so where a cache is not wanted,
-`embed_model=MockEmbedding(1)` of LlamaIndex costs nothing and changes no answer.
+`embed_model=MockEmbedding(1)` of LlamaIndex costs nothing and changes no answer. An
+`IngestionPipeline` hands over the nodes that have an embedding, and no others: let one of the two
+be its last transformation.
 """
 
 from m3kit_llama_index.embeddings import M3Embedding, M3SparseEmbedding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Sequence
+from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
@@ -50,6 +51,16 @@ class M3Embedding(BaseEmbedding):
     def class_name(cls) -> str:
         """Name the class in LlamaIndex's records."""
         return "M3Embedding"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be pickled without the encoder, which LlamaIndex would leave out."""
+        state: dict[str, Any] = super().__getstate__()
+        if "_encoder" not in state["__pydantic_private__"]:
+            raise TypeError(
+                f"the encoder of {self.model_name} stays in its process; embed in this one, and "
+                "run an IngestionPipeline without num_workers"
+            )
+        return state
 
     def _get_query_embedding(self, query: str) -> Embedding:
         (output,) = self._encoder.encode_queries([query], ["dense"])

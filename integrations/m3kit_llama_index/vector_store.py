@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -24,12 +25,15 @@ from m3kit.index import HybridIndex, Search, check_reps
 from m3kit.records import Document
 from m3kit.retriever import Retriever
 from m3kit.scoring import carried
-from m3kit.vectors import Floats, M3Output, Rep
+from m3kit.vectors import M3Output, Rep
 from m3kit_llama_index.filters import says_nothing, to_filter
+from m3kit_llama_index.marginal import marginal
 from m3kit_llama_index.nodes import REF_DOC_ID, to_document, to_node
 
 _DEPTH = 100
 """How many candidates a branch brings, where the query does not say."""
+
+_MMR_OPTIONS = {"mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"}
 
 _Scored: TypeAlias = tuple[Document, float]
 _Number = TypeVar("_Number", int, float)
@@ -76,8 +80,9 @@ class M3VectorStore(BasePydanticVectorStore):
         Nothing is written if one of them cannot be kept; see `nodes.py` for how they are.
         """
         _refuse(kwargs)
-        self._retriever.add([to_document(node) for node in nodes])
-        return [node.node_id for node in nodes]
+        documents = [to_document(node) for node in nodes]
+        self._retriever.add(documents)
+        return [document.id for document in documents]
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
         """Forget all nodes of a source document, or the one node that has no source."""
@@ -113,12 +118,12 @@ class M3VectorStore(BasePydanticVectorStore):
 
         Without arguments, all nodes.
         """
+        where = _where(node_ids, filters)
         if node_ids is None:
-            return [to_node(record.document) for record in self.client.scan(_where(None, filters))]
+            return [to_node(record.document) for record in self.client.scan(where)]
         kept = set(node_ids)
         if filters is not None:
-            found = self.client.scan(_where(node_ids, filters))
-            kept = {record.document.id for record in found}
+            kept = {record.document.id for record in self.client.scan(where)}
         records = self.client.get([id_ for id_ in node_ids if id_ in kept])
         return [to_node(record.document) for record in records]
 
@@ -137,7 +142,8 @@ class M3VectorStore(BasePydanticVectorStore):
 
         MMR: Maximal marginal relevance by dense vectors (Carbonell and Goldstein, SIGIR 1998). A
         threshold of 1 asks for relevance alone, of 0 for difference alone. By keyword, the way that
-        LlamaIndex's retriever passes on: `mmr_threshold`, and `mmr_prefetch_k` candidates.
+        LlamaIndex's retriever passes on: `mmr_threshold`, and `mmr_prefetch_k` candidates, or
+        `mmr_prefetch_factor` times as many as are wanted; by default 100.
 
         A `query_embedding` stands in for the dense vector where there is no text. An empty list of
         `node_ids` is no limit, since `as_retriever` always hands over a list; an empty list of
@@ -145,11 +151,14 @@ class M3VectorStore(BasePydanticVectorStore):
         was given and no text nodes: to search both together, take `M3Retriever`.)
 
         Raises:
+            TypeError: For an unknown option.
             ValueError: For another mode, or an option that cannot be followed.
             RepError: If the index does not hold what the mode needs.
         """
         _check(query)
+        query = replace(query, mode=VectorStoreQueryMode(query.mode))  # it may be a plain string
         if query.mode is VectorStoreQueryMode.MMR:
+            _refuse(kwargs.keys() - _MMR_OPTIONS)
             return _result(self._diverse(query, **kwargs))
         _refuse(kwargs)
         match query.mode:
@@ -225,17 +234,23 @@ class M3VectorStore(BasePydanticVectorStore):
         *,
         mmr_threshold: float | None = None,
         mmr_prefetch_k: int | None = None,
+        mmr_prefetch_factor: float | None = None,
     ) -> list[_Scored]:
         threshold = _given(query.mmr_threshold, _given(mmr_threshold, 0.5))
         if not 0 <= threshold <= 1:
             raise ValueError(f"mmr_threshold is from 0 to 1, not {threshold}")
+        if mmr_prefetch_k is not None and mmr_prefetch_factor is not None:
+            raise ValueError("mmr_prefetch_k and mmr_prefetch_factor say the same; give one")
         k = query.similarity_top_k
-        found = self._search(query, ["dense"], max(k, _given(mmr_prefetch_k, _DEPTH)))
+        if k < 1:
+            raise ValueError(f"similarity_top_k is at least 1, not {k}")
+        wanted = _DEPTH if mmr_prefetch_factor is None else int(k * mmr_prefetch_factor)
+        found = self._search(query, ["dense"], max(k, _given(mmr_prefetch_k, wanted)))
         relevance = {document.id: score for document, score in found}
         records = self.client.get(list(relevance), ["dense"])
         if not records:
             return []
-        chosen = _mmr(
+        chosen = marginal(
             np.array([relevance[record.document.id] for record in records], dtype=np.float32),
             np.stack([carried(record.output.dense, "dense") for record in records]),
             k,
@@ -280,6 +295,9 @@ def _where(
     filters: MetadataFilters | None,
     doc_ids: Sequence[str] | None = None,
 ) -> Filter:
+    for name, some in (("node_ids", node_ids), ("doc_ids", doc_ids)):
+        if isinstance(some, str):
+            raise TypeError(f"{name} are a list, not the string {some!r}; write [{some!r}]")
     given: list[Filter] = []
     if node_ids is not None:
         given.append(Ids(tuple(node_ids)))
@@ -288,35 +306,6 @@ def _where(
     if filters is not None:
         given.append(to_filter(filters))
     return And(tuple(given)) if given else All()
-
-
-def _mmr(relevance: Floats, vectors: Floats, k: int, threshold: float) -> list[tuple[int, float]]:
-    """
-    Choose rows one by one: relevant, and unlike every one that is chosen already.
-
-    LlamaIndex's own function compares with the last one chosen only, and so lets a duplicate in
-    again one place later.
-
-    Args:
-        relevance: Shape `(n,)`, best first.
-        vectors: Shape `(n, dim)`, unit rows.
-        k: How many are wanted.
-        threshold: The weight of relevance; that of likeness is the rest.
-
-    Returns:
-        Rows with their scores, in the order of choice.
-    """
-    chosen: list[tuple[int, float]] = []
-    left = np.ones(len(relevance), dtype=bool)
-    likeness = np.zeros(len(relevance), dtype=np.float32)
-    while len(chosen) < k and left.any():
-        scores = np.where(left, threshold * relevance - (1 - threshold) * likeness, -np.inf)
-        row = int(scores.argmax())
-        likeness_to_it = vectors @ vectors[row]
-        likeness = np.maximum(likeness, likeness_to_it) if chosen else likeness_to_it
-        chosen.append((row, float(scores[row])))
-        left[row] = False
-    return chosen
 
 
 def _result(found: Sequence[_Scored]) -> VectorStoreQueryResult:
@@ -335,9 +324,9 @@ def _check(query: VectorStoreQuery) -> None:
         raise ValueError(f"alpha is from 0 (sparse) to 1 (dense), not {query.alpha}")
 
 
-def _refuse(kwargs: dict[str, Any]) -> None:
-    if kwargs:
-        raise TypeError(f"M3VectorStore does not know {', '.join(sorted(kwargs))}")
+def _refuse(unknown: Iterable[str]) -> None:
+    if names := ", ".join(sorted(unknown)):
+        raise TypeError(f"M3VectorStore does not know {names}")
 
 
 def _given(number: _Number | None, otherwise: _Number) -> _Number:

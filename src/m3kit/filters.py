@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeAlias, assert_never
 from unicodedata import category
 
-from m3kit.records import Document, check_number, check_text
+from m3kit.records import Document, check_number, check_text, plain_text
 
 Value: TypeAlias = str | int | float | bool
 """What a field is compared with."""
@@ -115,7 +115,7 @@ class Substring(_Operators):
         if not self.text:
             raise ValueError("the empty string is in every string; say Exists instead")
         check_text(self.text, "a filter's text")
-        object.__setattr__(self, "text", str(self.text))
+        object.__setattr__(self, "text", plain_text(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ def _plain(value: object) -> Value:
             return float(value)
         case str():
             check_text(value, "a filter's value")
-            return str(value)
+            return plain_text(value)
         case None:
             raise TypeError("a filter compares with a value, not None; say Not(Exists(field))")
         case _:

@@ -94,6 +94,11 @@ def check_text(text: str, what: str) -> None:
         ) from None
 
 
+def plain_text(text: str) -> str:
+    """Return Python's own string of what may be a subclass: a member of an enum is its value."""
+    return str.__str__(text)  # str(text) would name a member of `class Lang(str, Enum)`
+
+
 def check_number(number: float) -> None:
     """Refuse a number that JSON or 64 bits cannot hold."""
     if isinstance(number, int):
@@ -107,7 +112,7 @@ def _key(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError(f"the key {key!r} is not a string")
     check_text(key, f"the key {key!r}")
-    return str(key)
+    return plain_text(key)
 
 
 def _copied(value: Json, depth: int) -> Json:
@@ -119,7 +124,7 @@ def _copied(value: Json, depth: int) -> Json:
             return value
         case str():
             check_text(value, "a value")
-            return str(value)
+            return plain_text(value)
         case int():
             check_number(value)
             return int(value)

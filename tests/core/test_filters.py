@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -163,10 +163,16 @@ class Lang(StrEnum):
     DE = "de"
 
 
+class Language(str, Enum):  # noqa: UP042  # str() of a member is its name, unlike StrEnum's
+    DE = "de"
+
+
 def test_values_become_pythons_own_types() -> None:
     document = Document("a", "", {"lang": "de", "tags": ["de"]})
     for where in (
         Eq("lang", Lang.DE),
+        Eq("lang", Language.DE),
+        Substring("lang", Language.DE),
         In("lang", (np.str_("de"),)),
         Contains("tags", Lang.DE),
         Substring("lang", np.str_("d")),

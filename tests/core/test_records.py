@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,10 @@ class Colour(IntEnum):
     RED = 1
 
 
+class Lang(str, Enum):  # noqa: UP042  # str() of a member is its name, unlike StrEnum's
+    DE = "de"
+
+
 def test_metadata_is_copied_all_the_way_down() -> None:
     metadata: dict[str, Any] = {"list": [1, {"a": [2]}]}
     document = Document("a", "text", metadata)
@@ -24,6 +28,8 @@ def test_metadata_is_copied_all_the_way_down() -> None:
 def test_subclasses_become_pythons_own_types() -> None:
     document = Document("a", "", {"int": Colour.RED, "float": np.float64(0.5), "str": np.str_("x")})
     assert [type(value) for value in document.metadata.values()] == [int, float, str]
+    document = Document("a", "", {Lang.DE: [Lang.DE, {"a": Lang.DE}]})
+    assert repr(document.metadata) == "{'de': ['de', {'a': 'de'}]}"
 
 
 @pytest.mark.parametrize(

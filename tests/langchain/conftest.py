@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.stores import STORES
+from tests.stores import PARAMS, STORES
 
 from m3kit import Encoder, HybridIndex, M3Output, Rep
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=PARAMS)
 def open_index(
     request: pytest.FixtureRequest, directory: Path
 ) -> Callable[[Encoder], AbstractContextManager[HybridIndex]]:

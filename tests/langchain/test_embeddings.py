@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from m3kit import M3Output, Rep, RepError
 from m3kit.testing import HashEncoder
 from m3kit.torch import CheckpointError, TorchEncoder
 from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, to_encoder
+from m3kit_langchain.embeddings import _MODEL_KWARGS
 
 FAKE = DeterministicFakeEmbedding(size=6)
 
@@ -62,6 +64,21 @@ def test_arguments_are_those_of_hugging_face_bge_embeddings() -> None:
     assert np.linalg.norm(embeddings.embed_query("wolf")) == pytest.approx(1)
 
 
+def test_every_option_of_a_checkpoint_can_be_given() -> None:
+    names = set(signature(TorchEncoder.from_pretrained).parameters)
+    own = {"model", "query_instruction", "document_instruction", "progress"}
+    assert set(_MODEL_KWARGS) == names - own
+
+
+def test_a_text_is_not_a_list() -> None:
+    for batch_size in (None, 2):
+        embeddings = M3Embeddings(
+            encoder=HashEncoder(), encode_kwargs={"batch_size": batch_size} if batch_size else {}
+        )
+        with pytest.raises(TypeError, match=r"write \['wolf'\]"):
+            embeddings.embed_documents("wolf")  # type: ignore[arg-type]  # what goes wrong
+
+
 def test_batch_size_is_how_many_texts_are_encoded_at_once() -> None:
     sizes: list[int] = []
 
@@ -83,7 +100,7 @@ def test_batch_size_is_how_many_texts_are_encoded_at_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"model_kwargs": {"devices": "cpu"}}, "devices"),
+        ({"model_kwargs": {"divice": "cpu"}}, "divice"),
         ({"model_kwargs": {"trust_remote_code": True}}, "trust_remote_code"),
         ({"encode_kwargs": {"normalise": True}}, "normalise"),
         ({"encoder": HashEncoder(), "model_name": "tiny"}, "model_name"),

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.runnables import ConfigurableField
+from langchain_core.tools import create_retriever_tool
 from pydantic import ValidationError
 from tests.langchain.conftest import Counted
 
@@ -69,6 +72,40 @@ def test_a_reranker_orders_the_candidates(index: MemoryIndex) -> None:
 
     retriever = M3Retriever(encoder=HashEncoder(), index=index, reranker=longest, k=1)
     assert retriever.invoke(QUERY)[0].page_content == "the salmon swims against the stream"
+
+
+async def test_callbacks_see_the_query_and_what_is_found(index: MemoryIndex) -> None:
+    class Seen(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.events: list[tuple[str, object]] = []
+
+        def on_retriever_start(self, serialized: Any, query: str, **_: Any) -> None:
+            del serialized
+            self.events.append(("start", query))
+
+        def on_retriever_end(self, documents: Sequence[Document], **_: Any) -> None:
+            self.events.append(("end", [one.id for one in documents]))
+
+        def on_retriever_error(self, error: BaseException, **_: Any) -> None:
+            self.events.append(("error", type(error)))
+
+    seen = Seen()
+    retriever = M3Retriever(encoder=HashEncoder(), index=index)
+    found = retriever.invoke(QUERY, config={"callbacks": [seen]})
+    await retriever.ainvoke(QUERY, config={"callbacks": [seen]})
+    with pytest.raises(ValueError, match="at least 1"):
+        retriever.invoke(QUERY, config={"callbacks": [seen]}, k=0)
+    once = [("start", QUERY), ("end", [one.id for one in found])]
+    assert seen.events == [*once, *once, ("start", QUERY), ("error", ValueError)]
+
+
+def test_k_is_configurable_and_an_agents_tool_reads_texts(index: MemoryIndex) -> None:
+    retriever = M3Retriever(encoder=HashEncoder(), index=index)
+    asked = retriever.configurable_fields(k=ConfigurableField(id="k"))
+    assert asked.invoke(QUERY, config={"configurable": {"k": 2}}) == retriever.invoke(QUERY, k=2)
+    tool = create_retriever_tool(retriever, "papers", "Looks papers up.")
+    expected = "\n\n".join(one.page_content for one in retriever.invoke(QUERY))
+    assert tool.invoke({"query": QUERY}) == expected
 
 
 def test_unknown_options_are_refused_by_name(index: MemoryIndex) -> None:

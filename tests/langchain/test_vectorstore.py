@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.example_selectors import (
+    MaxMarginalRelevanceExampleSelector,
+    SemanticSimilarityExampleSelector,
+)
 from tests.langchain.conftest import Counted
 
 from m3kit import (
@@ -385,11 +389,74 @@ def test_mmr_by_vector_through_a_retriever_and_at_the_edges(store: M3VectorStore
     assert store.max_marginal_relevance_search("bear", where={"n": 99}) == []
     with pytest.raises(ValueError, match="lambda_mult"):
         store.max_marginal_relevance_search("bear", lambda_mult=1.5)
+    for ask in (store.similarity_search, store.max_marginal_relevance_search):
+        with pytest.raises(ValueError, match="at least 1"):
+            ask("bear", k=0)
 
 
 def test_mmr_reads_dense_vectors_even_where_sparse_alone_finds(store: M3VectorStore) -> None:
     found = store.max_marginal_relevance_search("salmon", k=9, reps=("sparse",), lambda_mult=0.5)
     assert {one.page_content for one in found} == {text for text in TEXTS if "salmon" in text}
+
+
+# The host ---------------------------------------------------------------------------------------
+
+
+async def test_the_asynchronous_twins_answer_alike(anywhere: M3VectorStore) -> None:
+    documents = [Document(id=f"d{n}", page_content=text) for n, text in enumerate(TEXTS)]
+    assert await anywhere.aadd_documents(documents) == [one.id for one in documents]
+    assert await anywhere.aadd_texts(["a wolf"], [{"n": 1}], ids=["w"]) == ["w"]
+    assert await anywhere.aget_by_ids(["w"]) == anywhere.get_by_ids(["w"])
+    vector, where = anywhere.embeddings.embed_query("bear"), {"n": {"$exists": False}}
+    pairs: list[tuple[Any, Any, Any]] = [
+        (anywhere.similarity_search, anywhere.asimilarity_search, "bear"),
+        (anywhere.similarity_search_with_score, anywhere.asimilarity_search_with_score, "bear"),
+        (anywhere.similarity_search_by_vector, anywhere.asimilarity_search_by_vector, vector),
+        (
+            anywhere.similarity_search_with_relevance_scores,
+            anywhere.asimilarity_search_with_relevance_scores,
+            "bear",
+        ),
+        (anywhere.max_marginal_relevance_search, anywhere.amax_marginal_relevance_search, "bear"),
+        (
+            anywhere.max_marginal_relevance_search_by_vector,
+            anywhere.amax_marginal_relevance_search_by_vector,
+            vector,
+        ),
+    ]
+    for plain, twin, asked in pairs:
+        found = plain(asked, k=3, filter=where)
+        assert len(found) == 3
+        assert await twin(asked, k=3, filter=where) == found
+    for kind in ("similarity", "mmr", "similarity_score_threshold"):
+        found = anywhere.search("bear", kind, k=2)
+        assert found
+        assert await anywhere.asearch("bear", kind, k=2) == found
+    assert await anywhere.adelete(["w"])
+    assert anywhere.get_by_ids(["w"]) == []
+    with pytest.raises(ValueError, match="All"):
+        await anywhere.adelete()
+
+
+@pytest.mark.parametrize(
+    "selector", [SemanticSimilarityExampleSelector, MaxMarginalRelevanceExampleSelector]
+)
+async def test_it_serves_langchains_example_selectors(
+    selector: type[SemanticSimilarityExampleSelector],
+) -> None:
+    examples = [{"input": text, "output": text[::-1]} for text in TEXTS if text]
+    embeddings = M3Embeddings(encoder=HashEncoder())
+    chosen = selector.from_examples(examples, embeddings, M3VectorStore, k=1)
+    assert chosen.select_examples({"input": "the bear is growling"}) == [
+        {"input": "the bear is growling", "output": "gnilworg si raeb eht"}
+    ]
+    await chosen.aadd_example({"input": "a wolf", "output": "x"})
+    assert await chosen.aselect_examples({"input": "wolf"}) == [{"input": "a wolf", "output": "x"}]
+
+
+def test_a_retriever_of_the_store_writes_too(store: M3VectorStore) -> None:
+    assert store.as_retriever().add_documents([Document(id="w", page_content="a wolf")]) == ["w"]
+    assert store.get_by_ids(["w"])[0].page_content == "a wolf"
 
 
 # Cost ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from tests.llama_index.corpus import Counting, make_nodes
-from tests.stores import STORES
+from tests.stores import PARAMS, STORES
 
 from m3kit.encoder import CachedEncoder
 from m3kit.index import HybridIndex
@@ -17,7 +17,7 @@ from m3kit_llama_index import M3VectorStore
 Call: TypeAlias = Callable[..., Any]
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=PARAMS)
 def index(request: pytest.FixtureRequest, directory: Path) -> Iterator[HybridIndex]:
     """Each store in turn, empty."""
     with STORES[request.param](directory, ENCODER) as index:

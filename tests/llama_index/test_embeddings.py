@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import Collection, Sequence
 from threading import Event
 from typing import Any
@@ -98,6 +99,13 @@ def test_texts_are_handed_over_in_batches() -> None:
     M3Embedding(Sizing(), embed_batch_size=4).get_text_embedding_batch(TEXTS)
     M3SparseEmbedding(Sizing(), embed_batch_size=4).get_text_embedding_batch(TEXTS)
     assert sizes == [4, 4, 3] * 2
+
+
+def test_it_takes_its_encoder_to_another_process_or_stays() -> None:
+    there = pickle.loads(pickle.dumps(M3Embedding(HashEncoder())))  # noqa: S301  # our own
+    assert there.get_text_embedding(TEXTS[0]) == np.asarray(OUTPUTS[0].dense).tolist()
+    with pytest.raises(TypeError, match="without num_workers"):
+        pickle.dumps(M3Embedding(CachedEncoder(HashEncoder())))
 
 
 class Waiting(HashEncoder):

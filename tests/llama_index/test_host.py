@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from llama_index.core import Document, MockEmbedding, Settings, StorageContext, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import ChatMessage, MockLLM
+from llama_index.core.memory import VectorMemory
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import IndexNode, MetadataMode, TextNode
@@ -247,6 +248,34 @@ def test_text_and_index_nodes_are_found_together(
     assert ids([one.node for one in own]) == ["there"]
     ours = call(M3Retriever(encoder, store.client), "retrieve", QUERY)
     assert sorted(ids([one.node for one in ours])) == sorted([*ids(NODES[:2]), "there"])
+
+
+def test_llama_index_s_memory_lives_in_the_store(
+    store: M3VectorStore, encoder: CachedEncoder
+) -> None:
+    """Its metadata nests dicts, whose values are members of an enum of strings."""
+    memory = VectorMemory.from_defaults(
+        vector_store=store,
+        embed_model=M3Embedding(encoder),
+        retriever_kwargs={"similarity_top_k": 1},
+    )
+    said = [ChatMessage(role="user", content=text) for text in ("the bear growls", "a cat purrs")]
+    memory.set(said)
+    assert memory.get("bear") == said[:1]
+    memory.reset()
+    assert store.get_nodes() == []
+
+
+def test_insertion_may_be_asynchronous(store: M3VectorStore, encoder: CachedEncoder) -> None:
+    context = StorageContext.from_defaults(vector_store=store)
+    VectorStoreIndex(
+        NODES,
+        storage_context=context,
+        embed_model=M3Embedding(encoder),
+        use_async=True,
+        insert_batch_size=4,
+    )
+    assert sorted(ids(store.get_nodes())) == sorted(ids(NODES))
 
 
 def test_cleared_and_filled_again(host: VectorStoreIndex, store: M3VectorStore, call: Call) -> None:

@@ -152,8 +152,15 @@ def test_mmr_s_edges(filled: M3VectorStore) -> None:
     few = filled.query(asked(MODE.MMR, mmr_threshold=0), mmr_prefetch_k=2)
     assert {id_ for id_, _ in pairs(few)} == {id_ for id_, _ in ranked(DENSE)[:5]}
     assert not filled.query(asked(MODE.MMR, filters=one("lang", OP.EQ, "xx"))).nodes
+    by_factor = filled.query(asked(MODE.MMR, mmr_threshold=0), mmr_prefetch_factor=1.2)
+    assert {id_ for id_, _ in pairs(by_factor)} < {id_ for id_, _ in ranked(DENSE)[:6]}
+    assert pairs(by_factor) == pairs(
+        filled.query(asked(MODE.MMR, mmr_threshold=0), mmr_prefetch_k=6)
+    )
     with pytest.raises(ValueError, match="mmr_threshold is from 0 to 1, not 7"):
         filled.query(asked(MODE.MMR, mmr_threshold=7))
+    with pytest.raises(ValueError, match="give one"):
+        filled.query(asked(MODE.MMR), mmr_prefetch_k=2, mmr_prefetch_factor=2)
 
 
 def test_the_first_two_of_mmr_are_llama_index_s(
@@ -211,6 +218,7 @@ def test_a_mode_that_is_not_there_is_named(mode: VectorStoreQueryMode) -> None:
         (asked(MODE.HYBRID, query_str=None, query_embedding=[1.0] * 8), "brings only an embedding"),
         (asked(MODE.DEFAULT, similarity_top_k=0), "at least 1"),
         (asked(MODE.SPARSE, sparse_top_k=0), "at least 1"),
+        (asked(MODE.MMR, similarity_top_k=0), "at least 1"),
     ],
     ids=lambda one: "" if isinstance(one, str) else None,
 )
@@ -218,6 +226,26 @@ def test_what_cannot_be_followed_is_refused(query: VectorStoreQuery, because: st
     store = M3VectorStore(HashEncoder(), MemoryIndex())
     with pytest.raises(ValueError, match=because):
         store.query(query)
+
+
+def test_a_mode_may_be_a_plain_string(filled: M3VectorStore) -> None:
+    for mode in MODES:
+        assert pairs(filled.query(asked(mode.value))) == pairs(filled.query(asked(mode)))  # type: ignore[arg-type]  # what users write
+    with pytest.raises(ValueError, match="'hybird' is not a valid"):
+        filled.query(asked("hybird"))  # type: ignore[arg-type]  # what goes wrong
+
+
+def test_a_string_is_not_a_list(filled: M3VectorStore, call: Call) -> None:
+    calls: list[tuple[str, Any]] = [
+        ("get_nodes", "node"),
+        ("delete_nodes", "node"),
+        ("query", asked(MODE.DEFAULT, node_ids="node")),
+        ("query", asked(MODE.DEFAULT, doc_ids="node")),
+    ]
+    for name, argument in calls:
+        with pytest.raises(TypeError, match=r"write \['node'\]"):
+            call(filled, name, argument)
+    assert filled.client.count() == len(NODES)
 
 
 def test_an_embedding_stands_in_where_there_is_no_text(
@@ -256,6 +284,7 @@ def test_add_returns_ids_and_replaces(store: M3VectorStore, call: Call) -> None:
     assert store.client.count() == len(NODES)
     assert store.get_nodes([changed.node_id])[0].get_content() == "something else"
     assert call(store, "add", []) == []
+    assert call(store, "add", (node for node in NODES[:2])) == ids(NODES[:2])
 
 
 def test_nothing_is_written_if_a_node_is_refused(store: M3VectorStore) -> None:
