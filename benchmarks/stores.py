@@ -176,7 +176,7 @@ def measure(
 
 def main() -> None:
     """Measure, print a line for each contender, and write all of it as JSON."""
-    from benchmarks.stores_qdrant import ENGINES  # which uses the words of this file
+    from benchmarks import stores_milvus, stores_qdrant  # which use the words of this file
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
     parser.add_argument("--engine", action="append", help="one of the engines; all by default")
@@ -188,7 +188,7 @@ def main() -> None:
     told = corpus(asked.documents, asked.tokens)
     queries = corpus(asked.queries, -12 if asked.tokens else 0, seed=1).outputs
     report = []
-    for engine, contenders in ENGINES.items():
+    for engine, contenders in (stores_qdrant.ENGINES | stores_milvus.ENGINES).items():
         if asked.engine is None or engine in asked.engine:
             rows = measure(engine, contenders, told, queries)
             own = next((row for row in rows if row.contender == "client"), None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from m3kit_milvus.embedding import M3EmbeddingFunction
 from m3kit_milvus.index import MilvusIndex
 from m3kit_milvus.opening import open_server
+from m3kit_milvus.options import MilvusOptions
 
-__all__ = ["MilvusIndex", "open_server"]
+__all__ = ["M3EmbeddingFunction", "MilvusIndex", "MilvusOptions", "open_server"]

@@ -21,9 +21,10 @@ from m3kit.filters import (
     Or,
     Range,
     Substring,
+    Value,
     merged,
 )
-from m3kit_milvus.payload import TermsType, fact, key, letters, term
+from m3kit_milvus.payload import PARTITION, TermsType, fact, key, letters, term
 
 EVERYTHING = 'key != ""'
 NOTHING = 'key == ""'
@@ -32,17 +33,35 @@ DEEPEST = 32
 """An expression's tree may be as deep as protobuf reads, 100 messages, two for each level."""
 
 
-def to_milvus(where: Filter, terms_type: TermsType) -> str:
+def to_milvus(where: Filter, terms_type: TermsType, partition_key: str | None = None) -> str:
     """
     Translate a filter; Milvus keeps exactly what `m3kit.filters.matches` keeps.
 
     What compares a dynamic field first asks whether the document has it, since to compare a missing
     one is neither true nor false, and neither would its `not` be.
 
+    Args:
+        where: The filter.
+        terms_type: How terms are kept.
+        partition_key: The field of the metadata that the collection is divided by.
+
     Raises:
         ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
     """
-    return _Translator(terms_type).expression(where, 0)
+    return _Translator(terms_type, partition_key).expression(where, 0)
+
+
+def positive(where: Filter) -> Filter:
+    """Widen a filter until there is no `Not` in it."""
+    match where:
+        case Not():
+            return All()
+        case And(of):
+            return And(tuple(map(positive, of)))
+        case Or(of):
+            return Or(tuple(map(positive, of)))
+        case _:
+            return where
 
 
 def has(ids: Iterable[str]) -> str:
@@ -58,15 +77,16 @@ def has_keys(keys: Sequence[str]) -> str:
 @dataclass(frozen=True, slots=True)
 class _Translator:
     terms_type: TermsType
+    partition_key: str | None
 
     def expression(self, where: Filter, depth: int) -> str:  # noqa: PLR0912  # a case each
         if depth > DEEPEST:
             raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
         match where:
             case Eq(field, value):
-                return self._says(term("is", field, value))
+                return self._is(field, value)
             case In(field, values):
-                return self._says(*(term("is", field, value) for value in values))
+                return self._is(field, *values)
             case Range(field=field):
                 return f"({self._says(term('number', field))} and {_within(where)})"
             case Contains(field, value):
@@ -81,20 +101,26 @@ class _Translator:
             case All():
                 return EVERYTHING
             case And(of):
-                return _joined("and", self._each(of, And, depth)) or EVERYTHING
+                return joined("and", self._each(of, And, depth)) or EVERYTHING
             case Or(of):
-                return _joined("or", self._each(of, Or, depth)) or NOTHING
+                return joined("or", self._each(of, Or, depth)) or NOTHING
             case Not(of):
                 return f"(not {self.expression(of, depth + 1)})"
             case _:
                 assert_never(where)
+
+    def _is(self, field: str, *values: Value) -> str:
+        terms = [term("is", field, value) for value in values]
+        if terms and field == self.partition_key:
+            return f"{PARTITION} in {json.dumps(terms)}"
+        return self._says(*terms)
 
     def _says(self, *terms: str) -> str:
         if not terms:
             return NOTHING
         if self.terms_type == "array":
             return f"array_contains_any(terms, {json.dumps(terms)})"
-        return _joined("or", [f'terms like "%{one}%"' for one in dict.fromkeys(terms)])
+        return joined("or", [f'terms like "%{one}%"' for one in dict.fromkeys(terms)])
 
     def _each(self, of: Iterable[Filter], kind: type[And | Or], depth: int) -> list[str]:
         return [self.expression(one, depth + 1) for one in merged(of, kind)]
@@ -107,7 +133,7 @@ def _within(where: Range) -> str:
         for operator, bound in given.items()
         if bound is not None
     ]
-    return _joined("and", bounds)
+    return joined("and", bounds)
 
 
 def _bound(field: str, operator: str, bound: float) -> str:
@@ -121,9 +147,9 @@ def _meta(name: str) -> str:
     return f'$meta["{name}"]'
 
 
-def _joined(word: str, parts: Sequence[str]) -> str:
+def joined(word: str, parts: Sequence[str]) -> str:
     """Join as a balanced tree: a server reads a long chain as one that is as deep as it is long."""
     if len(parts) < 2:
         return "".join(parts)
     half = len(parts) // 2
-    return f"({_joined(word, parts[:half])} {word} {_joined(word, parts[half:])})"
+    return f"({joined(word, parts[:half])} {word} {joined(word, parts[half:])})"

@@ -4,40 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 
 from pymilvus import MilvusClient
 
-from m3kit.index import Closing, RepError
+from m3kit.fields import Fields
+from m3kit.index import Closing
 from m3kit.stamp import Stamp
+from m3kit.storage import ColbertStorage
 from m3kit.store import StoreIndex
 from m3kit.vectors import Rep
-from m3kit_milvus.collection import Rows
+from m3kit_milvus.collection import Connection, Rows
+from m3kit_milvus.making import Making
+from m3kit_milvus.options import MilvusOptions
+from m3kit_milvus.own import Own
+from m3kit_milvus.shape import check_rows
 from m3kit_milvus.table import Table
+from m3kit_milvus.theirs import Theirs
 
 HELD: tuple[Rep, ...] = ("dense", "sparse")
-"""What a collection can hold."""
+"""What every Milvus can hold."""
 
 
 class MilvusIndex(StoreIndex):
     """
     An index in a collection; the client stays the caller's.
 
-    It holds dense and sparse vectors, both searched exactly; `m3kit.Rescored` adds ColBERT. The
-    caller may replace the dense index by an approximate one of metric IP, by his client. Milvus
-    holds 65,535 bytes of a text. Threads may share an index, in Milvus Lite one after the other.
+    By default it holds dense and sparse vectors, both searched exactly. Servers from 2.6.4 hold
+    ColBERT vectors too; for others `m3kit.Rescored` adds them. Milvus holds 65,535 bytes of a text.
+    Threads may share an index, in Milvus Lite one after the other.
+
+    A collection that others made opens by `fields`, which says what it calls the text and the
+    vectors. The vectors must be of length one and of the model that `model` names: such a
+    collection says nothing of its model.
 
     Args:
         client: A connected client.
-        collection: Its name. A new one is made.
+        collection: Its name, or an alias. A new one is made.
         dim: The width of the vectors. None opens only what exists.
         reps: What a new index holds; an existing one knows it.
         model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
             one is checked against it.
+        fields: The names of the fields of a collection that others made.
+        options: How it is indexed, searched and divided.
+        colbert: How a new index keeps ColBERT vectors: float32, float16 or int8, pooled or not. The
+            two smaller ones round a query as well.
         timeout: How many seconds each call to Milvus may take.
 
     Raises:
-        RepError: If a new index is to hold ColBERT vectors.
-        NoIndexError: If there is none and no `dim`, or others made the collection.
+        RepError: If a new index is to hold ColBERT vectors, and the server holds none.
+        NoIndexError: If there is none and no `dim`; or others made the collection, and no `fields`
+            say what is where, or it cannot serve.
         ModelMismatchError: If it was made by another model or with another width.
     """
 
@@ -46,16 +63,30 @@ class MilvusIndex(StoreIndex):
         client: MilvusClient,
         collection: str,
         *,
-        dim: int | None,
+        dim: int | None = None,
         reps: Collection[Rep] = HELD,
         model: str | None = None,
+        fields: Fields | None = None,
+        options: MilvusOptions | None = None,
+        colbert: ColbertStorage | None = None,
         timeout: float = 60.0,
     ) -> None:
         what = f"the collection {collection!r}"
-        rows = Rows(client, collection, timeout)
-        stamp = rows.open(lambda: _new(dim, reps, model, what), what)
-        stamp.check(dim, model, what)
-        super().__init__(Table(rows, stamp))
+        chosen = options or MilvusOptions()
+        connection = Connection(client, collection, timeout)
+        making = Making(connection, chosen, what)
+        layout: Own | Theirs
+        if fields is None:
+            layout = making.open(lambda: Stamp.new(dim, reps, model, what, colbert=colbert))
+            layout.stamp.check(dim, model, what, colbert=colbert)
+            rows = Rows(connection, layout, chosen.consistency)
+        else:
+            layout = making.open_theirs(fields)
+            layout.stamp.check(dim, None, what)
+            layout = replace(layout, stamp=replace(layout.stamp, model=model))
+            rows = Rows(connection, layout, chosen.consistency)
+            check_rows(layout, rows)
+        super().__init__(Table(rows, layout))
         self._collection = collection
 
     def __repr__(self) -> str:
@@ -91,13 +122,3 @@ class OpenedMilvusIndex(MilvusIndex, Closing):
     def close(self) -> None:
         """Let go of the client and of what it stands on; a second call does nothing."""
         self._held.close()
-
-
-def _new(dim: int | None, reps: Collection[Rep], model: str | None, what: str) -> Stamp:
-    stamp = Stamp.new(dim, reps, model, what)
-    if not stamp.reps <= set(HELD):
-        raise RepError(
-            "a Milvus index holds no colbert vectors; make it with reps=('dense', 'sparse'), "
-            "and let m3kit.Rescored(index, encoder) add ColBERT"
-        )
-    return stamp

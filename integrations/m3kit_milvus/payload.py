@@ -13,16 +13,19 @@ ever part of an expression, where engines differ in what they take for a quote o
               `…H` and `…L`, the order of all numbers in two integers (engines compare ranges as
               64-bit floats, which confuse integers above 2⁵³); `…S`, a string spelled in letters,
               in which substrings are sought.
+    partition Where the collection is divided by a field of the metadata: the digest of
+              `["is",field,value]`, or of `["is",field]` where the field holds no scalar.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
 
-from m3kit.facts import Says, by_value, facts, is_number, order
+from m3kit.facts import Says, by_value, facts, is_number, is_scalar, order
 from m3kit.index import DocumentError
 from m3kit.records import Document
 
@@ -39,6 +42,8 @@ TEXT_BYTES = 65_535
 
 TERM_CHARS = 32
 MOST_TERMS: Mapping[TermsType, int] = {"text": 1_900, "array": 4_096}
+
+PARTITION = "partition"
 
 DOCUMENT_FIELDS = ("id", "text", "metadata")
 """What a document is read from."""
@@ -79,12 +84,18 @@ def to_document(row: Mapping[str, Any]) -> Document:
 
 def term(says: Says | Literal["number", "string"], field: str, *value: object) -> str:
     """Name one thing that a document says of a field; `1` and `1.0` have one name."""
-    return _digest(_json([says, field, *map(by_value, value)]))
+    return _digest(_json([says, field, *map(by_value, value)])) if value else _of_field(says, field)
+
+
+def partition(document: Document, field: str) -> str:
+    """Name the part of a collection that a document is in."""
+    value = document.metadata.get(field)
+    return term("is", field, value) if is_scalar(value) else term("is", field)
 
 
 def fact(field: str, letter: Literal["H", "L", "S"]) -> str:
     """Name a dynamic field, which begins with a letter."""
-    return f"f{_digest(field)}{letter}"
+    return f"f{_named(field)}{letter}"
 
 
 def letters(text: str) -> str:
@@ -113,6 +124,16 @@ def _sought(metadata: Mapping[str, Any]) -> dict[str, Any]:
         elif is_number(value):
             sought[fact(field, "H")], sought[fact(field, "L")] = order(value)
     return sought
+
+
+@lru_cache(maxsize=4_096)
+def _of_field(says: str, field: str) -> str:
+    return _digest(_json([says, field]))
+
+
+@lru_cache(maxsize=4_096)
+def _named(field: str) -> str:
+    return _digest(field)
 
 
 def _digest(text: str) -> str:

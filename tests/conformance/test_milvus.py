@@ -3,11 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
 from tests.conftest import quick_folder
 from tests.milvus.conftest import lite
 
-from m3kit import Rescored
+from m3kit import Fields, Rescored
 from m3kit.filters import All
 from m3kit.index import HybridIndex
 from m3kit.testing import DIM, ENCODER, IndexConformance
@@ -34,3 +34,29 @@ class TestRescored(IndexConformance):
         index = MilvusIndex(client, "papers", dim=DIM)
         index.delete_where(All())
         return Rescored(index, ENCODER)
+
+
+@pytest.fixture(scope="module")
+def theirs(client: MilvusClient) -> str:
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("pk", DataType.VARCHAR, is_primary=True, max_length=65_535)
+    schema.add_field("text", DataType.VARCHAR, max_length=65_535)
+    schema.add_field("about", DataType.JSON)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIM)
+    schema.add_field("lexical", DataType.SPARSE_FLOAT_VECTOR)
+    params = client.prepare_index_params()
+    params.add_index("vector", index_type="FLAT", metric_type="COSINE")
+    params.add_index("lexical", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
+    client.create_collection("theirs", schema=schema, index_params=params)
+    return "theirs"
+
+
+class TestTheirs(IndexConformance):
+    """A collection that others made, with its metadata in a JSON and another metric."""
+
+    @pytest.fixture
+    def index(self, client: MilvusClient, theirs: str) -> HybridIndex:
+        fields = Fields(metadata="about", dense="vector", sparse="lexical")
+        index = MilvusIndex(client, theirs, fields=fields)
+        index.delete_where(All())
+        return index

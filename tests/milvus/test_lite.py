@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ from m3kit.filters import Eq
 from m3kit.index import DocumentError, ModelMismatchError, NoIndexError, RepError, Search
 from m3kit.records import Document, Record
 from m3kit.stamp import Stamp
-from m3kit.testing import DIM, DOCUMENTS, query, records
+from m3kit.testing import DIM, DOCUMENTS, assert_same_hits, query, records
 from m3kit.vectors import M3Output, Rep, Sparse
-from m3kit_milvus import MilvusIndex, collection
+from m3kit_milvus import MilvusIndex, collection, making
 from m3kit_milvus import table as table_module
-from m3kit_milvus.collection import NO_TOKEN
+from m3kit_milvus.columns import NO_TOKEN
 from m3kit_milvus.table import Table
 
 WRITE = """
@@ -101,7 +100,7 @@ def test_an_index_that_a_process_left_half_made_is_completed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(collection.Rows, "_index", killed)
+        patched.setattr(making.Making, "_index", killed)
         with pytest.raises(KeyboardInterrupt):
             MilvusIndex(client, "papers", dim=DIM)
     index = MilvusIndex(client, "papers", dim=DIM)
@@ -160,30 +159,7 @@ def test_more_hits_than_a_server_gives_are_scored_here(
     asked = Search(query=query("the growling bear", rep), k=8)
     expected = index.search(asked)
     monkeypatch.setattr(table_module, "_MOST", 3)
-    assert index.search(asked) == expected
-
-
-def test_threads_read_and_write_one_index(client: MilvusClient) -> None:
-    index = MilvusIndex(client, "papers", dim=DIM)
-    kept = records(DOCUMENTS)
-    index.upsert(kept)
-
-    def work(worker: int) -> None:
-        for n in range(25):
-            index.upsert([Record(Document(f"{worker}/{n}", ""), output(n))])
-            index.upsert(kept)
-            assert index.search(Search(query=query("growling", "sparse"), k=1))
-            assert len(index.get([DOCUMENTS[0].id])) == 1
-            if n % 10 == 0:
-                index.flush()
-            if n % 2:
-                index.delete([f"{worker}/{n}"])
-
-    with ThreadPoolExecutor(8) as pool:
-        for future in [pool.submit(work, worker) for worker in range(8)]:
-            future.result()
-    assert index.count() == len(DOCUMENTS) + 8 * 13
-    assert len({record.document.id for record in index.scan()}) == len(DOCUMENTS) + 8 * 13
+    assert_same_hits(index.search(asked), expected)
 
 
 # What is refused ----------------------------------------------------------------------------------

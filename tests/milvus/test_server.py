@@ -12,7 +12,7 @@ from pymilvus import DataType, MilvusClient
 from m3kit.filters import All
 from m3kit.index import HybridIndex
 from m3kit.testing import DIM, DOCUMENTS, IndexConformance, records
-from m3kit_milvus import MilvusIndex, collection
+from m3kit_milvus import MilvusIndex, collection, making
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def client(server: str) -> Iterator[MilvusClient]:
 @pytest.fixture
 def as_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take Milvus Lite for a server: terms in arrays, no lock, the query iterator."""
-    monkeypatch.setattr(collection, "_is_lite", lambda *_: False)
-    monkeypatch.setattr(collection, "_SERVER_INDEXES", {})  # it has none for arrays
+    monkeypatch.setattr(collection, "engine_of", lambda *_: "server")
+    monkeypatch.setattr(making, "SERVER_INDEXES", {})  # it has none for arrays
 
 
 class TestServer(IndexConformance):

@@ -1,0 +1,64 @@
+"""
+`BGEM3EmbeddingFunction` by name, in the place of `pymilvus.model.hybrid`'s.
+
+The published tutorials of Milvus run with their import changed to this module. It is the one module
+of a store that knows a model, and needs m3kit's extra `torch`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from m3kit.vectors import Rep
+from m3kit_milvus.embedding import M3EmbeddingFunction
+
+__all__ = ["BGEM3EmbeddingFunction"]
+
+
+class BGEM3EmbeddingFunction(M3EmbeddingFunction):
+    """
+    An `M3EmbeddingFunction` that loads its model.
+
+    Args:
+        model_name: A folder, a name on the Hugging Face hub, or `"tiny"`.
+        batch_size: How many texts are encoded at once.
+        device: As PyTorch names it; by default CUDA or MPS where there is one.
+        normalize_embeddings: True; M3's vectors are of length one.
+        use_fp16: False; vectors are computed in float32.
+        return_dense: Whether to return dense vectors.
+        return_sparse: Whether to return lexical weights.
+        return_colbert_vecs: Whether to return ColBERT vectors.
+        **options: More of `m3kit.torch.TorchEncoder.from_pretrained`.
+
+    Raises:
+        ValueError: If vectors of another length, or computed in 16 bits, are asked for.
+        CheckpointError: If there is no such model.
+    """
+
+    def __init__(  # noqa: PLR0917  # as theirs
+        self,
+        model_name: str = "BAAI/bge-m3",
+        batch_size: int = 16,
+        device: str | None = None,
+        normalize_embeddings: bool = True,  # noqa: FBT001, FBT002  # theirs are positional
+        use_fp16: bool = False,  # noqa: FBT001, FBT002
+        return_dense: bool = True,  # noqa: FBT001, FBT002
+        return_sparse: bool = True,  # noqa: FBT001, FBT002
+        return_colbert_vecs: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> None:
+        from m3kit.torch import TorchEncoder
+
+        if not normalize_embeddings or use_fp16:
+            raise ValueError(
+                "vectors are of length one and computed in float32; leave normalize_embeddings and "
+                "use_fp16 out"
+            )
+        asked: dict[Rep, bool] = {
+            "dense": return_dense, "sparse": return_sparse, "colbert": return_colbert_vecs
+        }  # fmt: skip
+        super().__init__(
+            TorchEncoder.from_pretrained(model_name, device=device, **options),
+            reps=[rep for rep, wanted in asked.items() if wanted],
+            batch_size=batch_size,
+        )

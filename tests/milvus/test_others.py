@@ -1,0 +1,394 @@
+"""Collections that others made: opened, searched and written without being indexed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.documents import Document as TheirDocument
+from langchain_milvus import BM25BuiltInFunction, Milvus
+from pymilvus import DataType, Function, FunctionType, MilvusClient
+
+from m3kit import Fields
+from m3kit.filters import Contains, Eq, Exists, Filter, Not, Range, Substring
+from m3kit.index import DocumentError, HybridIndex, ModelMismatchError, NoIndexError, Search
+from m3kit.memory import MemoryIndex
+from m3kit.records import Document, Record
+from m3kit.testing import (
+    DIM,
+    DOCUMENTS,
+    ENCODER,
+    TEXTS,
+    assert_same_hits,
+    assert_same_vectors,
+    query,
+    records,
+)
+from m3kit.vectors import M3Output
+from m3kit_langchain import M3Embeddings
+from m3kit_langchain.milvus import MilvusSparse
+from m3kit_milvus import MilvusIndex
+
+FLAT = {"metric_type": "IP", "index_type": "FLAT"}
+SPARSE = {"metric_type": "IP", "index_type": "SPARSE_INVERTED_INDEX"}
+FIELDS = Fields(dense="dense", sparse="sparse")
+FILTERS: list[Filter | None] = [
+    None,
+    Eq("n", 3),
+    Range("n", ge=2, lt=6),
+    Not(Eq("lang", "en")),
+    Substring("lang", "e"),
+    Exists("n"),
+]
+
+
+def _assert_searches_as_the_oracle(
+    index: HybridIndex, kept: list[Record], *filters: Filter | None
+) -> None:
+    oracle = MemoryIndex(DIM, reps=index.reps)
+    oracle.upsert(kept)
+    assert index.count() == len(kept)
+    for reps in (["dense"], ["sparse"], ["dense", "sparse"]):
+        if set(reps) <= index.reps:
+            for where in filters:
+                asked = query("the growling bear", *reps)  # type: ignore[arg-type]  # REPS
+                search = Search(query=asked, k=6, where=where, parts=True)
+                assert_same_hits(index.search(search), oracle.search(search))
+    for where in filters:
+        assert index.count(where) == oracle.count(where)
+
+
+def _assert_writes(index: HybridIndex, kept: list[Record], new: Record) -> None:
+    """Write one anew, forget one, add one; and find it so."""
+    changed = replace(kept[0], document=replace(kept[0].document, text="changed"))
+    index.upsert([changed, new])
+    index.delete([kept[1].document.id, "unknown"])
+    index.flush()
+    expected = [changed, *kept[2:], new]
+    got = index.get([one.document.id for one in expected], [*index.reps])
+    assert [one.document for one in got] == [one.document for one in expected]
+    for mine, theirs in zip(got, expected, strict=True):
+        assert_same_vectors(mine.output, theirs.output, index.reps)
+    _assert_searches_as_the_oracle(index, expected, None)
+
+
+# langchain-milvus -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def langchain(file: Path, client: MilvusClient) -> Callable[..., Milvus]:
+    def make(**how: Any) -> Milvus:
+        return Milvus(
+            [M3Embeddings(encoder=ENCODER), MilvusSparse(ENCODER)],
+            vector_field=["dense", "sparse"],
+            connection_args={"uri": str(file)},
+            index_params=[FLAT, SPARSE],
+            **how,
+        )
+
+    assert client  # it holds the file
+    return make
+
+
+METADATA: dict[str, tuple[dict[str, Any], Fields]] = {
+    "a JSON": ({"metadata_field": "about"}, replace(FIELDS, metadata="about")),
+    "dynamic fields": ({"enable_dynamic_field": True}, FIELDS),
+    "fields of the schema": ({}, FIELDS),
+}
+
+
+@pytest.mark.parametrize("how", METADATA)
+def test_langchains_collection_opens_searches_and_is_written(
+    client: MilvusClient, langchain: Callable[..., Milvus], how: str
+) -> None:
+    options, fields = METADATA[how]
+    store = langchain(**options)
+    kept = [
+        Record(replace(one.document, metadata={"n": n, "lang": one.document.metadata["lang"]}),
+               one.output)
+        for n, one in enumerate(records(DOCUMENTS))
+        if one.document.text
+    ]  # fmt: skip
+    store.add_texts(
+        [one.document.text for one in kept],
+        [dict(one.document.metadata) for one in kept],
+        ids=[one.document.id for one in kept],
+    )
+    index = MilvusIndex(client, "LangChainCollection", fields=fields, model=ENCODER.model)
+    assert index.model == ENCODER.model
+    assert index.reps == {"dense", "sparse"}
+    _assert_searches_as_the_oracle(index, kept, *FILTERS)
+    new = records([Document('new "id"', "a new bear", {"n": 99, "lang": "fr"})])[0]
+    _assert_writes(index, kept, new)
+    (found,) = store.similarity_search(
+        "a new bear",
+        k=1,
+        param=[{"metric_type": "IP"}, {"metric_type": "IP"}],
+        reranker=Function("rrf", FunctionType.RERANK, [], params={"reranker": "rrf"}),
+    )
+    assert found.page_content == "a new bear"
+    given = found.metadata if how != "dynamic fields" else {"n": 99, "lang": "fr"}
+    assert {"n": 99, "lang": "fr"}.items() <= given.items()
+
+
+def test_langchains_bm25_is_left_alone_and_named(client: MilvusClient, file: Path) -> None:
+    Milvus.from_documents(
+        [
+            TheirDocument(page_content=text, metadata={"n": n})
+            for n, text in enumerate(TEXTS)
+            if text
+        ],
+        M3Embeddings(encoder=ENCODER),
+        builtin_function=BM25BuiltInFunction(output_field_names="sparse"),
+        vector_field=["dense", "sparse"],
+        connection_args={"uri": str(file)},
+        index_params=[FLAT, {**SPARSE, "metric_type": "BM25"}],
+    )
+    with pytest.raises(NoIndexError, match="'sparse' is made by a function of the server, not by"):
+        MilvusIndex(client, "LangChainCollection", fields=FIELDS)
+    index = MilvusIndex(client, "LangChainCollection", fields=Fields(dense="dense"))
+    (hit,) = index.search(Search(query=query("the bear is growling", "dense"), k=1))
+    assert hit.document.text == "the bear is growling"
+    assert hit.document.metadata == {"n": 2}
+    with pytest.raises(DocumentError, match="Milvus numbers its rows by 'pk'"):
+        index.upsert(records(DOCUMENTS))
+
+
+# plain pymilvus -------------------------------------------------------------------------------
+
+
+Field = dict[str, Any]
+TEXT: Field = {"field_name": "text", "datatype": DataType.VARCHAR, "max_length": 1000}
+PK: Field = {"field_name": "pk", "datatype": DataType.INT64, "is_primary": True}
+
+
+@pytest.fixture
+def make(client: MilvusClient) -> Callable[..., None]:
+    """Make a collection of the name `theirs`, of fields and indexes."""
+
+    def made(
+        *fields: Field, metric: str = "IP", dynamic: bool = True, auto_id: bool = False
+    ) -> None:
+        schema = client.create_schema(auto_id=auto_id, enable_dynamic_field=dynamic)
+        for field in fields:
+            schema.add_field(**field)
+        schema.add_field("dense", DataType.FLOAT_VECTOR, dim=DIM)
+        schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+        params = client.prepare_index_params()
+        params.add_index("dense", index_type="FLAT", metric_type=metric)
+        params.add_index("sparse", **SPARSE)
+        client.create_collection("theirs", schema=schema, index_params=params)
+
+    return made
+
+
+def _numbered() -> list[Record]:
+    return [
+        Record(replace(one.document, id=f"{n}"), one.output)
+        for n, one in enumerate(records(DOCUMENTS))
+    ]
+
+
+def _rows(kept: list[Record], **own: Any) -> Iterator[dict[str, Any]]:
+    for one in kept:
+        assert one.output.sparse is not None
+        yield {
+            **one.document.metadata,
+            "text": one.document.text,
+            "dense": one.output.dense,
+            "sparse": one.output.sparse.to_dict() or {2**32 - 2: 1e-6},
+            **{name: value(one.document) for name, value in own.items()},
+        }
+
+
+@pytest.mark.parametrize("metric", ["IP", "COSINE", "L2"])
+def test_integer_keys_and_every_metric_give_our_ids_and_scores(
+    client: MilvusClient, make: Callable[..., None], metric: str
+) -> None:
+    make(PK, TEXT, metric=metric)
+    kept = _numbered()
+    client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
+    index = MilvusIndex(client, "theirs", dim=DIM, fields=FIELDS)
+    _assert_searches_as_the_oracle(index, kept, *FILTERS, Contains("tags", "bear"))
+    _assert_writes(index, kept, records([Document("-7", "a new bear", {"n": 99})])[0])
+    (row,) = client.get("theirs", [-7], ["pk", "text", "n"])
+    assert row == {"pk": -7, "text": "a new bear", "n": 99}
+    assert index.get(["07", "x", "1e3", f"{2**63}"]) == []
+    for id_ in ("07", "x", f"{2**63}"):
+        with pytest.raises(DocumentError, match="its id is none that 'pk' holds"):
+            index.upsert(records([Document(id_, "")]))
+
+
+def test_an_alias_works_where_a_name_does(client: MilvusClient, make: Callable[..., None]) -> None:
+    make(PK, TEXT)
+    MilvusIndex(client, "ours", dim=DIM).upsert(records(DOCUMENTS))
+    client.create_alias("theirs", "their_alias")
+    client.create_alias("ours", "our_alias")
+    MilvusIndex(client, "their_alias", fields=FIELDS).upsert(_numbered())
+    assert MilvusIndex(client, "theirs", fields=FIELDS).count() == len(DOCUMENTS)
+    index = MilvusIndex(client, "our_alias")
+    index.delete([DOCUMENTS[0].id])
+    index.flush()
+    assert MilvusIndex(client, "ours").count() == len(DOCUMENTS) - 1
+    hits = index.search(Search(query=query("the growling bear", "dense", "sparse"), k=1))
+    assert hits[0].document == DOCUMENTS[2]
+
+
+def test_rows_that_milvus_numbers_are_read_and_forgotten_and_not_written(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, TEXT, auto_id=True)
+    client.insert("theirs", [*_rows(_numbered())])
+    index = MilvusIndex(client, "theirs", fields=FIELDS)
+    ids = [record.document.id for record in index.scan()]
+    assert len(set(ids)) == len(DOCUMENTS)
+    assert [one.document.id for one in index.get(ids[:3])] == ids[:3]
+    index.delete(ids[:3])
+    assert index.count() == len(DOCUMENTS) - 3
+    with pytest.raises(DocumentError, match=r"numbers its rows by 'pk'.*Fields\(id=…\)"):
+        index.upsert(_numbered())
+
+
+def test_ids_in_a_field_of_their_own_are_kept_where_milvus_numbers_the_rows(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    name: Field = {"field_name": "name", "datatype": DataType.VARCHAR, "max_length": 100}
+    make(PK, TEXT, name, auto_id=True)
+    kept = records(DOCUMENTS)
+    client.insert("theirs", [*_rows(kept, name=lambda one: one.id)])
+    index = MilvusIndex(client, "theirs", fields=replace(FIELDS, id="name"))
+    _assert_searches_as_the_oracle(index, kept, *FILTERS)
+    _assert_writes(index, kept, records([Document("new", "a new bear", {"n": 99})])[0])
+
+
+def test_a_key_beside_the_id_is_refused_where_it_is_ours_to_make(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, TEXT, {"field_name": "name", "datatype": DataType.VARCHAR, "max_length": 100})
+    index = MilvusIndex(client, "theirs", fields=replace(FIELDS, id="name"))
+    with pytest.raises(DocumentError, match="its key 'pk' would need a value beside the id"):
+        index.upsert(records(DOCUMENTS))
+
+
+def test_what_the_schema_has_no_place_for_is_refused_before_anything_is_written(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(
+        {**PK, "datatype": DataType.VARCHAR, "max_length": 10},
+        {**TEXT, "max_length": 20},
+        {"field_name": "n", "datatype": DataType.INT64},
+        {"field_name": "half", "datatype": DataType.FLOAT, "nullable": True},
+        dynamic=False,
+    )
+    index = MilvusIndex(client, "theirs", fields=FIELDS)
+    good = Document("good", "", {"n": 1})
+    refused = {
+        "its id is none that 'pk' holds": Document("x" * 11, "", {"n": 1}),
+        "'text' holds 20 bytes": Document("a", "x" * 21, {"n": 1}),
+        "each needs n, and its metadata lacks that": Document("a", ""),
+        "has no place for 'other' of its metadata": Document("a", "", {"n": 1, "other": 1}),
+        "'n' of its metadata is 1.5, and INT64 there": Document("a", "", {"n": 1.5}),
+        "'n' of its metadata is True, and INT64": Document("a", "", {"n": True}),
+        "'n' of its metadata is None": Document("a", "", {"n": None}),
+        "'half' of its metadata is 'x', and FLOAT": Document("a", "", {"n": 1, "half": "x"}),
+    }
+    for said, document in refused.items():
+        with pytest.raises(DocumentError, match=f"cannot hold document '{document.id}': .*{said}"):
+            index.upsert(records([good, document]))
+    assert index.count() == 0
+    index.upsert(records([good, Document("b", "", {"n": 2, "half": None})]))
+    assert dict(index.get(["b"])[0].document.metadata) == {"n": 2}
+
+
+def test_a_vector_that_m3_does_not_make_forbids_writing_alone(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, TEXT)
+    kept = _numbered()
+    client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
+    index = MilvusIndex(client, "theirs", fields=Fields(dense="dense"))
+    _assert_searches_as_the_oracle(index, kept, None, Exists("sparse"))
+    assert index.get(["1"])[0].document.metadata == kept[1].document.metadata
+    with pytest.raises(DocumentError, match="each needs sparse, which M3 does not make"):
+        index.upsert(kept)
+
+
+def test_a_text_that_the_schema_does_not_name_is_read_and_written(client: MilvusClient) -> None:
+    names = {"primary_field_name": "pk", "vector_field_name": "dense", "metric_type": "IP"}
+    client.create_collection("theirs", dimension=DIM, **names)  # as the quick start does
+    kept = [Record(one.document, one.output.only("dense")) for one in _numbered()]
+    rows = _rows(_numbered(), pk=lambda one: int(one.id))
+    client.insert("theirs", [{key: row[key] for key in row if key != "sparse"} for row in rows])
+    index = MilvusIndex(client, "theirs", fields=Fields(dense="dense"))
+    _assert_searches_as_the_oracle(index, kept, *FILTERS)
+    _assert_writes(index, kept, records([Document("-7", "a new bear", {"n": 99})])[0])
+    (row,) = client.get("theirs", [-7], ["pk", "text", "n"])
+    assert row == {"pk": -7, "text": "a new bear", "n": 99}
+
+
+DIFFERENCES: dict[str, Fields] = {
+    "the text should be in 'body', which neither its schema nor its rows have": Fields(
+        text="body", dense="dense"
+    ),
+    "the text should be VARCHAR, and 'pk' is INT64": Fields(text="pk", dense="dense"),
+    "the dense vectors should be FLOAT_VECTOR, and 'sparse' is SPARSE_FLOAT": Fields(
+        dense="sparse"
+    ),
+    "the sparse vectors should be in 'lexical'": Fields(sparse="lexical"),
+    "the metadata should be JSON, and 'text'": Fields(text="other", metadata="text", dense="dense"),
+    "the id should be VARCHAR or INT64, and 'dense' is": Fields(id="dense", sparse="sparse"),
+    r"ColBERT vectors of others \('colbert'\) are not read": Fields(colbert="colbert"),
+}
+
+
+@pytest.mark.parametrize("said", DIFFERENCES)
+def test_a_schema_that_cannot_serve_is_refused_with_the_difference(
+    client: MilvusClient, make: Callable[..., None], said: str
+) -> None:
+    make(PK, TEXT)
+    client.insert("theirs", [*_rows(_numbered(), pk=lambda one: int(one.id))])
+    with pytest.raises(NoIndexError, match=f"'theirs' cannot serve.*{said}"):
+        MilvusIndex(client, "theirs", fields=DIFFERENCES[said])
+
+
+def test_a_width_a_metric_a_missing_collection_are_told(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    with pytest.raises(NoIndexError, match="no such thing as the collection 'theirs'"):
+        MilvusIndex(client, "theirs", dim=DIM, fields=FIELDS)
+    make(PK, TEXT)
+    with pytest.raises(ModelMismatchError, match=f"are {DIM} wide, and 7 is asked for"):
+        MilvusIndex(client, "theirs", dim=7, fields=FIELDS)
+    with pytest.raises(NoIndexError, match=r"others made it; say by fields=Fields\("):
+        MilvusIndex(client, "theirs", dim=DIM)
+    client.release_collection("theirs")
+    client.drop_index("theirs", "dense")
+    with pytest.raises(NoIndexError, match="'dense' has no index"):
+        MilvusIndex(client, "theirs", fields=FIELDS)
+
+
+def test_vectors_of_another_length_are_refused_where_the_metric_would_tell(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, TEXT, metric="L2")
+    long = np.full(DIM, 2.0, np.float32)
+    kept = [
+        Record(Document("1", ""), M3Output(dense=long, sparse=records(DOCUMENTS)[0].output.sparse))
+    ]
+    client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
+    with pytest.raises(NoIndexError, match=r"'1' is of length 11\.3.*L2"):
+        MilvusIndex(client, "theirs", fields=FIELDS)
+
+
+def test_metadata_that_is_no_object_is_named(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, TEXT, {"field_name": "about", "datatype": DataType.JSON})
+    client.insert("theirs", [*_rows(_numbered()[:1], pk=lambda _: 1, about=lambda _: [1])])
+    index = MilvusIndex(client, "theirs", fields=replace(FIELDS, metadata="about"))
+    with pytest.raises(DocumentError, match="'about' of 1 in the collection 'theirs' holds no obj"):
+        index.get(["1"])

@@ -1,0 +1,80 @@
+"""Threads that read and write one index: no error, and no lost or doubled document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from time import monotonic
+from uuid import uuid4
+
+import pytest
+from pymilvus import MilvusClient
+
+from m3kit.filters import Eq
+from m3kit.index import HybridIndex, Search
+from m3kit.records import Document
+from m3kit.testing import DIM, DOCUMENTS, TEXTS, query, records
+from m3kit_milvus import MilvusIndex
+
+THREADS = 8
+SHARED = records(DOCUMENTS)
+ASKED = query("the growling bear", "dense", "sparse")
+
+
+def _work(index: HybridIndex, worker: int, until: float) -> set[str]:
+    """Write and forget documents of one's own, and write those of all; return what is left."""
+    random, own, turn = Random(worker), set[str](), 0  # noqa: S311  # no secret
+    while monotonic() < until:
+        turn += 1
+        new = [
+            Document(f"{worker}/{random.randrange(50)}", random.choice(TEXTS), {"worker": worker})
+            for _ in range(3)
+        ]
+        index.upsert(records(new))
+        own |= {one.id for one in new}
+        index.upsert(SHARED)
+        hits = index.search(Search(query=ASKED, k=5, where=Eq("worker", worker)))
+        assert {hit.document.id for hit in hits} <= own
+        assert len({hit.document.id for hit in hits}) == min(5, len(own))
+        gone = random.sample(sorted(own), len(own) // 4)
+        index.delete(gone)
+        own -= set(gone)
+        assert index.count(Eq("worker", worker)) == len(own)
+        assert len(index.get([DOCUMENTS[0].id, *own])) == 1 + len(own)
+        if turn % 20 == 0:
+            index.flush()
+    assert turn
+    return own
+
+
+def _assert_threads_may_share(open_index: Callable[[], HybridIndex], seconds: float) -> None:
+    """Let half of the threads share one index, and give each of the others its own."""
+    shared = open_index()
+    until = monotonic() + seconds
+    with ThreadPoolExecutor(THREADS) as pool:
+        left = [
+            pool.submit(_work, shared if worker % 2 else open_index(), worker, until)
+            for worker in range(THREADS)
+        ]
+        expected = {one.id for one in DOCUMENTS}.union(*(future.result() for future in left))
+    found = [record.document.id for record in shared.scan()]
+    assert sorted(found) == sorted(expected)
+    assert shared.count() == len(expected)
+
+
+SECONDS = pytest.mark.parametrize(
+    "seconds", [2, pytest.param(60, marks=pytest.mark.slow)], ids="{} s".format
+)
+
+
+@SECONDS
+def test_in_this_process(client: MilvusClient, seconds: float) -> None:
+    _assert_threads_may_share(lambda: MilvusIndex(client, "papers", dim=DIM), seconds)
+
+
+@SECONDS
+def test_over_tcp(server: str, seconds: float) -> None:
+    client, name = MilvusClient(f"http://{server}"), f"c{uuid4().hex}"
+    _assert_threads_may_share(lambda: MilvusIndex(client, name, dim=DIM), seconds)
+    client.close()
