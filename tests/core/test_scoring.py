@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m3kit import REPS, M3Output, Rep, Sparse
-from m3kit.scoring import dot, maxsim, overlap, scores
+from m3kit.scoring import Stacked, carried, dot, lexical_scores, maxsim, overlap, scores
 from m3kit.testing import HashEncoder, plain_score
 
 _texts = st.lists(st.text("abcde ", max_size=12), max_size=8)
@@ -60,3 +60,53 @@ def test_equal_vectors_score_equal_wherever_they_stand(count: int) -> None:
 def test_a_missing_representation_is_named() -> None:
     with pytest.raises(ValueError, match="no sparse"):
         scores("sparse", M3Output(), [])
+
+
+@pytest.mark.parametrize("dim", [48, 128, 1024])
+@pytest.mark.parametrize("tokens", [1, 5, 16, 31, 70])
+def test_a_score_does_not_depend_on_the_place_nor_on_how_documents_are_held(
+    dim: int, tokens: int
+) -> None:
+    generator = np.random.default_rng(dim + tokens)
+    query = generator.standard_normal((tokens, dim), dtype=np.float32)
+    twin = generator.standard_normal((37, dim), dtype=np.float32)
+    others = [generator.standard_normal((n, dim), dtype=np.float32) for n in range(1, 40)]
+    documents = [twin, *others[:20], twin, *others[20:], twin]
+    found = maxsim(query, documents)
+    assert found[0] == found[21] == found[-1]
+    assert maxsim(query, Stacked.of(documents)).tolist() == pytest.approx(found.tolist(), abs=1e-5)
+    exact = [(query.astype(float) @ one.T).max(1).mean() for one in documents]
+    assert found.tolist() == pytest.approx(exact, abs=1e-4)
+
+
+def test_many_tokens_are_shared_among_the_cores() -> None:
+    generator = np.random.default_rng(5)
+    query = generator.standard_normal((4, 32), dtype=np.float32)
+    documents = list(generator.standard_normal((500, 40, 32), dtype=np.float32))
+    expected = [(query.astype(float) @ one.T).max(1).mean() for one in documents]
+    assert maxsim(query, documents).tolist() == pytest.approx(expected, abs=1e-5)
+    stacked = Stacked.of(documents)
+    assert len(stacked) == 500
+    assert maxsim(query, stacked).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+@given(asked=st.lists(st.text("abcde ", max_size=12), max_size=4), texts=_texts)
+def test_lexical_scores_are_the_overlaps_of_all_with_all(
+    asked: list[str], texts: list[str]
+) -> None:
+    encoder = HashEncoder()
+    queries = [carried(one.sparse, "sparse") for one in encoder.encode_queries(asked)]
+    documents = [carried(one.sparse, "sparse") for one in encoder.encode_documents(texts)]
+    expected = [overlap(query, documents).tolist() for query in queries]
+    found = lexical_scores(queries, documents)
+    assert found.dtype == np.float32
+    assert found.shape == (len(asked), len(texts))
+    np.testing.assert_allclose(found, np.reshape(expected, found.shape), rtol=1e-6)
+
+
+def test_lexical_scores_of_wide_ids_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = [Sparse.from_dict({n: 0.5, 7: 0.25, 2**40 + n: 2.0}) for n in range(8, 30)]
+    expected = [overlap(one, weights).tolist() for one in weights]
+    np.testing.assert_allclose(lexical_scores(weights, weights), expected, rtol=1e-6)
+    monkeypatch.setattr("m3kit.scoring._CELLS", 100)
+    np.testing.assert_allclose(lexical_scores(weights, weights), expected, rtol=1e-6)

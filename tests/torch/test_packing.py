@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from m3kit.backend.lexical import lexical_weights
 from m3kit.backend.packing import Pack
 from m3kit.batches import chunked
-from m3kit.torch.backbone import attend
+from m3kit.torch.lexical import reduce_on_device
 
 _SIZES = st.lists(st.integers(0, 12), max_size=40)
 
@@ -58,20 +58,9 @@ def test_lexical_weights_are_the_largest_of_each_token(
             if id_ not in (0, 3) and weight > 0:
                 largest[id_] = max(weight, largest.get(id_, 0.0))
         expected.append(dict(sorted(largest.items())))
-    found = lexical_weights(weights, pack, np.array([0, 3]))
-    assert [weights.to_dict() for weights in found] == expected
-
-
-def test_tokens_look_only_at_their_own_text() -> None:
-    qkv = torch.from_numpy(np.random.RandomState(1).standard_normal((9, 24)).astype(np.float32))
-    pack = Pack.of([np.arange(4), np.arange(2), np.arange(2), np.arange(1)])
-    together = attend(qkv, pack.runs, heads=2)
-    for start, length in zip(pack.starts, pack.lengths, strict=True):
-        rows = slice(start, start + length)
-        alone = attend(qkv[rows], Pack.of([np.arange(length)]).runs, heads=2)
-        torch.testing.assert_close(together[rows], alone)
-        query, key, value = (
-            part.view(-1, 2, 4).transpose(0, 1) for part in torch.chunk(qkv[rows], 3, 1)
-        )
-        scores = torch.softmax(query @ key.transpose(1, 2) / 2, dim=-1)
-        torch.testing.assert_close(alone, (scores @ value).transpose(0, 1).reshape(-1, 8))
+    unweighted = np.array([0, 3])
+    for found in (
+        lexical_weights(weights, pack, unweighted),
+        reduce_on_device(torch.from_numpy(weights), pack, unweighted),
+    ):
+        assert [weights.to_dict() for weights in found] == expected

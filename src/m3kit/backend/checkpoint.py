@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from m3kit.backend.files import CheckpointError, expect, read_json, samples
 
@@ -37,11 +37,13 @@ class Checkpoint:
         name: What people call it.
         folder: Where its files are.
         config: The content of `config.json`.
+        pooled: A pooling that goes before the one that the files say.
     """
 
     name: str
     folder: Path
     config: Mapping[str, Any]
+    pooled: Pooling | None = None
 
     @property
     def model_type(self) -> str:
@@ -82,6 +84,8 @@ class Checkpoint:
         Raises:
             CheckpointError: If it is another one, or not all there is to do.
         """
+        if self.pooled is not None:
+            return self.pooled
         modules = self._modules()
         paths = [] if modules else ["1_Pooling"]
         for kind, path in modules:
@@ -138,19 +142,22 @@ class Checkpoint:
         return modules
 
 
-def read_checkpoint(name: str, folder: Path) -> Checkpoint:
+def read_checkpoint(name: str, folder: Path, pooling: Pooling | None = None) -> Checkpoint:
     """
-    Read a folder's `config.json`.
+    Read a folder's `config.json`; a `pooling` that is given goes before what its files say.
 
     Raises:
         CheckpointError: If it is missing, broken, or of another architecture.
+        ValueError: If there is no such pooling.
     """
+    if pooling not in {None, *get_args(Pooling)}:
+        raise ValueError(f'pooling is "cls" or "mean", not {pooling!r}')
     if not (folder / "config.json").is_file():
         held = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         raise CheckpointError(
             f"{folder} is not a checkpoint: config.json is missing; it holds {held or 'nothing'}"
         )
-    checkpoint = Checkpoint(name, folder, read_json(folder / "config.json", dict))
+    checkpoint = Checkpoint(name, folder, read_json(folder / "config.json", dict), pooling)
     if checkpoint.model_type not in _SUPPORTED:
         raise CheckpointError(
             f"{folder} holds a model of the type {checkpoint.model_type!r}; this encoder computes "

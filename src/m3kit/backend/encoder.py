@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
 
 from m3kit.backend.pipeline import Kind, Pipeline
+from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.index import RepError
 from m3kit.vectors import REPS, M3Output, Rep
 
@@ -42,7 +44,11 @@ class TextEncoder:
         return self._pipeline.model.reps
 
     def encode_queries(
-        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+        self,
+        texts: Sequence[str],
+        reps: Collection[Rep] | None = None,
+        *,
+        max_length: int | None = None,
     ) -> list[M3Output]:
         """
         Encode what people ask, with the query instruction, computing only `reps`.
@@ -50,15 +56,20 @@ class TextEncoder:
         Args:
             texts: A list of str.
             reps: What to compute; None is all that the model gives.
+            max_length: Tokens of a text, special ones included; by default the encoder's own.
 
         Raises:
             RepError: If the model lacks one of `reps`.
             TypeError: If `texts` is not a list of str.
         """
-        return self._encode_all(texts, reps, self._queries)
+        return self._encode_all(texts, reps, _cut(self._queries, max_length))
 
     def encode_documents(
-        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+        self,
+        texts: Sequence[str],
+        reps: Collection[Rep] | None = None,
+        *,
+        max_length: int | None = None,
     ) -> list[M3Output]:
         """
         Encode what is searched, computing only `reps`.
@@ -66,12 +77,13 @@ class TextEncoder:
         Args:
             texts: A list of str.
             reps: What to compute; None is all that the model gives.
+            max_length: Tokens of a text, special ones included; by default the encoder's own.
 
         Raises:
             RepError: If the model lacks one of `reps`.
             TypeError: If `texts` is not a list of str.
         """
-        return self._encode_all(texts, reps, self._documents)
+        return self._encode_all(texts, reps, _cut(self._documents, max_length))
 
     def encode(
         self,
@@ -102,6 +114,11 @@ class TextEncoder:
         kind = Kind("max_length", max_length, instruction)
         total = len(texts) if isinstance(texts, Sized) else None
         return self._pipeline(_texts(texts), wanted, kind, total=total)
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """What cuts texts into tokens; gives their ids and spells them."""
+        return self._pipeline.tokenizer
 
     def query_tokens(self, text: str) -> list[tuple[int, str]]:
         """
@@ -139,6 +156,10 @@ class TextEncoder:
                 f"is {', '.join(rep for rep in REPS if rep in self.reps)}"
             )
         return reps
+
+
+def _cut(kind: Kind, max_length: int | None) -> Kind:
+    return kind if max_length is None else replace(kind, option="max_length", max_length=max_length)
 
 
 def _texts(texts: Iterable[str]) -> Iterator[str]:

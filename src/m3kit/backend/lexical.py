@@ -7,6 +7,8 @@ import numpy as np
 from m3kit.backend.packing import Pack
 from m3kit.vectors import Floats, Ints, Sparse
 
+_ID_BITS = 32
+
 
 def lexical_weights(weights: Floats, pack: Pack, unweighted: Ints) -> list[Sparse]:
     """
@@ -18,13 +20,31 @@ def lexical_weights(weights: Floats, pack: Pack, unweighted: Ints) -> list[Spars
         unweighted: Ids to leave out.
     """
     kept = (weights > 0) & ~np.isin(pack.ids, unweighted)
-    texts, ids, weights = pack.texts[kept], pack.ids[kept], weights[kept]
-    order = np.lexsort((ids, texts))
-    texts, ids, weights = texts[order], ids[order], weights[order]
-    new = np.flatnonzero(np.diff(texts, prepend=-1) | np.diff(ids, prepend=-1))
+    keys, weights = lexical_keys(pack)[kept], weights[kept]
+    order = np.argsort(keys, kind="stable")
+    keys, weights = keys[order], weights[order]
+    new = np.flatnonzero(np.diff(keys, prepend=-1))
     if len(new):  # reduceat wants at least one group
-        texts, ids, weights = texts[new], ids[new], np.maximum.reduceat(weights, new)
-    ends = np.searchsorted(texts, np.arange(1, len(pack.lengths)))
+        keys, weights = keys[new], np.maximum.reduceat(weights, new)
+    return by_text(keys, weights, len(pack.lengths))
+
+
+def lexical_keys(pack: Pack) -> Ints:
+    """Number each token by its text and its id, so that sorting groups the ids of each text."""
+    return (pack.texts << _ID_BITS) | pack.ids
+
+
+def by_text(keys: Ints, weights: Floats, count: int) -> list[Sparse]:
+    """
+    Divide weights among `count` texts.
+
+    Args:
+        keys: As `lexical_keys` makes them, strictly increasing.
+        weights: One for each key.
+        count: How many texts there are; some may have no weights.
+    """
+    ends = np.searchsorted(keys >> _ID_BITS, np.arange(1, count))
+    ids = keys & (2**_ID_BITS - 1)
     return [
         Sparse(*pair) for pair in zip(np.split(ids, ends), np.split(weights, ends), strict=True)
     ]

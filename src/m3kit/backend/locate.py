@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,22 @@ _SMALL_FILES = [
 
 
 def locate(
-    model: str | Path, *, revision: str | None, cache_dir: str | Path | None, progress: bool
+    model: str | Path,
+    *,
+    revision: str | None,
+    cache_dir: str | Path | None,
+    progress: bool,
+    weights: Sequence[str] = ("model.safetensors", "pytorch_model.bin"),
 ) -> tuple[str, Path]:
     """
     Return the name and the folder of a checkpoint, downloading what is not there yet.
+
+    Args:
+        model: A shipped model, a folder, or a name on the hub.
+        revision: Branch, tag or commit on the hub.
+        cache_dir: Where downloads are kept.
+        progress: Whether to show a bar.
+        weights: Patterns of the files to download; the first that the hub has is enough.
 
     Raises:
         CheckpointError: If there is no such folder, or the hub does not give it.
@@ -42,7 +55,9 @@ def locate(
         raise CheckpointError(
             f"the folder {str(model)!r} {wrong}; give a checkpoint's folder or its name on the hub"
         )
-    return model, _download(model, revision=revision, cache_dir=cache_dir, progress=progress)
+    return model, _download(
+        model, revision=revision, cache_dir=cache_dir, progress=progress, weights=weights
+    )
 
 
 def _folder_name(folder: Path) -> str:
@@ -57,7 +72,12 @@ def _looks_like_a_path(model: str) -> bool:
 
 
 def _download(
-    model: str, *, revision: str | None, cache_dir: str | Path | None, progress: bool
+    model: str,
+    *,
+    revision: str | None,
+    cache_dir: str | Path | None,
+    progress: bool,
+    weights: Sequence[str],
 ) -> Path:
     from huggingface_hub import snapshot_download  # a second, which local folders need not wait
     from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
@@ -80,10 +100,13 @@ def _download(
         )
 
     try:
-        folder = fetch(*_SMALL_FILES, "model.safetensors")
-        return folder if (folder / "model.safetensors").exists() else fetch("pytorch_model.bin")
+        for pattern in weights:
+            folder = fetch(*_SMALL_FILES, pattern)
+            if any(folder.glob(pattern)):
+                break
     except (OSError, ValueError) as error:
         raise CheckpointError(_why(model, revision, error)) from error
+    return folder
 
 
 def _why(model: str, revision: str | None, error: Exception) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from typing import Protocol
 
+from m3kit.backend.overlap import overlapped
 from m3kit.backend.reporting import Cuts, progress
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, Tokens
 from m3kit.batches import chunked
@@ -13,6 +15,7 @@ from m3kit.vectors import Ints, M3Output, Rep
 
 _WINDOW = 8  # batches whose texts are sorted by length together
 _CHARS = 2**16  # characters tokenized together
+_AHEAD = 8  # of them, where that is done beside the model
 
 
 class Model(Protocol):
@@ -74,12 +77,15 @@ class Pipeline:
         tokenizer: Cuts texts to their limit.
         batch_tokens: Tokens in one batch; a longer text is alone in its own.
         progress: Whether to show a bar.
+        lanes: Batches that the model computes at once, beside which texts are tokenized; 0 for
+            a model that leaves no part of the machine idle.
     """
 
     model: Model
     tokenizer: TextTokenizer
     batch_tokens: int
     progress: bool
+    lanes: int = 0
 
     def __call__(
         self, texts: Iterable[str], reps: Collection[Rep], kind: Kind, *, total: int | None
@@ -92,8 +98,7 @@ class Pipeline:
         tokens = cuts.watch(self._tokens(texts, limit, kind.instruction))
         with progress(total=total, shown=self.progress) as advance:
             try:
-                for window in chunked(tokens, size=len, budget=_WINDOW * self.batch_tokens):
-                    yield from self._outputs(window, reps, advance)
+                yield from self._outputs(tokens, reps, advance)
             finally:
                 cuts.say()
 
@@ -106,21 +111,47 @@ class Pipeline:
         return min(kind.max_length, self.model.max_length)
 
     def _tokens(self, texts: Iterable[str], limit: int, instruction: str) -> Iterator[Tokens]:
-        for some in chunked(texts, size=_cost, budget=_CHARS):
-            yield from self.tokenizer([instruction + text for text in some], limit)
+        def tokenize(some: Sequence[str]) -> list[Tokens]:
+            return self.tokenizer([instruction + text for text in some], limit)
+
+        some = chunked(texts, size=_cost, budget=_CHARS)
+        threads = min(self.lanes, 1)
+        for tokens in overlapped(tokenize, some, threads=threads, ahead=_AHEAD):
+            yield from tokens
 
     def _outputs(
-        self, texts: Sequence[Ints], reps: Collection[Rep], advance: Callable[[int], object]
+        self, texts: Iterable[Ints], reps: Collection[Rep], advance: Callable[[int], object]
     ) -> Iterator[M3Output]:
-        def length(number: int) -> int:
-            return len(texts[number])
+        def compute(batch: _Batch) -> list[M3Output]:
+            return self.model(batch.texts, reps)
 
-        outputs: dict[int, M3Output] = {}
-        longest_first = sorted(range(len(texts)), key=length, reverse=True)
-        for batch in chunked(longest_first, size=length, budget=self.batch_tokens):
-            outputs.update(zip(batch, self.model([texts[n] for n in batch], reps), strict=True))
-            advance(len(batch))
-        return (outputs.pop(number) for number in range(len(texts)))
+        batches, later = tee(self._batches(texts))
+        computed = overlapped(compute, batches, threads=self.lanes, ahead=self.lanes)
+        waiting: dict[int, M3Output] = {}
+        for batch, outputs in zip(later, computed, strict=True):
+            waiting.update(zip(batch.places, outputs, strict=True))
+            advance(len(outputs))
+            if batch.closes:
+                yield from (waiting.pop(place) for place in range(len(waiting)))
+
+    def _batches(self, texts: Iterable[Ints]) -> Iterator[_Batch]:
+        """Cut windows out of a stream, and each, sorted by length, into batches."""
+        for window in chunked(texts, size=len, budget=_WINDOW * self.batch_tokens):
+            length = [len(ids) for ids in window].__getitem__
+            longest_first = sorted(range(len(window)), key=length, reverse=True)
+            left = len(window)
+            for places in chunked(longest_first, size=length, budget=self.batch_tokens):
+                left -= len(places)
+                yield _Batch(places, [window[place] for place in places], closes=not left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Texts of one window, their places in it, and whether they are its last ones."""
+
+    places: Sequence[int]
+    texts: Sequence[Ints]
+    closes: bool
 
 
 def _cost(text: str) -> int:

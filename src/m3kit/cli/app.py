@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 import m3kit
 from m3kit.batches import batched
+from m3kit.cli import export as exporting
 from m3kit.cli import helps
 from m3kit.cli import options as o
 from m3kit.cli.exits import InputError, ending
@@ -223,6 +224,19 @@ def info(*, in_: o.MaybeFrom = None, as_json: o.AsJson = False) -> None:
         from m3kit.cli.showing import show_facts
 
         show_facts(told(known))
+
+
+@app.command(epilog=helps.EXPORT)
+def export(
+    model: exporting.ModelArgument,
+    folder: exporting.FolderArgument,
+    *,
+    precision: exporting.PrecisionOption = None,
+) -> None:
+    """Write a model for ONNX Runtime, which needs no PyTorch."""
+    wanted = list(exporting.Precisions) if precision is None else [precision]
+    for line in exporting.export(model, folder, wanted):
+        typer.echo(line)
 
 
 def _some(reading: Reading, found: Sequence[Source]) -> Iterator[Document]:

@@ -78,3 +78,13 @@ INFO = """
    "index": null or {"address": "…", "model": "…" or null, "reps": ["dense", …],
                      "count": 1000}}
 """
+
+EXPORT = """
+\b
+FOLDER gets
+  fp32.onnx, fp32.data   the graph and its weights, as exact as PyTorch's
+  int8.onnx, int8.data   a quarter of the size, and less exact
+and the tokenizer's files. All three representations come out of either. What is
+printed says how exact each graph is; --model FOLDER then takes the place of MODEL
+where `pip install 'm3kit[onnx,cli]'` is all there is.
+"""

@@ -17,35 +17,64 @@ from m3kit.rescore import Rescored
 from m3kit.vectors import REPS, M3Output, Rep
 
 if TYPE_CHECKING:
-    from m3kit.torch import TorchEncoder  # PyTorch, a second of import, for those who encode
+    from m3kit.backend.encoder import TextEncoder  # and with it what reads models
 
 DEFAULT_MODEL = "BAAI/bge-m3"
 
 
-def load_encoder(model: str, device: str | None = None) -> TorchEncoder:
+def load_encoder(model: str, device: str | None = None) -> TextEncoder:
     """
     Load a model, wherever it is; a download shows its bar on a terminal.
+
+    PyTorch computes it where it is installed, else ONNX Runtime, which also opens what `m3kit
+    export` wrote.
 
     Raises:
         ModelError: If it cannot be had.
     """
     try:
-        from m3kit.backend.locate import locate
-        from m3kit.torch import TorchEncoder
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"a model needs {error.name}, which is not installed: pip install 'm3kit[torch]'"
-        ) from error
-    try:
-        _, folder = locate(model, revision=None, cache_dir=None, progress=sys.stderr.isatty())
-        return TorchEncoder.from_pretrained(folder, device=device)
+        return _in_onnx(model, device) if _is_exported(model) else _in_torch(model, device)
     except M3Error as error:
         raise ModelError(str(error)) from error
     except (RuntimeError, AssertionError) as error:  # PyTorch's, of a device that is not there
         raise ModelError(f"cannot load {model} on {device or 'any device'}: {error}") from error
 
 
-def check_gives(encoder: TorchEncoder, reps: Collection[Rep]) -> None:
+def _is_exported(model: str) -> bool:
+    folder = Path(model).expanduser()
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return bool(names & {"fp32.onnx", "int8.onnx"}) and "model.safetensors" not in names
+
+
+def _in_torch(model: str, device: str | None) -> TextEncoder:
+    try:
+        from m3kit.backend.locate import locate
+        from m3kit.torch import TorchEncoder
+    except ModuleNotFoundError as error:
+        return _in_onnx(model, device, instead_of=error.name)
+    _, folder = locate(model, revision=None, cache_dir=None, progress=sys.stderr.isatty())
+    return TorchEncoder.from_pretrained(folder, device=device)
+
+
+def _in_onnx(model: str, device: str | None, *, instead_of: str | None = None) -> TextEncoder:
+    try:
+        from m3kit.backend.locate import locate
+        from m3kit.onnx import OnnxEncoder
+        from m3kit.onnx.facts import PATTERNS
+    except ModuleNotFoundError as error:
+        lacking = " or ".join(dict.fromkeys(filter(None, (instead_of, error.name))))
+        raise ModelError(
+            f"a model needs {lacking}, which is not installed: "
+            "pip install 'm3kit[torch]', or 'm3kit[onnx]' for small machines"
+        ) from error
+    if device not in {None, "cpu"}:
+        raise ModelError(f"ONNX Runtime computes on the CPU here, and --device asks for {device}")
+    shown = sys.stderr.isatty()
+    _, folder = locate(model, revision=None, cache_dir=None, progress=shown, weights=PATTERNS)
+    return OnnxEncoder.from_pretrained(folder)
+
+
+def check_gives(encoder: TextEncoder, reps: Collection[Rep]) -> None:
     """
     Check that a model can give what it is asked for.
 
@@ -59,7 +88,7 @@ def check_gives(encoder: TorchEncoder, reps: Collection[Rep]) -> None:
         )
 
 
-def completed(record: Record, encoder: TorchEncoder) -> M3Output:
+def completed(record: Record, encoder: TextEncoder) -> M3Output:
     """Return a record's vectors, with those made from its text that it does not carry."""
     missing = encoder.reps - record.output.reps
     if not missing:
@@ -103,7 +132,7 @@ def opened(address: str) -> Iterator[OpenedIndex]:
 
 @contextmanager
 def opened_for(
-    encoder: TorchEncoder, address: str, reps: Collection[Rep] | None
+    encoder: TextEncoder, address: str, reps: Collection[Rep] | None
 ) -> Iterator[OpenedIndex]:
     """
     Open the index at an address for what an encoder makes, or make it; close it at the end.
@@ -131,7 +160,7 @@ def opened_for(
 
 
 def with_colbert(
-    index: HybridIndex, encoder: TorchEncoder, reps: Collection[Rep] | None
+    index: HybridIndex, encoder: TextEncoder, reps: Collection[Rep] | None
 ) -> HybridIndex:
     """Add ColBERT to an index that holds none, if `reps` ask for it."""
     wanted = "colbert" in (reps or ()) and "colbert" not in index.reps

@@ -1,10 +1,10 @@
-"""The transformer: XLM-RoBERTa and BERT, computed over packed texts in float32."""
+"""The transformer: XLM-RoBERTa and BERT, computed over packed texts."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 
 from m3kit.backend.files import CheckpointError
-from m3kit.backend.packing import Pack, Run
+from m3kit.backend.packing import Pack
+from m3kit.torch.attention import Attend, attention
+from m3kit.torch.kernels import Kernel, Precision, compute_dtype, pack
 from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
 
@@ -36,6 +38,10 @@ class Linear:
         """Map `(rows, in)` to `(rows, out)`."""
         return F.linear(x, self.weight, self.bias)
 
+    def packed(self, precision: Precision = "fp32") -> Kernel:
+        """Lay the matrix out for the fastest kernel; this copy may be dropped then."""
+        return pack(self.weight, self.bias, precision)
+
 
 class _LayerNorm:
     def __init__(self, weights: Weights, prefix: str, size: int, eps: float) -> None:
@@ -47,50 +53,36 @@ class _LayerNorm:
         return F.layer_norm(x, self._weight.shape, self._weight, self._bias, self._eps)
 
 
-def attend(qkv: torch.Tensor, runs: Sequence[Run], heads: int) -> torch.Tensor:
-    """
-    Let each token look at all tokens of its own text.
-
-    Args:
-        qkv: Queries, keys and values side by side, shape `(tokens, 3 * width)`.
-        runs: Where the texts are.
-        heads: How many heads share the width.
-
-    Returns:
-        Shape `(tokens, width)`.
-    """
-    context = qkv.new_empty(len(qkv), qkv.shape[1] // 3)
-    for run in runs:
-        block = qkv[run.rows].view(run.count, run.length, 3, heads, -1)
-        query, key, value = block.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
-        context[run.rows].view(mixed.shape).copy_(mixed)
-    return context
-
-
 class _Layer:
-    def __init__(self, weights: Weights, number: int, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, weights: Weights, number: int, config: Mapping[str, Any], precision: Precision
+    ) -> None:
         width, inner = config["hidden_size"], config["intermediate_size"]
         eps = config["layer_norm_eps"]
         base = f"encoder.layer.{number}."
         attention = f"{base}attention."
-        parts = [
+
+        def kernel(name: str, outputs: int, inputs: int) -> Kernel:
+            return Linear.read(weights, name, outputs, inputs).packed(precision)
+
+        self._qkv = _side_by_side(
             Linear.read(weights, f"{attention}self.{part}.", width, width)
             for part in ("query", "key", "value")
-        ]
-        self._heads = config["num_attention_heads"]
-        self._qkv = Linear(
-            torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
-        )
-        self._mixed = Linear.read(weights, f"{attention}output.dense.", width, width)
+        ).packed(precision)
+        self._mixed = kernel(f"{attention}output.dense.", width, width)
         self._mixed_norm = _LayerNorm(weights, f"{attention}output.LayerNorm.", width, eps)
-        self._up = Linear.read(weights, f"{base}intermediate.dense.", inner, width)
-        self._down = Linear.read(weights, f"{base}output.dense.", width, inner)
+        self._up = kernel(f"{base}intermediate.dense.", inner, width)
+        self._down = kernel(f"{base}output.dense.", width, inner)
         self._norm = _LayerNorm(weights, f"{base}output.LayerNorm.", width, eps)
 
-    def __call__(self, x: torch.Tensor, runs: Sequence[Run]) -> torch.Tensor:
-        x = self._mixed_norm(x + self._mixed(attend(self._qkv(x), runs, self._heads)))
-        return self._norm(x + self._down(F.gelu(self._up(x))))
+    def __call__(self, x: torch.Tensor, attend: Attend) -> torch.Tensor:
+        x = self._mixed_norm(self._mixed.add(attend(self._qkv(x)), x))
+        return self._norm(self._down.add(self._up.gelu(x), x))
+
+
+def _side_by_side(parts: Iterable[Linear]) -> Linear:
+    weights, biases = zip(*((part.weight, part.bias) for part in parts), strict=True)
+    return Linear(torch.cat(weights), torch.cat(biases))
 
 
 class Backbone:
@@ -102,12 +94,15 @@ class Backbone:
     Args:
         weights: The tensors, by the names that transformers gives them.
         config: The content of `config.json`.
+        precision: Of the matrix products; all else is float32.
 
     Raises:
         CheckpointError: If a tensor or a setting is missing, or asks for another computation.
     """
 
-    def __init__(self, weights: Weights, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, weights: Weights, config: Mapping[str, Any], precision: Precision = "fp32"
+    ) -> None:
         _check(config)
         _check_layers(weights.names, config["num_hidden_layers"])
         self.width: int = config["hidden_size"]
@@ -121,7 +116,21 @@ class Backbone:
         self._norm = _LayerNorm(
             weights, "embeddings.LayerNorm.", self.width, config["layer_norm_eps"]
         )
-        self._layers = [_Layer(weights, n, config) for n in range(config["num_hidden_layers"])]
+        self._heads: int = config["num_attention_heads"]
+        self._dtype = compute_dtype(precision)
+        layers = range(config["num_hidden_layers"])
+        self._layers = [_Layer(weights, number, config, precision) for number in layers]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._words.device
+
+    @property
+    def carried(self) -> torch.dtype:
+        """In what large results travel to the CPU: float16, where products are as short."""
+        exact = self._dtype == torch.float32 or self.device.type == "cpu"
+        return torch.float32 if exact else torch.float16
 
     @property
     def vocab_size(self) -> int:
@@ -134,15 +143,33 @@ class Backbone:
         return len(self._positions) - (0 if self._padding is None else self._padding + 1)
 
     def __call__(self, pack: Pack) -> torch.Tensor:
-        """Compute the last hidden state, shape `(tokens, width)`."""
-        device = self._words.device
-        ids = torch.from_numpy(pack.ids).to(device)
-        positions = torch.from_numpy(_positions(pack, self._padding)).to(device)
+        """
+        Compute the last hidden state, float32 of shape `(tokens, width)`.
+
+        On a CPU some spare rows may follow those of the tokens, see `spare_rows`.
+        """
+        device = self.device
+        spare = spare_rows(len(pack.ids)) if device.type == "cpu" else 0
+        ids, positions = (
+            torch.from_numpy(np.pad(array, (0, spare))).to(device)
+            for array in (pack.ids, _positions(pack, self._padding))
+        )
         x = self._norm(self._words[ids] + self._positions[positions])
-        runs = pack.runs
+        attend = attention(pack, self._heads, device, self._dtype)
         for layer in self._layers:
-            x = layer(x, runs)
+            x = layer(x, attend)
         return x
+
+
+def spare_rows(tokens: int) -> int:
+    """
+    Say how many rows make a number of tokens one of the few sizes that are computed.
+
+    oneDNN writes code for each size of a product and keeps it, hundreds of kilobytes for each size
+    of a batch; so there are 16 sizes from one power of two to the next, for at most a 16th more.
+    """
+    step = 1 << max(tokens.bit_length() - 5, 0)
+    return -tokens % step
 
 
 def _positions(pack: Pack, padding: int | None) -> Ints:

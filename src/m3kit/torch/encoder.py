@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import torch
 
 from m3kit.backend import instructions
-from m3kit.backend.checkpoint import read_checkpoint
+from m3kit.backend.checkpoint import Pooling, read_checkpoint
 from m3kit.backend.encoder import TextEncoder
 from m3kit.backend.locate import locate
-from m3kit.backend.pipeline import Kind, Pipeline
+from m3kit.backend.pipeline import Kind, Model, Pipeline
 from m3kit.backend.tokenizer import load_tokenizer
+from m3kit.torch import host, kernels
+from m3kit.torch.halving import Halving
 from m3kit.torch.model import load_model
+from m3kit.torch.shards import Shards
+
+_CPU_TOKENS, _DEVICE_TOKENS = 2048, 32768
 
 
 class TorchEncoder(TextEncoder):
     """
     BGE-M3, or a dense-only XLM-RoBERTa or BERT model, in PyTorch; an `m3kit.Encoder`.
 
-    One instance may serve many threads. Vectors are computed in float32 and equal those of
-    FlagEmbedding. A lone surrogate in a text counts as U+FFFD. Texts that are longer than the
+    One instance may serve many threads. By default vectors are computed in float32 and equal those
+    of FlagEmbedding. A lone surrogate in a text counts as U+FFFD. Texts that are longer than the
     limit are cut, and a warning on the logger `m3kit` says how many, once per call.
 
     Made by `from_pretrained`; the arguments there say what can be set.
@@ -35,11 +41,14 @@ class TorchEncoder(TextEncoder):
         revision: str | None = None,
         cache_dir: str | Path | None = None,
         device: str | None = None,
+        devices: Sequence[str] | None = None,
+        precision: Literal["fp32", "bf16", "fp16", "int8", "auto"] = "fp32",
+        pooling: Pooling | None = None,
         query_max_length: int = 512,
         document_max_length: int = 8192,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
-        batch_tokens: int = 2048,
+        batch_tokens: int | None = None,
         progress: bool = False,
     ) -> Self:
         """
@@ -54,6 +63,14 @@ class TorchEncoder(TextEncoder):
             cache_dir: Where downloads are kept, if not in the hub's usual place. Environment
                 variables of the hub's client, like HF_HUB_OFFLINE, apply.
             device: As PyTorch names it; by default CUDA or MPS where there is one, else the CPU.
+            devices: Several of them, among which each batch is divided, instead of one.
+            precision: Of the matrix products; norms, sums and heads are float32 in each. `"auto"`
+                is fp16 on an accelerator, bf16 on a CPU that has it in hardware, else fp32.
+                Vectors of all precisions may be compared. `"int8"` is for CPUs, and far enough
+                from float32 to be tried on one's own data first; `python benchmarks/precision.py`
+                prints the error of each.
+            pooling: Where the dense vector comes from, `"cls"` or `"mean"`; by default what
+                sentence-transformers' files in the checkpoint say, else `"cls"`.
             query_max_length: Tokens of a query, special ones included; never above the model's
                 own limit.
             document_max_length: The same for a document.
@@ -61,26 +78,54 @@ class TorchEncoder(TextEncoder):
                 or the model's family asks for (M3: nothing).
             document_instruction: What goes in front of every document; by default what the
                 checkpoint asks for.
-            batch_tokens: Tokens in one forward pass; a longer text is alone in its own.
+            batch_tokens: Tokens in one forward pass; a longer text is alone in its own. By default
+                2,048 on a CPU, and 32,768 for each accelerator; what does not fit into an
+                accelerator's memory is computed in halves.
             progress: Whether to show a bar on stderr while encoding and downloading.
 
         Raises:
             CheckpointError: If there is no such checkpoint, or it is not one that can be read.
+            ValueError: If a device does not compute in that precision, or `device` and `devices`
+                are both given.
         """
+        places = _places(device, devices)
+        precisions = [kernels.resolve(precision, place) for place in places]
         name, folder = locate(model, revision=revision, cache_dir=cache_dir, progress=progress)
-        checkpoint = read_checkpoint(name, folder)
+        checkpoint = read_checkpoint(name, folder, pooling)
         tokenizer = load_tokenizer(folder, checkpoint.config)
         if query_instruction is None:
             query_instruction = instructions.for_queries(checkpoint)
         if document_instruction is None:
             document_instruction = instructions.for_documents(checkpoint)
-        loaded = load_model(checkpoint, tokenizer, torch.device(device or _best_device()))
+        models: list[Model] = [
+            Halving(load_model(checkpoint, tokenizer, place, each), str(place))
+            for place, each in zip(places, precisions, strict=True)
+        ]
+        on_cpu = places[0].type == "cpu"
+        if batch_tokens is None:
+            batch_tokens = (_CPU_TOKENS if on_cpu else _DEVICE_TOKENS) * len(places)
         return cls(
             f"{name}@{checkpoint.fingerprint()}",
-            Pipeline(loaded, tokenizer, batch_tokens, progress),
+            Pipeline(
+                models[0] if len(models) == 1 else Shards(models),
+                tokenizer,
+                batch_tokens,
+                progress,
+                lanes=0 if on_cpu else host.LANES,
+            ),
             queries=Kind("query_max_length", query_max_length, query_instruction),
             documents=Kind("document_max_length", document_max_length, document_instruction),
         )
+
+
+def _places(device: str | None, devices: Sequence[str] | None) -> list[torch.device]:
+    if devices is None:
+        return [torch.device(device or _best_device())]
+    if device is not None:
+        raise ValueError("give one device, or several devices, not both")
+    if isinstance(devices, str) or not devices:
+        raise ValueError(f'devices is a list of names, ["cuda:0", "cuda:1"], not {devices!r}')
+    return [torch.device(name) for name in devices]
 
 
 def _best_device() -> str:

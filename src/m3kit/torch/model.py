@@ -15,6 +15,9 @@ from m3kit.backend.lexical import lexical_weights
 from m3kit.backend.packing import Pack
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.torch.backbone import Backbone, Linear
+from m3kit.torch.host import on_own_stream, to_host
+from m3kit.torch.kernels import Kernel, Precision
+from m3kit.torch.lexical import reduce_on_device
 from m3kit.torch.weights import Weights, check_finite
 from m3kit.vectors import REPS, Floats, Ints, M3Output, Rep, Sparse
 
@@ -27,13 +30,13 @@ class Model:
     Args:
         backbone: The transformer.
         pooling: Where the dense vector comes from.
-        heads: The sparse and the ColBERT head; None for a dense-only model.
+        heads: The sparse and the ColBERT head, in float32; None for a dense-only model.
         unweighted: Ids of special tokens, which have no lexical weight.
     """
 
     backbone: Backbone
     pooling: Pooling
-    heads: tuple[Linear, Linear] | None
+    heads: tuple[Kernel, Kernel] | None
     unweighted: Ints
 
     @property
@@ -54,31 +57,41 @@ class Model:
     @torch.inference_mode()
     def __call__(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
         """Encode texts in one pass, computing `reps` and nothing else."""
-        pack = Pack.of(texts)
+        with on_own_stream(self.backbone.device):
+            return self._outputs(Pack.of(texts), reps)
+
+    def _outputs(self, pack: Pack, reps: Collection[Rep]) -> list[M3Output]:
         hidden = self.backbone(pack)
-        nothing = [None] * len(texts)
+        nothing = [None] * len(pack.lengths)
         dense = _dense(hidden, pack, self.pooling) if "dense" in reps else nothing
         sparse: Sequence[Sparse | None] = nothing
         colbert: Sequence[Floats | None] = nothing
         if self.heads and "sparse" in reps:
-            weights = torch.relu(self.heads[0](hidden)).squeeze(1).cpu().numpy()
-            sparse = lexical_weights(weights, pack, self.unweighted)
+            weights = torch.relu(self.heads[0](hidden)).squeeze(1)[: len(pack.ids)]
+            sparse = _sparse(weights, pack, self.unweighted)
         if self.heads and "colbert" in reps:
-            colbert = _colbert(self.heads[1], hidden, pack)
+            vectors = F.normalize(self.heads[1](hidden), dim=-1)[: len(pack.ids)]
+            colbert = _colbert(vectors.to(self.backbone.carried), pack)
         return [
             M3Output(dense=d, sparse=s, colbert=c)
             for d, s, c in zip(dense, sparse, colbert, strict=True)
         ]
 
 
-def load_model(checkpoint: Checkpoint, tokenizer: TextTokenizer, device: torch.device) -> Model:
+def load_model(
+    checkpoint: Checkpoint,
+    tokenizer: TextTokenizer,
+    device: torch.device,
+    precision: Precision = "fp32",
+) -> Model:
     """
     Read the weights that belong to a tokenizer.
 
     Raises:
         CheckpointError: If something is missing or does not fit together.
+        ValueError: If this build of PyTorch does not compute in that precision.
     """
-    backbone = Backbone(Weights(checkpoint.weights_file(), device), checkpoint.config)
+    backbone = Backbone(Weights(checkpoint.weights_file(), device), checkpoint.config, precision)
     if tokenizer.vocab_size > backbone.vocab_size:
         raise CheckpointError(
             f"the tokenizer in {checkpoint.folder} gives {tokenizer.vocab_size} ids, and the "
@@ -89,13 +102,15 @@ def load_model(checkpoint: Checkpoint, tokenizer: TextTokenizer, device: torch.d
         sparse, colbert = (Weights(file, device) for file in files)
         width = backbone.width
         heads = _head(sparse, 1, width), _head(colbert, -1, width)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # other streams may read the weights from here on
     return Model(backbone, checkpoint.pooling(), heads, tokenizer.unweighted)
 
 
-def _head(weights: Weights, outputs: int, width: int) -> Linear:
+def _head(weights: Weights, outputs: int, width: int) -> Kernel:
     head = Linear.read(weights, "", outputs, width)
     check_finite(f"weight in {weights.path}", head.weight)
-    return head
+    return head.packed()
 
 
 def _dense(hidden: torch.Tensor, pack: Pack, pooling: Pooling) -> Floats:
@@ -104,14 +119,16 @@ def _dense(hidden: torch.Tensor, pack: Pack, pooling: Pooling) -> Floats:
     else:
         blocks = [hidden[run.rows].view(run.count, run.length, -1) for run in pack.runs]
         pooled = torch.cat([block.mean(1) for block in blocks])
-    return F.normalize(pooled, dim=-1).cpu().numpy()
+    return to_host(F.normalize(pooled, dim=-1))
 
 
-def _colbert(head: Linear, hidden: torch.Tensor, pack: Pack) -> list[Floats]:
+def _sparse(weights: torch.Tensor, pack: Pack, unweighted: Ints) -> list[Sparse]:
+    if weights.device.type == "cpu":
+        return lexical_weights(weights.numpy(), pack, unweighted)
+    return reduce_on_device(weights, pack, unweighted)
+
+
+def _colbert(vectors: torch.Tensor, pack: Pack) -> list[Floats]:
     """Give every token but the first its vector, each text's in memory of its own."""
-    inner = np.ones(len(hidden), dtype=bool)
-    inner[pack.starts] = False
-    rows = hidden[torch.from_numpy(np.flatnonzero(inner)).to(hidden.device)]
-    vectors = F.normalize(head(rows), dim=-1).cpu().numpy()
-    ends = (pack.lengths - 1).cumsum()[:-1]
-    return [part.copy() for part in np.split(vectors, ends)]
+    parts = np.split(to_host(vectors), pack.starts[1:])
+    return [np.array(part[1:], dtype=np.float32) for part in parts]

@@ -66,9 +66,10 @@ class Weights:
         Raises:
             CheckpointError: If it is missing, has another shape, or is a vector with NaN.
         """
-        if self._prefix + name not in self._names:
+        full = name if name in self._names else self._prefix + name  # a head stands beside
+        if full not in self._names:
             raise CheckpointError(f"{self.path} has no tensor {name!r}")
-        tensor = self._read(self._prefix + name)
+        tensor = self._read(full)
         what = f"{name} in {self.path}"
         check_shape(what, tensor, *shape)
         if tensor.dim() == 1:

@@ -1,0 +1,52 @@
+"""How far one encoder is from another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from m3kit.encoder import Encoder
+from m3kit.vectors import M3Output, Rep
+
+TEXTS = (
+    "",
+    "table",
+    "How do I keep the first row in view while I scroll through a long table?",
+    "Wie lässt sich ein Bild so in den Text einfügen, dass es beim Umbruch mitwandert?",
+    "Pour imprimer plusieurs pages sur une feuille, choisissez la mise en page de l'imprimante.",
+    "Как изменить цвет фона ячейки?",
+    "文書をパスワードで保護するには、保存するときに設定します。",
+    "在文档中插入表格并调整列宽。",
+    "لحفظ الملف بصيغة أخرى اختر النوع من القائمة.",
+    "SELECT id, title FROM pages WHERE lang = 'en' ORDER BY 2;  -- 1,204 rows in 0.03 s",
+    " ".join(f"Step {number}: open the menu, choose a style and apply it." for number in range(30)),
+)
+"""What encoders are compared on."""
+
+MEASURES: dict[Rep, str] = {
+    "dense": "1 - cos dense",
+    "sparse": "lexical weight",
+    "colbert": "1 - cos colbert",
+}
+"""What is measured of each representation."""
+
+
+def errors(encoder: Encoder, reference: Encoder) -> dict[Rep, float]:
+    """Return the largest error on `TEXTS` of what the reference gives, by `MEASURES`."""
+    pairs = list(
+        zip(encoder.encode_documents(TEXTS), reference.encode_documents(TEXTS), strict=True)
+    )
+    return {rep: max(_error(one, other, rep) for one, other in pairs) for rep in reference.reps}
+
+
+def _error(one: M3Output, other: M3Output, rep: Rep) -> float:
+    if rep == "sparse":
+        mine, theirs = ({} if o.sparse is None else o.sparse.to_dict() for o in (one, other))
+        return max((abs(mine.get(id_, 0) - theirs.get(id_, 0)) for id_ in mine | theirs), default=0)
+    return float(1 - (_unit(getattr(one, rep)) * _unit(getattr(other, rep))).sum(-1).min())
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = vectors.astype(np.float64)
+    unit: NDArray[np.float64] = wide / np.linalg.norm(wide, axis=-1, keepdims=True)
+    return unit

@@ -1,0 +1,114 @@
+"""BGE-M3 in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from m3kit.backend import instructions
+from m3kit.backend.checkpoint import read_checkpoint
+from m3kit.backend.encoder import TextEncoder
+from m3kit.backend.files import CheckpointError
+from m3kit.backend.locate import locate
+from m3kit.backend.pipeline import Kind, Pipeline
+from m3kit.backend.tokenizer import load_tokenizer
+from m3kit.onnx.facts import PRECISIONS, Precision
+from m3kit.onnx.model import load_model
+
+
+class OnnxEncoder(TextEncoder):
+    """
+    BGE-M3, or a dense-only XLM-RoBERTa or BERT model, in ONNX Runtime; an `m3kit.Encoder`.
+
+    It reads what `m3kit export` writes, on the CPU. One instance may serve many threads. In
+    float32 its vectors equal those of `m3kit.torch.TorchEncoder` to 1e-5, and both name the model
+    alike, so that an index made by one is searched by the other. The vectors of a text do not
+    depend on the texts beside it, to the last bit. A lone surrogate in a text counts as U+FFFD.
+    Texts that are longer than the limit are cut, and a warning on the logger `m3kit` says how
+    many, once per call.
+
+    Made by `from_pretrained`; the arguments there say what can be set.
+    """
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        precision: Precision | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        threads: int | None = None,
+        query_max_length: int = 512,
+        document_max_length: int = 8192,
+        query_instruction: str | None = None,
+        document_instruction: str | None = None,
+        batch_tokens: int = 2048,
+        progress: bool = False,
+    ) -> Self:
+        """
+        Open what `m3kit export` wrote: a folder, one uploaded to the Hugging Face hub, or "tiny".
+
+        The weights stay mapped to their file: do not overwrite it in place while in use.
+
+        Args:
+            model: A folder, a name on the hub, or `"tiny"`, the small model that comes with
+                m3kit; a folder of that name is `"./tiny"`.
+            precision: "fp32", or "int8" for a quarter of the size and less exact vectors; by
+                default "fp32" where there is such a graph.
+            revision: Branch, tag or commit on the hub.
+            cache_dir: Where downloads are kept, if not in the hub's usual place. Environment
+                variables of the hub's client, like HF_HUB_OFFLINE, apply.
+            threads: Threads of one forward pass; by default one for each physical core.
+            query_max_length: Tokens of a query, special ones included; never above the model's
+                own limit.
+            document_max_length: The same for a document.
+            query_instruction: What goes in front of every query; by default what the checkpoint
+                or the model's family asks for (M3: nothing).
+            document_instruction: What goes in front of every document; by default what the
+                checkpoint asks for.
+            batch_tokens: Tokens that are sorted by length and computed together; of those, texts
+                of one length share a forward pass.
+            progress: Whether to show a bar on stderr while encoding and downloading.
+
+        Raises:
+            CheckpointError: If there is no such model, or it has no graph that can be read.
+        """
+        wanted = PRECISIONS if precision is None else (precision,)
+        _, folder = locate(
+            model,
+            revision=revision,
+            cache_dir=cache_dir,
+            progress=progress,
+            weights=[f"{one}.*" for one in wanted],
+        )
+        file = _graph(folder, wanted)
+        tokenizer = load_tokenizer(folder, read_checkpoint(folder.name, folder).config)
+        loaded = load_model(file, tokenizer, threads)
+        checkpoint = read_checkpoint(loaded.facts.name, folder)
+        if query_instruction is None:
+            query_instruction = instructions.for_queries(checkpoint)
+        if document_instruction is None:
+            document_instruction = instructions.for_documents(checkpoint)
+        return cls(
+            loaded.facts.model,
+            Pipeline(loaded, tokenizer, batch_tokens, progress),
+            queries=Kind("query_max_length", query_max_length, query_instruction),
+            documents=Kind("document_max_length", document_max_length, document_instruction),
+        )
+
+
+def _graph(folder: Path, wanted: Sequence[Precision]) -> Path:
+    for precision in wanted:
+        if (folder / f"{precision}.onnx").is_file():
+            return folder / f"{precision}.onnx"
+    there = [one for one in PRECISIONS if (folder / f"{one}.onnx").is_file()]
+    remedy = (
+        f"it has {there[0]}: precision={there[0]!r}"
+        if there
+        else "write one, where PyTorch is installed: `m3kit export MODEL FOLDER`"
+    )
+    raise CheckpointError(
+        f"{folder} has no graph for ONNX Runtime in {' or '.join(wanted)}; {remedy}"
+    )

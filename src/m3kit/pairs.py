@@ -1,0 +1,149 @@
+"""M3's scores of pairs of texts, without an index; each text is encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Literal, Protocol, TypeAlias, overload
+
+import numpy as np
+
+from m3kit.batches import batched
+from m3kit.cuts import said_once
+from m3kit.encoder import Encoder
+from m3kit.scoring import scores
+from m3kit.vectors import REPS, Floats, M3Output, Rep
+
+Mode: TypeAlias = Literal["colbert", "sparse", "dense", "sparse+dense", "colbert+sparse+dense"]
+"""One of M3's scores of a pair."""
+
+Pair: TypeAlias = Sequence[str]
+"""A query and a passage."""
+
+_PASSAGES = 256  # whose vectors are held at once
+
+
+class CuttingEncoder(Encoder, Protocol):
+    """An encoder that takes a limit with each call, as `m3kit.torch.TorchEncoder` does."""
+
+    def encode_queries(
+        self,
+        texts: Sequence[str],
+        reps: Collection[Rep] | None = None,
+        *,
+        max_length: int | None = None,
+    ) -> list[M3Output]:
+        """Encode what people ask, cut to `max_length` tokens."""
+        ...
+
+    def encode_documents(
+        self,
+        texts: Sequence[str],
+        reps: Collection[Rep] | None = None,
+        *,
+        max_length: int | None = None,
+    ) -> list[M3Output]:
+        """Encode what is searched, cut to `max_length` tokens."""
+        ...
+
+
+@overload
+def score_pairs(
+    encoder: Encoder, pairs: Sequence[Pair], *, weights: Sequence[float] | None = None
+) -> dict[Mode, list[float]]: ...
+
+
+@overload
+def score_pairs(
+    encoder: CuttingEncoder,
+    pairs: Sequence[Pair],
+    *,
+    weights: Sequence[float] | None = None,
+    max_query_length: int | None = None,
+    max_passage_length: int | None = None,
+) -> dict[Mode, list[float]]: ...
+
+
+def score_pairs(
+    encoder: Encoder,
+    pairs: Sequence[Pair],
+    *,
+    weights: Sequence[float] | None = None,
+    max_query_length: int | None = None,
+    max_passage_length: int | None = None,
+) -> dict[Mode, list[float]]:
+    """
+    Score pairs of a query and a passage in M3's five ways.
+
+    The sums are weighted means, as FlagEmbedding's `compute_score` makes them. A text that stands
+    in many pairs is encoded once; the vectors of 256 passages are held at a time.
+
+    Args:
+        encoder: Gives all three representations.
+        pairs: `(query, passage)`, any number of them.
+        weights: Of dense, sparse and ColBERT, in this order; by default one each. A mean that
+            no weight takes part in is 0.
+        max_query_length: Tokens of a query, special ones included; by default the encoder's own.
+        max_passage_length: The same for a passage.
+
+    Returns:
+        A list for each mode, with a score for each pair.
+
+    Raises:
+        TypeError: If something else than two texts is given as a pair, or a limit to an encoder
+            that takes none.
+        ValueError: If there are not three weights.
+    """
+    given = tuple(weights) if weights is not None else (1.0, 1.0, 1.0)
+    if len(given) != len(REPS):
+        raise ValueError(f"weights are three numbers, of {', '.join(REPS)}, not {weights!r}")
+    for position, pair in enumerate(pairs):
+        if isinstance(pair, str) or [type(text) for text in pair] != [str, str]:
+            raise TypeError(f"pairs[{position}] is not a pair of two texts: {pair!r}")
+    with said_once():
+        found = _scores(encoder, pairs, _limit(max_query_length), _limit(max_passage_length))
+    dense, sparse, colbert = given
+    return {
+        "colbert": found["colbert"].tolist(),
+        "sparse": found["sparse"].tolist(),
+        "dense": found["dense"].tolist(),
+        "sparse+dense": _mean(found, {"sparse": sparse, "dense": dense}),
+        "colbert+sparse+dense": _mean(
+            found, {"colbert": colbert, "sparse": sparse, "dense": dense}
+        ),
+    }
+
+
+def _scores(
+    encoder: Encoder,
+    pairs: Sequence[Pair],
+    query_limit: dict[str, int],
+    passage_limit: dict[str, int],
+) -> dict[Rep, Floats]:
+    queries = list(dict.fromkeys(query for query, _ in pairs))
+    asked = dict(zip(queries, encoder.encode_queries(queries, REPS, **query_limit), strict=True))
+    places: dict[str, list[int]] = {}
+    for place, (_, passage) in enumerate(pairs):
+        places.setdefault(passage, []).append(place)
+    found = {rep: np.zeros(len(pairs), dtype=np.float32) for rep in REPS}
+    for some in batched(places, _PASSAGES):
+        held = dict(zip(some, encoder.encode_documents(some, REPS, **passage_limit), strict=True))
+        by_query: dict[str, list[int]] = {}
+        for place in (place for passage in some for place in places[passage]):
+            by_query.setdefault(pairs[place][0], []).append(place)
+        for query, mine in by_query.items():
+            outputs = [held[pairs[place][1]] for place in mine]
+            for rep in REPS:
+                found[rep][mine] = scores(rep, asked[query], outputs)
+    return found
+
+
+def _limit(max_length: int | None) -> dict[str, int]:
+    return {} if max_length is None else {"max_length": max_length}
+
+
+def _mean(found: dict[Rep, Floats], weights: dict[Rep, float]) -> list[float]:
+    total = sum(weights.values())
+    if not total:
+        return [0.0] * len(found["dense"])
+    mean = sum(found[rep] * weight for rep, weight in weights.items()) / total
+    return np.asarray(mean, dtype=np.float32).tolist()  # type: ignore[no-any-return]  # NumPy says Any

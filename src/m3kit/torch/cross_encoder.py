@@ -1,0 +1,283 @@
+"""BGE's rerankers in PyTorch: a query and a passage read together, and one score of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from m3kit.backend.checkpoint import read_checkpoint
+from m3kit.backend.files import CheckpointError
+from m3kit.backend.locate import locate
+from m3kit.backend.packing import Pack
+from m3kit.backend.reporting import progress
+from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, load_tokenizer
+from m3kit.batches import batched, chunked
+from m3kit.cuts import Cut, report, said_once
+from m3kit.torch.backbone import Backbone, Linear
+from m3kit.torch.kernels import resolve
+from m3kit.torch.weights import Weights
+from m3kit.vectors import Ints
+
+_HEAD = "classifier.out_proj.weight"
+_WINDOW = 1024  # pairs that are sorted by length together
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """XLM-RoBERTa with a score of the first token: `dense`, tanh, `out`."""
+
+    backbone: Backbone
+    dense: Linear
+    out: Linear
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[Ints]) -> list[float]:
+        """Score the joined ids of a batch."""
+        pack = Pack.of(texts)
+        hidden = self.backbone(pack)
+        first = hidden[torch.from_numpy(pack.starts).to(hidden.device)]
+        scores: list[float] = self.out(torch.tanh(self.dense(first))).squeeze(1).tolist()
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Joint:
+    """
+    How the ids of a query and of a passage become those of one text.
+
+    Args:
+        first: The special token in front.
+        last: The one behind each of the two, and once more in front of the passage.
+        longest: How many tokens the model takes.
+    """
+
+    first: int
+    last: int
+    longest: int
+
+    def __call__(self, query: Ints, passage: Ints, max_length: int) -> Ints:
+        """
+        Lay out `<s> query </s></s> passage </s>`, the passage cut so that it has `max_length` ids.
+
+        As in transformers 4, a passage that would have to be dropped altogether stays, and only
+        the model's own limit cuts.
+        """
+        over = len(query) + len(passage) + 4 - max_length
+        if 0 < over < len(passage):
+            passage = passage[:-over]
+        query = query[: self.longest - 4]
+        passage = passage[: self.longest - 4 - len(query)]
+        first, last = [self.first], [self.last]
+        return np.concatenate((first, query, last, last, passage, last), dtype=np.int64)
+
+
+class CrossEncoder:
+    """
+    Scores texts for a query; `m3kit.Retriever(…, reranker=CrossEncoder.from_pretrained(…))`.
+
+    Computes the checkpoints of the class XLMRobertaForSequenceClassification with one label:
+    `BAAI/bge-reranker-base`, `-large`, `-v2-m3`. Scores equal transformers' own to float32's
+    precision; ids are joined as FlagEmbedding joined them before transformers 5. One instance may
+    serve many threads. Pairs that are longer than the limit are cut, and a warning on the logger
+    `m3kit` says how many, once per call.
+
+    Made by `from_pretrained`; the arguments there say what can be set.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: _Model,
+        tokenizer: TextTokenizer,
+        *,
+        max_length: int,
+        query_max_length: int | None,
+        normalize: bool,
+        batch_tokens: int,
+        progress: bool,
+    ) -> None:
+        self._name = name
+        self._model = model
+        self._tokenizer = tokenizer
+        first, last = tokenizer([""], SPECIAL_TOKENS)[0].ids.tolist()
+        self._join = _Joint(first, last, model.backbone.max_length)
+        self._max_length = max_length
+        self._query_max_length = query_max_length
+        self._normalize = normalize
+        self._batch_tokens = batch_tokens
+        self._progress = progress
+        self._limits(max_length, query_max_length)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        *,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        device: str | None = None,
+        precision: str = "fp32",
+        max_length: int = 512,
+        query_max_length: int | None = None,
+        normalize: bool = False,
+        batch_tokens: int | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """
+        Load a checkpoint: from a folder, or from the Hugging Face hub.
+
+        Args:
+            model: A folder, or a name on the hub: `"BAAI/bge-reranker-v2-m3"`.
+            revision: Branch, tag or commit on the hub.
+            cache_dir: Where downloads are kept, if not in the hub's usual place.
+            device: As PyTorch names it; by default CUDA or MPS where there is one, else the CPU.
+            precision: Of the matrix products, as for `TorchEncoder`.
+            max_length: Tokens of a pair, the four special ones included; never above the model's
+                own limit.
+            query_max_length: Tokens of the query among them; by default three quarters.
+            normalize: Whether scores are probabilities (the sigmoid), not logits.
+            batch_tokens: Tokens in one forward pass; a longer pair is alone in its own. By default
+                2,048 on a CPU and 32,768 on an accelerator; what does not fit into its memory is
+                computed in halves.
+            progress: Whether to show a bar on stderr while scoring and downloading.
+
+        Raises:
+            CheckpointError: If there is no such checkpoint, or it is not one that can be read.
+            ValueError: If a limit leaves no token, or the device does not compute `precision`.
+        """
+        name, folder = locate(model, revision=revision, cache_dir=cache_dir, progress=progress)
+        checkpoint = read_checkpoint(name, folder)
+        place = torch.device(device or _best_device())
+        weights = Weights(checkpoint.weights_file(), place)
+        if checkpoint.model_type != "xlm-roberta" or _HEAD not in weights.names:
+            raise CheckpointError(
+                f"{folder} is no reranker that this class computes: those are of the class "
+                "XLMRobertaForSequenceClassification, as BAAI/bge-reranker-v2-m3"
+            )
+        backbone = Backbone(weights, checkpoint.config, resolve(precision, place))
+        dense = Linear.read(weights, "classifier.dense.", backbone.width, backbone.width)
+        out = Linear.read(weights, "classifier.out_proj.", 1, backbone.width)
+        return cls(
+            f"{name}@{checkpoint.fingerprint()}",
+            _Model(backbone, dense, out),
+            load_tokenizer(folder, checkpoint.config),
+            max_length=max_length,
+            query_max_length=query_max_length,
+            normalize=normalize,
+            batch_tokens=batch_tokens or (2048 if place.type == "cpu" else 32768),
+            progress=progress,
+        )
+
+    @property
+    def model(self) -> str:
+        """The checkpoint's name, and a mark of its content."""
+        return self._name
+
+    def __call__(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Score each text for a query, higher is better; as every reranker of m3kit is called."""
+        return self.scores([(query, text) for text in texts])
+
+    def scores(
+        self,
+        pairs: Sequence[Sequence[str]],
+        *,
+        max_length: int | None = None,
+        query_max_length: int | None = None,
+        normalize: bool | None = None,
+    ) -> list[float]:
+        """
+        Score pairs of a query and a passage.
+
+        Args:
+            pairs: `(query, passage)`, any number of them.
+            max_length: For this call, as in `from_pretrained`; so the other two.
+            query_max_length: Tokens of the query among them.
+            normalize: Whether scores are probabilities.
+
+        Raises:
+            TypeError: If something else than two texts is given as a pair.
+            ValueError: If a limit leaves no token.
+        """
+        for position, pair in enumerate(pairs):
+            if isinstance(pair, str) or [type(text) for text in pair] != [str, str]:
+                raise TypeError(f"pairs[{position}] is not a pair of two texts: {pair!r}")
+        if query_max_length is None:
+            query_max_length = self._query_max_length
+        limit, query_limit = self._limits(max_length or self._max_length, query_max_length)
+        scores: list[float] = []
+        with said_once(), progress(total=len(pairs), shown=self._progress) as advance:
+            for window in batched(pairs, _WINDOW):
+                scores += self._scores(self._joined(window, limit, query_limit))
+                advance(len(window))
+        probabilities = self._normalize if normalize is None else normalize
+        return _sigmoid(scores) if probabilities else scores
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    def _limits(self, max_length: int, query_max_length: int | None) -> tuple[int, int]:
+        limit = min(max_length, self._join.longest)
+        query_limit = limit * 3 // 4 if query_max_length is None else query_max_length
+        for option, tokens, least in (
+            ("max_length", limit, 6),  # four special tokens, and one of each text
+            ("query_max_length", query_limit, 1),
+        ):
+            if tokens < least:
+                raise ValueError(f"{option} is at least {least}, not {tokens}")
+        return limit, query_limit
+
+    def _joined(self, pairs: Sequence[Sequence[str]], limit: int, query_limit: int) -> list[Ints]:
+        queries = dict(self._ids({query for query, _ in pairs}, query_limit))
+        passages = dict(self._ids({passage for _, passage in pairs}, limit))
+        joined, full = [], []
+        for query, passage in pairs:
+            (asked, long), (read, longer) = queries[query], passages[passage]
+            joined.append(self._join(asked, read, limit))
+            full.append(long + longer + 4)
+        cut = sum(len(ids) < tokens for ids, tokens in zip(joined, full, strict=True))
+        report(Cut(len(pairs), cut, max(full), limit, "raise max_length or split the passages"))
+        return joined
+
+    def _ids(self, texts: set[str], limit: int) -> Iterator[tuple[str, tuple[Ints, int]]]:
+        """Yield each text with its ids, special ones left out, and how many it has uncut."""
+        known = list(texts)
+        for text, tokens in zip(known, self._tokenizer(known, limit + SPECIAL_TOKENS), strict=True):
+            yield text, (tokens.ids[1:-1], tokens.full - SPECIAL_TOKENS)
+
+    def _scores(self, texts: Sequence[Ints]) -> list[float]:
+        def length(number: int) -> int:
+            return len(texts[number])
+
+        scores = dict.fromkeys(range(len(texts)), 0.0)
+        longest_first = sorted(scores, key=length, reverse=True)
+        for batch in chunked(longest_first, size=length, budget=self._batch_tokens):
+            scores.update(zip(batch, _halving(self._model, [texts[n] for n in batch]), strict=True))
+        return list(scores.values())
+
+
+def _halving(model: Callable[[Sequence[Ints]], list[float]], texts: Sequence[Ints]) -> list[float]:
+    """Score a batch, in two where the device's memory does not hold it; a pair alone has to fit."""
+    try:
+        return model(texts)
+    except torch.OutOfMemoryError:
+        if len(texts) == 1:
+            raise
+    half = len(texts) // 2
+    return [*_halving(model, texts[:half]), *_halving(model, texts[half:])]
+
+
+def _sigmoid(scores: Sequence[float]) -> list[float]:
+    logits = np.array(scores, dtype=np.float64)
+    small = np.exp(-np.abs(logits))  # never overflows
+    return np.where(logits < 0, small / (1 + small), 1 / (1 + small)).tolist()  # type: ignore[no-any-return]  # NumPy says Any
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

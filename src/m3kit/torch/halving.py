@@ -1,0 +1,64 @@
+"""A batch that does not fit into a device's memory, computed in halves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from m3kit.backend.pipeline import Model
+from m3kit.vectors import Ints, M3Output, Rep
+
+
+@dataclass(frozen=True, slots=True)
+class Halving:
+    """
+    A model whose batches are split in two when memory runs out, and go on.
+
+    Args:
+        model: What computes a batch.
+        place: The device's name, for the user's eyes.
+    """
+
+    model: Model
+    place: str
+
+    @property
+    def width(self) -> int:
+        """Width of the dense vector."""
+        return self.model.width
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens a text may have, special ones included."""
+        return self.model.max_length
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """What it gives."""
+        return self.model.reps
+
+    def __call__(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
+        """
+        Encode a batch, in as many parts as it takes.
+
+        Raises:
+            torch.OutOfMemoryError: If one text alone is too much.
+        """
+        try:
+            return self.model(texts, reps)
+        except torch.OutOfMemoryError as error:
+            if len(texts) == 1:
+                raise torch.OutOfMemoryError(
+                    f"a text of {len(texts[0]):,} tokens does not fit into the memory of "
+                    f"{self.place}; free some, pass a lower document_max_length, or split the text"
+                ) from error
+        _give_back_memory()  # outside of `except`, whose traceback holds the tensors
+        half = (len(texts) + 1) // 2
+        return [*self(texts[:half], reps), *self(texts[half:], reps)]
+
+
+def _give_back_memory() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

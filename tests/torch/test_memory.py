@@ -1,0 +1,93 @@
+"""Memory in use, read from the system: of a stream that is not kept, and of a checkpoint."""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from m3kit.torch import TorchEncoder
+from m3kit.torch.backbone import spare_rows
+
+_STATUS = Path("/proc/self/status")
+
+pytestmark = pytest.mark.skipif(
+    not _STATUS.is_file(), reason="this system does not say how much memory is in use"
+)
+
+
+def _in_use() -> int:
+    """Bytes that are the process's own, without files that are mapped."""
+    (line,) = (row for row in _STATUS.read_text().splitlines() if row.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
+
+
+def _read(encoder: TorchEncoder, count: int) -> int:
+    """Encode a stream and keep nothing of it; return how many bytes that was."""
+
+    def texts() -> Iterator[str]:
+        for number in range(count):
+            yield f"text {number % 1000} about " + "tables " * (number % 7)
+
+    read = sum(output.nbytes for output in encoder.encode(texts()))
+    gc.collect()
+    return read
+
+
+def _held(encoder: TorchEncoder, count: int) -> float:
+    """Return the share of a stream's outputs that the process still holds afterwards."""
+    _read(encoder, 1500)  # allocators and caches take what they need
+    before = _in_use()
+    read = _read(encoder, count)
+    return (_in_use() - before) / read
+
+
+@pytest.mark.slow
+def test_a_stream_that_is_not_kept_needs_no_more_memory(tiny: TorchEncoder) -> None:
+    assert _held(tiny, 3000) < 0.5
+
+
+@pytest.mark.slow
+def test_a_stream_of_a_million_texts_needs_no_more_memory(tiny: TorchEncoder) -> None:
+    assert _held(tiny, 10**6) < 0.01
+
+
+def test_few_sizes_are_computed_so_that_few_kernels_are_kept() -> None:
+    sizes = {tokens + spare_rows(tokens) for tokens in range(1, 8193)}
+    assert len(sizes) <= 16 * 10
+    assert all(0 <= spare_rows(tokens) <= tokens // 16 for tokens in range(1, 8193))
+
+
+def test_a_checkpoint_is_loaded_without_a_second_copy(m3_folder: Path) -> None:
+    """The layers' matrices are laid out anew, one at a time; the embeddings stay in their file."""
+    code = f"""
+import json, sys, threading, torch
+from pathlib import Path
+from m3kit.torch import TorchEncoder
+def in_use():
+    rows = Path("/proc/self/status").read_text().splitlines()
+    return int(next(row.split()[1] for row in rows if row.startswith("RssAnon"))) * 1024
+TorchEncoder.from_pretrained("tiny")
+before, peak, done = in_use(), 0, threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.002):
+        peak = max(peak, in_use())
+thread = threading.Thread(target=watch)
+thread.start()
+encoder = TorchEncoder.from_pretrained({str(m3_folder)!r}, device="cpu")
+done.set(); thread.join()
+json.dump([in_use() - before, peak - before], sys.stdout)
+"""
+    run = [sys.executable, "-c", code]
+    kept, peak = json.loads(subprocess.run(run, capture_output=True, check=True).stdout)
+    layers = 2 * (12 * 1024**2) * 4 + 1024**2 * 4  # the matrices of two layers and of a head
+    positions = 8194 * 1024 * 4
+    # A second copy would be another `layers`; what measuring the kernels leaves is 40 MB of any.
+    assert kept < positions + 1.6 * layers
+    assert peak < positions + 1.9 * layers

@@ -1,0 +1,49 @@
+"""How far each precision may be from float32; `benchmarks/precision.py` prints how far it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.torch.corpus import texts
+from tests.torch.reference import vectors
+
+from m3kit.torch import TorchEncoder
+from m3kit.torch.kernels import Precision, resolve
+from m3kit.torch.kernels.precision import cpu_has_bf16
+
+
+@pytest.mark.parametrize(
+    ("precision", "cosine", "weight"), [("bf16", 0.9995, 0.02), ("int8", 0.99, 0.05)]
+)
+def test_it_is_close_to_float32(
+    tiny: TorchEncoder, precision: Precision, cosine: float, weight: float
+) -> None:
+    if precision == "bf16" and not cpu_has_bf16():
+        pytest.skip("this CPU has no bf16")
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # it has no types
+    if precision == "int8" and not onednn:
+        pytest.skip("this build of PyTorch has no oneDNN")
+    some = texts(512)[::5]
+    near = TorchEncoder.from_pretrained("tiny", precision=precision, device="cpu")
+    assert near.model == tiny.model
+    for one, other in zip(near.encode_documents(some), tiny.encode_documents(some), strict=True):
+        (dense, sparse, colbert), (dense_, sparse_, colbert_) = vectors(one), vectors(other)
+        assert dense @ dense_ >= cosine
+        assert (colbert * colbert_).sum(1).min() >= cosine
+        ours, theirs = sparse.to_dict(), sparse_.to_dict()
+        off = [abs(ours.get(id_, 0) - theirs.get(id_, 0)) for id_ in ours.keys() | theirs.keys()]
+        assert max(off, default=0) <= weight
+        np.testing.assert_allclose(np.linalg.norm(colbert, axis=1), 1, atol=1e-6)
+
+
+def test_auto_is_what_the_machine_has() -> None:
+    cpu = torch.device("cpu")
+    named, auto = (
+        TorchEncoder.from_pretrained("tiny", precision=precision, device="cpu")
+        for precision in (resolve("auto", cpu), "auto")
+    )
+    for one, other in zip(
+        named.encode_queries(["a table"]), auto.encode_queries(["a table"]), strict=True
+    ):
+        np.testing.assert_array_equal(vectors(one)[0], vectors(other)[0])
