@@ -100,6 +100,7 @@ def raw_edge(folder: Path, reps: tuple[Rep, ...]) -> Iterator[Contender]:
     config = edge.EdgeConfig(
         vectors={rep: one for rep, one in vectors.items() if rep in reps},
         sparse_vectors={"sparse": edge.EdgeSparseVectorParams()},
+        wal_enabled=True,  # so that what is written outlives the process, as it does of an index
     )
     shard = edge.EdgeShard.create(str(folder), config)
     yield RawEdge(shard)

@@ -45,6 +45,7 @@ class TestEdgeWithHalfTheBytes(IndexConformance):
             yield index
 
 
+@pytest.mark.slow
 class TestLocalWithHalfTheBytes(IndexConformance):
     storage = ColbertStorage("float16", pool=2)
 

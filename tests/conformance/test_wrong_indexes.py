@@ -57,7 +57,14 @@ def test_a_wrong_index_fails(pytester: pytest.Pytester, index: str, sentence: st
     assert outcomes.parseoutcomes().get("failed", 0) > 0
 
 
-@pytest.mark.parametrize("index", ["KeepsTheOldVersion", "IgnoresTheFilter", "SumsMaxsim"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        "KeepsTheOldVersion",
+        pytest.param("IgnoresTheFilter", marks=pytest.mark.slow),
+        pytest.param("SumsMaxsim", marks=pytest.mark.slow),
+    ],
+)
 def test_a_wrong_index_fails_a_drawn_history(pytester: pytest.Pytester, index: str) -> None:
     pytester.makeconftest(UNSHRUNK)
     pytester.makepyfile(SOURCE.read_text(encoding="utf-8") + SUITE.format(index=index))

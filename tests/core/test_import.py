@@ -21,9 +21,9 @@ print(*sorted(outside - {"__main__"}))
 """
 SECONDS = """
 import time, numpy
-start = time.perf_counter()
+start = time.process_time()
 import m3kit
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
 
 

@@ -11,7 +11,11 @@ import pytest
 from benchmarks.stores_vespa import drawn, weights
 from tests.vespa_peer.peer import Peer, missing
 
-PAGE = Path(__file__).parents[2] / "docs" / "vespa.md"
+from m3kit_vespa import m3_package
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "vespa.md"
+EXAMPLES = ROOT / "examples"
 
 
 def test_the_guides_sizes_are_those_measured() -> None:
@@ -41,6 +45,22 @@ def test_the_guides_code_runs(tmp_path: Path) -> None:
         encoder, _, _ = package.partition("package =")
         said = run(encoder + search.replace("http://localhost:8080", peer.url), tmp_path)
     assert said.rstrip().endswith("Ein Bild in das Dokument einfügen")
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+@pytest.mark.parametrize("name", ["15_langchain_vespa", "16_llama_index_vespa"])
+def test_the_examples_print_what_they_say(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    m3_package("papers", 128, fields={"lang": str, "year": int}).to_files(tmp_path)
+    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 40
+    *_, said = source.rstrip().split("\n\n")
+    with Peer(tmp_path) as peer:
+        monkeypatch.setenv("VESPA_URL", peer.url)
+        found = run(f"__file__ = {str(EXAMPLES / name)!r}\n{source}", tmp_path)
+    assert found.splitlines() == [line.removeprefix("# ") for line in said.splitlines()]
 
 
 def run(code: str, folder: Path) -> str:
