@@ -30,7 +30,7 @@ slow: $(READY)
 
 # The properties with many more drawn examples.
 nightly: $(READY)
-	M3KIT_HYPOTHESIS=nightly $(BIN)/python -m pytest -n 2 tests/core tests/conformance tests/qdrant
+	M3KIT_HYPOTHESIS=nightly $(BIN)/python -m pytest -n 2 tests/core tests/conformance tests/qdrant tests/milvus
 
 # Side by side with FlagEmbedding itself, in an environment of its own.
 reference: .venv-reference/.ready
