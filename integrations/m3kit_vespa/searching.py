@@ -1,10 +1,10 @@
 """
-Searches: one request for most, several where documents tie.
+Searches: one request each, several where documents tie.
 
 A search by one representation is one request. So is a fusion, in the global phase of a rank
 profile, unless it says that documents of equal scores decide the answer (`TIE`): then each branch
-is asked alone and `m3kit.ranking` fuses, which breaks ties by id. RRF with ColBERT takes two: the
-second scores the best of the first.
+is asked alone and `m3kit.ranking` fuses, which breaks ties by id. RRF with ColBERT asks for all
+that the fusion keeps, each with its ColBERT score, by which they are ordered here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from m3kit.records import Document, Hit
 from m3kit.scoring import carried
 from m3kit.vectors import REPS, M3Output, Rep
 from m3kit_vespa.answers import Application
-from m3kit_vespa.filters import NOTHING, has_keys
-from m3kit_vespa.payload import key
+from m3kit_vespa.filters import NOTHING
 from m3kit_vespa.profiles import INPUTS, PROFILES, SCORES, TIE
 from m3kit_vespa.tensors import colbert_value, dense_value, sparse_value
 
@@ -100,7 +99,7 @@ class Searcher:
 
     def at_once(self, search: Search) -> list[Hit] | None:
         """
-        Answer a fusion by one request, or by two; None where ties decide.
+        Answer a fusion by one request; None where ties decide.
 
         The query carries at least two representations.
         """
@@ -110,10 +109,16 @@ class Searcher:
         if not {"dense", "sparse"} <= reps:
             return self._weighted(search, WeightedSum(dense=0, sparse=0, colbert=1))
         if "colbert" not in reps:
-            found = self._fused(search, search.k, self.plan.fields)
+            found = self._fused(search, search.k)
             return None if found is None else self._hits(search, found)
-        found = self._fused(search, search.depth, self.plan.id_fields)
-        return None if found is None else self._rescored(search, [id_ for id_, _, _ in found])
+        found = self._fused(search, search.depth)
+        if found is None:
+            return None
+        rescored = sorted(
+            ((id_, _part(hit, "colbert"), hit) for id_, _, hit in found),
+            key=lambda one: (-one[1], one[0]),
+        )
+        return self._hits(search, rescored[: search.k])
 
     def _nearest(self, rep: Rep, limit: int) -> Ranking:
         carried_ = [one for one in REPS if one in self.query.reps]
@@ -131,8 +136,9 @@ class Searcher:
                 return ranking[:limit]
             size *= 2
 
-    def _fused(self, search: Search, k: int, fields: Sequence[str]) -> list[_Found] | None:
-        hits = self._global("m3_rrf", search, ["dense", "sparse"], k, fields, m3_k=search.fusion.k)  # type: ignore[union-attr]  # RRF's
+    def _fused(self, search: Search, k: int) -> list[_Found] | None:
+        reps = [rep for rep in REPS if rep in self.query.reps]
+        hits = self._global("m3_rrf", search, reps, k, m3_k=search.fusion.k)  # type: ignore[union-attr]  # RRF's
         found = [(self.plan.id(hit), hit["relevance"], hit) for hit in hits if hit["relevance"] > 0]
         return _cut(found, k, more=len(hits) == k + SLACK, noise=_NO_NOISE)
 
@@ -142,7 +148,7 @@ class Searcher:
         weights = {
             f"m3_w_{rep}": fusion.weight(rep) / total if rep in reps else 0.0 for rep in REPS
         }
-        hits = self._global("m3_weighted", search, reps, search.k, self.plan.fields, **weights)
+        hits = self._global("m3_weighted", search, reps, search.k, **weights)
         found = [
             (self.plan.id(hit), fusion.score({rep: _part(hit, rep) for rep in reps}), hit)
             if abs(hit["relevance"]) < TIE / 2
@@ -153,23 +159,12 @@ class Searcher:
         cut = _cut(found, search.k, more=len(hits) == search.k + SLACK)
         return None if cut is None else self._hits(search, cut)
 
-    def _rescored(self, search: Search, ids: Sequence[str]) -> list[Hit] | None:
-        if not ids:
-            return []
-        size = search.k + SLACK
-        reps = [rep for rep in REPS if rep in self.query.reps]
-        hits = self._ask(_among(ids), PROFILES["colbert"], reps, size, self.plan.fields)
-        found = [(self.plan.id(hit), _part(hit, "colbert"), hit) for hit in hits]
-        cut = _cut(found, search.k, more=len(hits) == size)
-        return None if cut is None else self._hits(search, cut)
-
     def _global(
         self,
         profile: str,
         search: Search,
         reps: Sequence[Rep],
         k: int,
-        fields: Sequence[str],
         **inputs: float,
     ) -> list[Any]:
         """Ask a profile that fuses; `reps` are those of the query that it needs."""
@@ -182,7 +177,7 @@ class Searcher:
             profile,
             reps,
             k + SLACK,
-            fields,
+            self.plan.fields,
             **{f"input.query({name})": value for name, value in inputs.items()},
             **{"ranking.globalPhase.rerankCount": surplus * size},
         )
@@ -257,10 +252,6 @@ def _cut(found: list[_Found], k: int, *, more: bool, noise: float = _NOISE) -> l
     if more and len(best) > k and best[-1][1] >= _below(best[k - 1][1], noise):
         return None
     return best[:k]
-
-
-def _among(ids: Sequence[str]) -> str:
-    return has_keys([key(id_) for id_ in ids])
 
 
 def _part(hit: Any, rep: Rep) -> float:
