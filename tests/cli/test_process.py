@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,16 @@ def test_a_search_imports_what_it_uses(sample: Path) -> None:
     assert not {"qdrant_client", "huggingface_hub", "scipy", "rich.progress"} & loaded
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Let a child hear Ctrl-C, though a shell may have started these tests deaf to it (`&`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @POSIX
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_keeps_what_was_written_and_a_second_run_completes() -> None:
     documents = lines(400)
     to = ("--to", "index", "--model", "tiny", "--reps", "sparse")
