@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import ExitStack
 from dataclasses import replace
 
 from pymilvus import MilvusClient
 
 from m3kit.fields import Fields
-from m3kit.index import Closing
+from m3kit.index import Holding
 from m3kit.stamp import Stamp
 from m3kit.storage import ColbertStorage
 from m3kit.store import StoreIndex
@@ -93,32 +92,5 @@ class MilvusIndex(StoreIndex):
         return f"{type(self).__name__}({self._collection!r}, {self._store.stamp})"
 
 
-class OpenedMilvusIndex(MilvusIndex, Closing):
-    """
-    A `MilvusIndex` that owns its client: what `open_server` returns.
-
-    Args:
-        client: As in `MilvusIndex`.
-        collection: As in `MilvusIndex`.
-        dim: As in `MilvusIndex`.
-        reps: As in `MilvusIndex`.
-        model: As in `MilvusIndex`.
-        held: What `close` lets go of; it passes to the index once that is open.
-    """
-
-    def __init__(
-        self,
-        client: MilvusClient,
-        collection: str,
-        *,
-        dim: int | None,
-        reps: Collection[Rep],
-        model: str | None,
-        held: ExitStack,
-    ) -> None:
-        super().__init__(client, collection, dim=dim, reps=reps, model=model)
-        self._held = held.pop_all()
-
-    def close(self) -> None:
-        """Let go of the client and of what it stands on; a second call does nothing."""
-        self._held.close()
+class OpenedMilvusIndex(Holding, MilvusIndex):
+    """A `MilvusIndex` that owns its client: what `open_server` returns."""

@@ -58,8 +58,8 @@ def open_server(
             client = held.enter_context(_file_client(place.file))
         else:
             client = held.enter_context(_server_client(place))
-        return OpenedMilvusIndex(
-            client, place.collection, dim=dim, reps=able, model=model, held=held
+        return OpenedMilvusIndex(client, place.collection, dim=dim, reps=able, model=model).holding(
+            held
         )
 
 

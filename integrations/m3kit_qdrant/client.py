@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import ExitStack
 
 from grpc import RpcError, StatusCode
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
 from m3kit.fields import Fields
-from m3kit.index import Closing, NoIndexError
+from m3kit.index import Holding, NoIndexError
 from m3kit.stamp import Stamp
 from m3kit.storage import ColbertStorage
 from m3kit.store import StoreIndex
@@ -88,35 +87,8 @@ class QdrantIndex(StoreIndex):
         return f"{type(self).__name__}({self._collection!r}, {self._store.stamp}{left})"
 
 
-class OpenedQdrantIndex(QdrantIndex, Closing):
-    """
-    A `QdrantIndex` that owns its client: what `open_directory` and `open_server` return.
-
-    Args:
-        client: As in `QdrantIndex`.
-        collection: As in `QdrantIndex`.
-        dim: As in `QdrantIndex`.
-        reps: As in `QdrantIndex`.
-        model: As in `QdrantIndex`.
-        held: What `close` lets go of; it passes to the index once that is open.
-    """
-
-    def __init__(
-        self,
-        client: QdrantClient,
-        collection: str,
-        *,
-        dim: int | None,
-        reps: Collection[Rep],
-        model: str | None,
-        held: ExitStack,
-    ) -> None:
-        super().__init__(client, collection, dim=dim, reps=reps, model=model)
-        self._held = held.pop_all()
-
-    def close(self) -> None:
-        """Let go of the client and of what it stands on; a second call does nothing."""
-        self._held.close()
+class OpenedQdrantIndex(Holding, QdrantIndex):
+    """A `QdrantIndex` that owns its client: what `open_directory` and `open_server` return."""
 
 
 def unanswered(error: Exception) -> str | None:

@@ -95,8 +95,8 @@ def open_server(
         held.callback(client.close)
         try:
             return OpenedQdrantIndex(
-                client, place.collection, dim=dim, reps=reps, model=model, held=held
-            )
+                client, place.collection, dim=dim, reps=reps, model=model
+            ).holding(held)
         except Exception as error:
             if (why := unanswered(error)) is None:
                 raise
@@ -124,8 +124,8 @@ def _open_local(
         held.callback(client.close)
         stamp = files.stamp
         return OpenedQdrantIndex(
-            client, _COLLECTION, dim=stamp.dim, reps=stamp.reps, model=stamp.model, held=held
-        )
+            client, _COLLECTION, dim=stamp.dim, reps=stamp.reps, model=stamp.model
+        ).holding(held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Self
 
 from vespa.application import Vespa
 
 from m3kit.fields import Fields
-from m3kit.index import Closing, Search, check_search
+from m3kit.index import Holding, Search, check_search
 from m3kit.records import Hit
 from m3kit.stamp import Stamp
 from m3kit.storage import ColbertStorage
@@ -85,25 +86,10 @@ class VespaIndex(StoreIndex):
         return super().search(search)
 
 
-class OpenedVespaIndex(VespaIndex, Closing):
-    """
-    A `VespaIndex` that owns its client: what `open_server` returns.
+class OpenedVespaIndex(Holding, VespaIndex):
+    """A `VespaIndex` that owns its client: what `open_server` returns."""
 
-    Args:
-        app: As in `VespaIndex`.
-        schema: As in `VespaIndex`.
-        dim: As in `VespaIndex`.
-        model: As in `VespaIndex`.
-        held: What `close` lets go of; it passes to the index once that is open.
-    """
-
-    def __init__(
-        self, app: Vespa, schema: str, *, dim: int | None, model: str | None, held: ExitStack
-    ) -> None:
-        super().__init__(app, schema, dim=dim, model=model)
+    def holding(self, held: ExitStack) -> Self:
+        """Take over what is held, and close the connections first."""
         held.callback(self._documents.close)
-        self._held = held.pop_all()
-
-    def close(self) -> None:
-        """Close the connections; a second call does nothing."""
-        self._held.close()
+        return super().holding(held)

@@ -51,7 +51,7 @@ def open_server(
     _probe(place.url, cert, key)
     app = Vespa(place.url, cert=cert, key=key, vespa_cloud_secret_token=token)
     with ExitStack() as held:
-        index = OpenedVespaIndex(app, place.schema, dim=dim, model=model, held=held)
+        index = OpenedVespaIndex(app, place.schema, dim=dim, model=model).holding(held)
         if reps and not index.reps & set(reps):
             index.close()
             raise RepError(

@@ -13,6 +13,7 @@ The seam between M3 and a vector database: one request, one protocol, and its er
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from types import TracebackType
@@ -199,6 +200,21 @@ class Closing:
         /,
     ) -> None:
         self.close()
+
+
+class Holding(Closing):
+    """An index that owns what it stands on, and lets go of it when it is closed."""
+
+    _held: ExitStack
+
+    def holding(self, held: ExitStack) -> Self:
+        """Take over what is held."""
+        self._held = held.pop_all()
+        return self
+
+    def close(self) -> None:
+        """Let go of everything; a second call does nothing."""
+        self._held.close()
 
 
 class Opener(Protocol):
