@@ -17,12 +17,13 @@ from m3kit.filters import (
     Filter,
     Ids,
     In,
+    Leaf,
     Not,
     Or,
     Range,
     Substring,
     Value,
-    merged,
+    folded,
 )
 from m3kit_milvus.payload import PARTITION, TermsType, fact, key, letters, term
 
@@ -48,7 +49,14 @@ def to_milvus(where: Filter, terms_type: TermsType, partition_key: str | None = 
     Raises:
         ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
     """
-    return _Translator(terms_type, partition_key).expression(where, 0)
+    return folded(
+        where,
+        leaf=_Translator(terms_type, partition_key).leaf,
+        every=lambda parts: joined("and", parts) or EVERYTHING,
+        some=lambda parts: joined("or", parts) or NOTHING,
+        none=lambda part: f"(not {part})",
+        deepest=DEEPEST,
+    )
 
 
 def positive(where: Filter) -> Filter:
@@ -79,9 +87,7 @@ class _Translator:
     terms_type: TermsType
     partition_key: str | None
 
-    def expression(self, where: Filter, depth: int) -> str:  # noqa: PLR0912  # a case each
-        if depth > DEEPEST:
-            raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
+    def leaf(self, where: Leaf) -> str:
         match where:
             case Eq(field, value):
                 return self._is(field, value)
@@ -98,14 +104,6 @@ class _Translator:
                 return f"({self._says(term('string', field))} and {sought})"
             case Ids(ids):
                 return has(ids)
-            case All():
-                return EVERYTHING
-            case And(of):
-                return joined("and", self._each(of, And, depth)) or EVERYTHING
-            case Or(of):
-                return joined("or", self._each(of, Or, depth)) or NOTHING
-            case Not(of):
-                return f"(not {self.expression(of, depth + 1)})"
             case _:
                 assert_never(where)
 
@@ -121,9 +119,6 @@ class _Translator:
         if self.terms_type == "array":
             return f"array_contains_any(terms, {json.dumps(terms)})"
         return joined("or", [f'terms like "%{one}%"' for one in dict.fromkeys(terms)])
-
-    def _each(self, of: Iterable[Filter], kind: type[And | Or], depth: int) -> list[str]:
-        return [self.expression(one, depth + 1) for one in merged(of, kind)]
 
 
 def _within(where: Range) -> str:

@@ -10,27 +10,24 @@ answer (`Said`): where the words keep more than the filter does, what they keep 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
 from m3kit.facts import EXACT, is_number
 from m3kit.filters import (
-    All,
-    And,
     Contains,
     Eq,
     Exists,
     Filter,
     Ids,
     In,
-    Not,
-    Or,
+    Leaf,
     Range,
     Substring,
     Value,
+    folded,
     matches,
-    merged,
 )
 from m3kit.records import Document
 from m3kit_milvus.filters import DEEPEST, joined
@@ -77,34 +74,31 @@ class Plain:
     typed: bool
     negates: bool
 
-    def say(self, where: Filter, depth: int = 0) -> Said:
+    def say(self, where: Filter) -> Said:
         """
         Translate a filter.
 
         Raises:
             ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
         """
-        if depth > DEEPEST:
-            raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
+        return folded(
+            where,
+            leaf=self._one,
+            every=lambda parts: self._joined("and", parts, self.everything),
+            some=lambda parts: self._joined("or", parts, self.nothing),
+            none=self._not,
+            deepest=DEEPEST,
+        )
+
+    def _one(self, where: Leaf) -> Said:
         match where:
             case Ids(ids):
                 return Said(self.ids(ids))
-            case All():
-                return Said(self.everything)
-            case And(of):
-                return self._joined("and", self._each(of, And, depth), self.everything)
-            case Or(of):
-                return self._joined("or", self._each(of, Or, depth), self.nothing)
-            case Not(of):
-                return self._not(self.say(of, depth + 1))
             case In(field, values):
                 each = [self._leaf(Eq(field, value)) for value in values]
                 return self._joined("or", each, self.nothing)
             case _:
                 return self._leaf(where)
-
-    def _each(self, of: Iterable[Filter], kind: type[And | Or], depth: int) -> list[Said]:
-        return [self.say(one, depth + 1) for one in merged(of, kind)]
 
     def _joined(self, word: str, parts: Sequence[Said], otherwise: str) -> Said:
         return Said(

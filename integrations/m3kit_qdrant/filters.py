@@ -13,26 +13,20 @@ from typing import Any, TypeAlias, assert_never
 
 from m3kit.facts import EXACT, ROUND, order
 from m3kit.filters import (
-    All,
-    And,
     Contains,
     Eq,
     Exists,
     Filter,
     Ids,
     In,
-    Not,
-    Or,
+    Leaf,
     Range,
     Substring,
-    merged,
+    folded,
 )
 from m3kit_qdrant.payload import path_to, point_id, term
 
 Condition: TypeAlias = dict[str, Any]
-
-Leaf: TypeAlias = Eq | In | Range | Contains | Exists | Substring | Ids
-"""A filter that holds no other."""
 
 NOTHING: Condition = {"has_id": []}
 EVERYTHING: Condition = {"must_not": [NOTHING]}
@@ -55,28 +49,21 @@ def to_qdrant(where: Filter, keywords: Collection[str] = ()) -> Condition:
     return combined(where, lambda leaf: _leaf(leaf, keywords))
 
 
-def combined(where: Filter, leaf: Callable[[Leaf], Condition], depth: int = 0) -> Condition:
+def combined(where: Filter, leaf: Callable[[Leaf], Condition]) -> Condition:
     """
     Translate what holds other filters, and by `leaf` what holds none.
 
     Raises:
         ValueError: As `to_qdrant` says.
     """
-    if depth > DEEPEST:
-        raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
-    match where:
-        case All():
-            return EVERYTHING
-        case And(of):
-            every = [combined(one, leaf, depth + 1) for one in merged(of, And)]
-            return {"must": every} if every else EVERYTHING
-        case Or(of):
-            some = [combined(one, leaf, depth + 1) for one in merged(of, Or)]
-            return {"should": some} if some else NOTHING
-        case Not(of):
-            return {"must_not": [combined(of, leaf, depth + 1)]}
-        case _:
-            return leaf(where)
+    return folded(
+        where,
+        leaf=leaf,
+        every=lambda parts: {"must": [*parts]} if parts else EVERYTHING,
+        some=lambda parts: {"should": [*parts]} if parts else NOTHING,
+        none=lambda part: {"must_not": [part]},
+        deepest=DEEPEST,
+    )
 
 
 def _leaf(where: Leaf, keywords: Collection[str]) -> Condition:

@@ -5,7 +5,8 @@ Qdrant looks into lists: a field matches if one of its elements does. So a condi
 says, too, that `field[]`, the elements of a list, is empty; and one on a list, that it is not. Its
 ranges compare 64-bit floats, which confuse integers above 2⁵³ with their neighbours; such a number
 is told apart by naming those. What remains: a list that holds both a float above 2⁵³ and an integer
-that rounds to it is not found by the float.
+that rounds to it is not found by the float. And Edge keeps some floats with another last bit, which
+then is what it compares and gives back.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from m3kit.filters import (
     Filter,
     Ids,
     In,
+    Leaf,
     Range,
     Substring,
     Value,
 )
-from m3kit_qdrant.filters import NOTHING, Condition, Leaf, combined
+from m3kit_qdrant.filters import NOTHING, Condition, combined
 
 Path: TypeAlias = Callable[[str], str | None]
 """Where a field of the metadata lies in a payload; None if it is none of the metadata."""

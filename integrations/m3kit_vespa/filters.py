@@ -9,20 +9,17 @@ from typing import Protocol, assert_never
 
 from m3kit.facts import EXACT
 from m3kit.filters import (
-    All,
-    And,
     Contains,
     Eq,
     Exists,
     Filter,
     Ids,
     In,
-    Not,
-    Or,
+    Leaf,
     Range,
     Substring,
     Value,
-    merged,
+    folded,
 )
 from m3kit_vespa.payload import key, spelled, term
 from m3kit_vespa.shape import Shape, rest
@@ -46,7 +43,14 @@ def to_yql(where: Filter, words: Words) -> str:
         ValueError: If the schema cannot say it, or `And`, `Or` and `Not` alternate more than
             `DEEPEST` levels deep.
     """
-    return _condition(where, words, 0)
+    return folded(
+        where,
+        leaf=lambda one: _leaf(one, words),
+        every=_every,
+        some=_some,
+        none=_none,
+        deepest=DEEPEST,
+    )
 
 
 class Words(Protocol):
@@ -77,9 +81,7 @@ class Words(Protocol):
         ...
 
 
-def _condition(where: Filter, words: Words, depth: int) -> str:  # noqa: PLR0912  # a case each
-    if depth > DEEPEST:
-        raise ValueError(f"this filter nests And, Or and Not deeper than {DEEPEST} levels")
+def _leaf(where: Leaf, words: Words) -> str:
     match where:
         case Eq(field, value):
             return words.equals(field, [value])
@@ -95,20 +97,8 @@ def _condition(where: Filter, words: Words, depth: int) -> str:  # noqa: PLR0912
             return words.substring(field, text)
         case Ids(ids):
             return words.ids(ids)
-        case All():
-            return EVERYTHING
-        case And(of):
-            return _every(_each(of, And, words, depth))
-        case Or(of):
-            return _some(_each(of, Or, words, depth))
-        case Not(of):
-            return _none(_condition(of, words, depth + 1))
         case _:
             assert_never(where)
-
-
-def _each(of: Iterable[Filter], kind: type[And | Or], words: Words, depth: int) -> list[str]:
-    return [_condition(one, words, depth + 1) for one in merged(of, kind)]
 
 
 def _every(parts: Sequence[str]) -> str:

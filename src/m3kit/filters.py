@@ -7,12 +7,14 @@ value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias, TypeVar, assert_never
 from unicodedata import category
 
 from m3kit.records import Document, check_number, check_text, plain_text
+
+_T = TypeVar("_T")
 
 Value: TypeAlias = str | int | float | bool
 """What a field is compared with."""
@@ -167,7 +169,10 @@ class Not(_Operators):
         _filters((self.of,))
 
 
-Filter: TypeAlias = Eq | In | Range | Contains | Exists | Substring | Ids | All | And | Or | Not
+Leaf: TypeAlias = Eq | In | Range | Contains | Exists | Substring | Ids
+"""A filter that holds no other."""
+
+Filter: TypeAlias = Leaf | All | And | Or | Not
 
 
 def matches(where: Filter, document: Document) -> bool:
@@ -212,6 +217,48 @@ def merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterator[Filter]:
             left.extend(one.of[::-1])
         else:
             yield one
+
+
+def folded(
+    where: Filter,
+    *,
+    leaf: Callable[[Leaf], _T],
+    every: Callable[[Sequence[_T]], _T],
+    some: Callable[[Sequence[_T]], _T],
+    none: Callable[[_T], _T],
+    deepest: int,
+) -> _T:
+    """
+    Translate a filter into a host's words, from what holds no other filter up.
+
+    Args:
+        where: The filter.
+        leaf: Translates what holds no other.
+        every: Joins what all has to hold; of no parts it is everything, as `All` is.
+        some: Joins what one of has to hold; of no parts it is nothing.
+        none: Negates.
+        deepest: How deep the host can nest.
+
+    Raises:
+        ValueError: If `And`, `Or` and `Not` alternate more than `deepest` levels deep.
+    """
+
+    def told(one: Filter, depth: int) -> _T:
+        if depth > deepest:
+            raise ValueError(f"this filter nests And, Or and Not deeper than {deepest} levels")
+        match one:
+            case All():
+                return every([])
+            case And(of):
+                return every([told(part, depth + 1) for part in merged(of, And)])
+            case Or(of):
+                return some([told(part, depth + 1) for part in merged(of, Or)])
+            case Not(of):
+                return none(told(of, depth + 1))
+            case _:
+                return leaf(one)
+
+    return told(where, 0)
 
 
 def equal(held: object, value: Value) -> bool:
