@@ -8,9 +8,10 @@ That is of the documents as the engine gives them back: Edge keeps some floats w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from math import isclose
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -41,7 +42,8 @@ NESTED = Fields(dense="d", metadata="meta")
 FLAT = Fields(id="the id", text="a text", dense="d")
 
 
-class Held(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Held:
     """A collection, and the documents that it gives back."""
 
     index: HybridIndex
