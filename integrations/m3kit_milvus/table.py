@@ -131,7 +131,7 @@ class Table:
         return to_output(row, self._layout.columns, reps, self.stamp.colbert.dtype)
 
 
-class _Searcher:
+class _Searcher(ranking.Scorer):
     """
     What `m3kit.ranking` asks of an engine.
 
@@ -164,7 +164,7 @@ class _Searcher:
                 for rep, size in sizes.items()
             }
 
-        return ranking.nearest(best, reps, limit, noise=_NOISE)
+        return ranking.nearest(best, reps, limit, ids=self.ids, noise=_NOISE)
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
         return {
@@ -172,7 +172,7 @@ class _Searcher:
             for rep, ids in wanted.items()
         }
 
-    def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
+    def documents(self, ids: Sequence[str], /) -> Mapping[str, Document]:
         unseen = [id_ for id_ in ids if id_ not in self._seen]
         read = self._table.read(unseen, ()) if unseen else {}
         return {**self._seen, **{id_: record.document for id_, record in read.items()}}

@@ -16,7 +16,7 @@ from m3kit.stamp import Stamp
 from m3kit.vectors import Rep
 from m3kit_qdrant.coding import AsIs
 from m3kit_qdrant.directory import check_room
-from m3kit_qdrant.engine import Ask, Found, Key, Point, Stored
+from m3kit_qdrant.engine import Ask, Found, Key, Point, Select, Stored
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.options import Index, QdrantOptions
 from m3kit_qdrant.schema import to_create
@@ -135,11 +135,13 @@ class ClientEngine:
             for answer, (_, score) in zip(answers, told, strict=True)
         ]
 
-    def retrieve(self, keys: Sequence[Key], reps: Collection[Rep], /) -> Sequence[Stored]:
+    def retrieve(
+        self, keys: Sequence[Key], reps: Collection[Rep], select: Select, /
+    ) -> Sequence[Stored]:
         """See `Engine.retrieve`."""
         with self._guard:
             records = self._client.retrieve(
-                self._name, [*keys], with_payload=True, with_vectors=self._vectors.wanted(reps)
+                self._name, [*keys], with_payload=select, with_vectors=self._vectors.wanted(reps)
             )
         return [self._stored(one, reps) for one in records]
 

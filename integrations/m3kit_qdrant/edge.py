@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Collection, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
+from numpy.typing import NDArray
 
 from m3kit.index import Closing
 from m3kit.stamp import Stamp
@@ -16,7 +18,7 @@ from m3kit.store import StoreIndex
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.coding import coding
 from m3kit_qdrant.directory import Directory, check_room
-from m3kit_qdrant.engine import Ask, Found, Key, Point, Stored
+from m3kit_qdrant.engine import Ask, Found, Key, Point, Select, Stored
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.own import Own
 from m3kit_qdrant.points import Points
@@ -122,13 +124,15 @@ class _Edge:
         requests, scores = zip(*map(self._request, asked), strict=True)
         answers = self._open().query_batch(edge.QueryBatchRequest([*requests]))
         return [
-            [Found(None, score(one.score), one.payload or {}) for one in points]
+            [Found(_key(one), score(one.score), one.payload or {}) for one in points]
             for points, score in zip(answers, scores, strict=True)
         ]
 
-    def retrieve(self, keys: Sequence[Key], reps: Collection[Rep], /) -> Sequence[Stored]:
+    def retrieve(
+        self, keys: Sequence[Key], reps: Collection[Rep], select: Select, /
+    ) -> Sequence[Stored]:
         wanted = self._vectors.wanted(reps)
-        found = self._open().retrieve([*keys], with_payload=True, with_vector=wanted)
+        found = self._open().retrieve([*keys], with_payload=select, with_vector=wanted)
         return [self._stored(one, reps) for one in found]
 
     def scroll(
@@ -164,12 +168,12 @@ class _Edge:
                 shard.close()
 
     def _written(self, point: Point) -> edge.Point:
-        vectors = self._vectors.written(point.output, edge.SparseVector)
+        vectors = self._vectors.written(point.output, edge.SparseVector, spelled=_spelled)
         return edge.Point(point.key, vectors, point.payload)
 
     def _stored(self, record: edge.Record, reps: Collection[Rep]) -> Stored:
         output = self._vectors.read(record.vector, reps)
-        return Stored(str(record.id), record.payload or {}, output)
+        return Stored(_key(record), record.payload or {}, output)
 
     def _request(self, ask: Ask) -> tuple[edge.QueryRequest, Callable[[float], float]]:
         vector, score = self._vectors.asked(ask, edge.SparseVector)
@@ -209,6 +213,16 @@ def _make(path: Path, stamp: Stamp) -> None:
         wal_enabled=True,
     )
     edge.EdgeShard.create(str(path), config).close()
+
+
+def _spelled(numbers: NDArray[Any]) -> array[Any]:
+    """Give the binding numbers one by one: it reads a list slower, and NumPy's array more so."""
+    return array(numbers.dtype.char, numbers.tobytes())
+
+
+def _key(point: edge.Record | edge.ScoredPoint) -> Key:
+    key: Any = point.id  # a UUID, as `Own` names points, which the binding makes anew each time
+    return str(key.hex)
 
 
 def _filter(where: Condition | None) -> edge.Filter | None:

@@ -51,9 +51,9 @@ class Ask:
 
 
 class Found(NamedTuple):
-    """A point that a query found, with M3's own score; without its key where the payload tells."""
+    """A point that a query found, with M3's own score."""
 
-    key: Key | None
+    key: Key
     score: float
     payload: dict[str, Any]
 
@@ -92,8 +92,10 @@ class Engine(Protocol):
         """Answer each question, best first."""
         ...
 
-    def retrieve(self, keys: Sequence[Key], reps: Collection[Rep], /) -> Sequence[Stored]:
-        """Read the points of these names that there are, in any order."""
+    def retrieve(
+        self, keys: Sequence[Key], reps: Collection[Rep], select: Select, /
+    ) -> Sequence[Stored]:
+        """Read the points of these keys that there are, in any order."""
         ...
 
     def scroll(

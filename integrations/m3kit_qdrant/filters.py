@@ -8,6 +8,7 @@ the payloads of others.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias, assert_never
 
@@ -30,6 +31,9 @@ Condition: TypeAlias = dict[str, Any]
 
 NOTHING: Condition = {"has_id": []}
 EVERYTHING: Condition = {"must_not": [NOTHING]}
+
+COMPARES = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
+"""The bounds of a range in Qdrant's words."""
 
 DEEPEST = 32
 """Servers read JSON of 128 levels and gRPC messages of 100, and Edge's stack is not endless."""
@@ -93,31 +97,24 @@ def _says(*terms: str) -> Condition:
 
 
 def _within(where: Range) -> Condition:
-    """Compare the first halves alone where they decide: that is one look at a payload."""
-    key = path_to("numbers", where.field)
+    """Compare the first integers alone where they decide: that is one look at a payload."""
+    number, rest = path_to("numbers", where.field), path_to("rests", where.field)
     given = {"gt": where.gt, "gte": where.ge, "lt": where.lt, "lte": where.le}
-    halves: dict[str, float] = {}
+    firsts: dict[str, float] = {}
     wholes: list[Condition] = []
-    for operator, bound in given.items():
+    for name, bound in given.items():
         if bound is not None:
             high, low = order(bound)
-            if operator in {"gte", "lt"} and low == ROUND and abs(bound) < EXACT:
-                halves[operator] = high
+            if name in {"gte", "lt"} and low == ROUND and abs(bound) < EXACT:
+                firsts[name] = high
             else:
-                wholes.append(_whole(key, operator, high, low))
-    return {"must": [*([{"key": f"{key}.high", "range": halves}] if halves else []), *wholes]}
+                beyond = {"key": number, "range": {name[:2]: high}}
+                equal = {"key": number, "match": {"value": high}}
+                wholes.append({"should": [beyond, {"must": [equal, _rest(rest, name, low)]}]})
+    return {"must": [*([{"key": number, "range": firsts}] if firsts else []), *wholes]}
 
 
-def _whole(key: str, operator: str, high: int, low: int) -> Condition:
-    """Compare the first halves, and the second where the first are equal."""
-    return {
-        "should": [
-            {"key": f"{key}.high", "range": {operator[:2]: high}},
-            {
-                "must": [
-                    {"key": f"{key}.high", "match": {"value": high}},
-                    {"key": f"{key}.low", "range": {operator: low}},
-                ]
-            },
-        ]
-    }
+def _rest(key: str, name: str, low: int) -> Condition:
+    """Compare the second integer, which is `ROUND` where there is none."""
+    own: Condition = {"key": key, "range": {name: low}}
+    return {"should": [own, {"is_empty": {"key": key}}]} if COMPARES[name](ROUND, low) else own

@@ -16,7 +16,7 @@ class Layout(Protocol):
 
     @property
     def of_id(self) -> Select:
-        """What of a payload tells the document's id."""
+        """What of a payload tells the document's id; False if the key does."""
         ...
 
     @property
@@ -42,11 +42,11 @@ class Layout(Protocol):
         """Name the points of documents; ids that no point can have are left out."""
         ...
 
-    def id(self, key: Key | None, payload: Mapping[str, Any]) -> str:
+    def id(self, key: Key, payload: Mapping[str, Any]) -> str:
         """Tell whose point it is."""
         ...
 
-    def document(self, key: Key | None, payload: Mapping[str, Any]) -> Document:
+    def document(self, key: Key, payload: Mapping[str, Any]) -> Document:
         """Read a document from its point."""
         ...
 

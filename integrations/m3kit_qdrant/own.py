@@ -43,11 +43,11 @@ class Own:
         """See `Layout.keys`."""
         return [point_id(id_) for id_ in ids]
 
-    def id(self, key: Key | None, payload: Mapping[str, Any]) -> str:  # noqa: ARG002  # the protocol's
+    def id(self, key: Key, payload: Mapping[str, Any]) -> str:  # noqa: ARG002  # the protocol's
         """See `Layout.id`."""
         return str(payload["id"])
 
-    def document(self, key: Key | None, payload: Mapping[str, Any]) -> Document:  # noqa: ARG002  # so
+    def document(self, key: Key, payload: Mapping[str, Any]) -> Document:  # noqa: ARG002  # so
         """See `Layout.document`."""
         return to_document(payload)
 

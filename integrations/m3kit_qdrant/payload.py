@@ -8,9 +8,12 @@ log that it cannot read again. Filters go by three plain fields that are made fr
     terms     What a document says, a JSON text each: `["is","lang","de"]`, `["in","tags","a"]`,
               `["has","lang"]`. Types and numbers have one spelling, so that equal is equal, and
               one keyword index over this one field serves every field of the metadata.
-    numbers   `{"year": {"high": …, "low": …}}`: the order of all numbers in two integers. The
-              engines compare ranges as 64-bit floats, which confuse integers above 2⁵³.
+    numbers   `{"year": …}`: the order of all numbers in two integers, of which this is the first.
+              The engines compare ranges as 64-bit floats, which confuse integers above 2⁵³.
+    rests     The second integer of those numbers of which the first does not say it all.
     strings   `{"lang": "de"}`: what substrings are sought in.
+
+What would be empty is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
 
-from m3kit.facts import Says, by_value, facts, is_number, order
+from m3kit.facts import ROUND, Says, by_value, facts, is_number, order
 from m3kit.records import Document
 
 _SPACE = UUID("0ecb3909-3ca9-570b-a51f-29b55f7c4f02").bytes
@@ -48,18 +51,21 @@ def path_to(*names: str) -> str:
 def to_payload(document: Document) -> dict[str, Any]:
     """Write a document as the payload of its point."""
     metadata = document.metadata
-    return {
+    payload: dict[str, Any] = {
         "id": document.id,
         "text": document.text,
         "metadata": _json(metadata),
-        "terms": list(dict.fromkeys(term(says, of, *value) for says, of, value in facts(metadata))),
-        "numbers": {
-            field: dict(zip(("high", "low"), order(value), strict=True))
-            for field, value in metadata.items()
-            if is_number(value)
-        },
-        "strings": {field: value for field, value in metadata.items() if isinstance(value, str)},
     }
+    if metadata:
+        orders = {field: order(value) for field, value in metadata.items() if is_number(value)}
+        found = {
+            "terms": list({term(says, of, *value): None for says, of, value in facts(metadata)}),
+            "numbers": {field: high for field, (high, _) in orders.items()},
+            "rests": {field: low for field, (_, low) in orders.items() if low != ROUND},
+            "strings": {field: one for field, one in metadata.items() if isinstance(one, str)},
+        }
+        payload.update((name, own) for name, own in found.items() if own)
+    return payload
 
 
 def to_document(payload: Mapping[str, Any]) -> Document:
@@ -76,15 +82,16 @@ def term(says: Says, field: str, *value: object) -> str:
     if not value:
         return f'["{says}",{encode_basestring(field)}]'
     ((own,),) = (value,)
-    spelled = (
-        encode_basestring(own)
-        if isinstance(own, str) and len(own) <= _LONG
-        else _json(_spelled(own))
-    )
-    return f'["{says}",{encode_basestring(field)},{spelled}]'
+    return f'["{says}",{encode_basestring(field)},{_spelled(own)}]'
 
 
-def _spelled(value: object) -> object:
-    if isinstance(value, str) and len(value) > _LONG:
-        return {"blake2b": blake2b(value.encode(), digest_size=16).hexdigest()}
-    return by_value(value)
+def _spelled(value: object) -> str:
+    match by_value(value):
+        case str(text) if len(text) <= _LONG:
+            return encode_basestring(text)
+        case str(text):
+            return _json({"blake2b": blake2b(text.encode(), digest_size=16).hexdigest()})
+        case int(whole) if not isinstance(whole, bool):
+            return str(whole)
+        case other:
+            return _json(other)

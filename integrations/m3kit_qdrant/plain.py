@@ -12,7 +12,6 @@ then is what it compares and gives back.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 
@@ -29,13 +28,12 @@ from m3kit.filters import (
     Substring,
     Value,
 )
-from m3kit_qdrant.filters import NOTHING, Condition, combined
+from m3kit_qdrant.filters import COMPARES, NOTHING, Condition, combined
 
 Path: TypeAlias = Callable[[str], str | None]
 """Where a field of the metadata lies in a payload; None if it is none of the metadata."""
 
 _WIDEST = 2**63
-_COMPARES = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
 
 
 def to_plain(where: Filter, path: Path, ids: Callable[[tuple[str, ...]], Condition]) -> Condition:
@@ -102,7 +100,7 @@ def _within(key: str, where: Range) -> list[Condition]:
 def _beyond(key: str, name: str, bound: float) -> Condition:
     """Compare with a bound that integers round to: apart from those, by them, and by the float."""
     near = float(bound)
-    compare = _COMPARES[name]
+    compare = COMPARES[name]
     rounding = _rounding_to(near)
     strictly: Condition = {"key": key, "range": {name[:2]: near}}
     inside = [whole for whole in rounding if compare(whole, bound)]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from m3kit import ranking
 from m3kit.batches import batched, chunked
 from m3kit.filters import Filter, Ids
-from m3kit.fusion import Ranking, by_score
+from m3kit.fusion import Ranking
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.stamp import Stamp
 from m3kit.vectors import M3Output, Rep
 from m3kit_qdrant.coding import coding
-from m3kit_qdrant.engine import Ask, Engine, Found, Point, Stored
+from m3kit_qdrant.engine import Ask, Engine, Found, Key, Point, Select, Stored
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.layout import Layout
 
@@ -26,6 +27,9 @@ _PAGE_OF_COLBERT = 16
 
 _SPARE = 8
 """How many more are rescored than a fusion keeps, as an engine breaks its ties otherwise."""
+
+_UUID = 32
+"""Digits of a UUID."""
 
 _FEW = 64
 """Up to so many hits come with their documents; of more, many would come for nothing."""
@@ -58,7 +62,7 @@ class Points:
 
     def searcher(self, query: M3Output, where: Filter | None, /) -> _Searcher:
         """Take up a query; see `Store.searcher`."""
-        return _Searcher(self, self._engine, self._layout, query, self._where(where))
+        return _Searcher(self._engine, self._layout, query, self._where(where))
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> dict[str, Record]:
         """Read records; see `Store.read`."""
@@ -130,7 +134,7 @@ class Points:
 
     def _stored(self, ids: tuple[str, ...], reps: Collection[Rep]) -> Sequence[Stored]:
         if self._layout.is_keyed:
-            return self._engine.retrieve(self._layout.keys(ids), reps)
+            return self._engine.retrieve(self._layout.keys(ids), reps, self._layout.of_document)
         return list(self._scanned(self._layout.where(Ids(ids)), reps))
 
     def _scanned(self, where: Condition | None, reps: Collection[Rep]) -> Iterator[Stored]:
@@ -149,22 +153,21 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
-class _Searcher:
+class _Searcher(ranking.Scorer):
     """
-    What `m3kit.ranking` asks of an engine.
+    What `m3kit.ranking` asks of an engine; documents go by the keys of their points.
 
-    What an answer tells beyond the question is kept: documents that came with their scores, and,
+    What an answer tells beyond the question is kept: payloads that came with their scores, and,
     from a server, the ColBERT scores of those that the fusion of the branches is likely to keep,
     which are asked for in the same request.
     """
 
-    points: Points
     engine: Engine
     layout: Layout
     query: M3Output
     where: Condition | None
     told: dict[str, float] = field(default_factory=dict)
-    came: dict[str, Found] = field(default_factory=dict)
+    came: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
         ahead = self._ahead(reps, limit)
@@ -174,35 +177,51 @@ class _Searcher:
             answers = self._answers([*asked, *ahead])
             self.told.update(pair for answer in answers[len(asked) :] for pair in answer)
             ahead.clear()
-            return {rep: by_score(answer) for rep, answer in zip(sizes, answers, strict=False)}
+            return dict(zip(sizes, answers, strict=False))
 
-        return ranking.nearest(ask, reps, limit, noise=self.engine.noise)
+        return ranking.nearest(ask, reps, limit, ids=self.ids, noise=self.engine.noise)
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
         asked = {
             rep: self._ask(rep, len(missing), self._has(missing), exact=True)
-            for rep, ids in wanted.items()
-            if (missing := [id_ for id_ in ids if self._told(rep, id_) is None])
+            for rep, names in wanted.items()
+            if (missing := [name for name in names if self._told(rep, name) is None])
         }
         answers = dict(zip(asked, self._answers([*asked.values()]), strict=True))
         return {
-            rep: {id_: told for id_ in ids if (told := self._told(rep, id_)) is not None}
+            rep: {name: told for name in names if (told := self._told(rep, name)) is not None}
             | dict(answers.get(rep, ()))
-            for rep, ids in wanted.items()
+            for rep, names in wanted.items()
         }
 
-    def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
-        missing = [id_ for id_ in ids if id_ not in self.came]
-        read = self.points.read(missing, ()) if missing else {}
-        came = {
-            id_: self.layout.document(found.key, found.payload)
-            for id_ in ids
-            if (found := self.came.get(id_)) is not None
-        }
-        return came | {id_: record.document for id_, record in read.items()}
+    def ids(self, names: Sequence[str], /) -> Mapping[str, str]:
+        select = self.layout.of_id
+        if select is False:
+            return {name: self.layout.id(_key(name), {}) for name in names}
+        few = len(names) <= _FEW  # which then are likely to be hits, too
+        payloads = self._payloads(names, self.layout.of_document if few else select, keep=few)
+        return {name: self.layout.id(_key(name), own) for name, own in payloads.items()}
 
-    def _told(self, rep: Rep, id_: str) -> float | None:
-        return self.told.get(id_) if rep == "colbert" else None
+    def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
+        payloads = self._payloads(names, self.layout.of_document, keep=False)
+        return {name: self.layout.document(_key(name), own) for name, own in payloads.items()}
+
+    def _payloads(
+        self, names: Sequence[str], select: Select, *, keep: bool
+    ) -> Mapping[str, Mapping[str, Any]]:
+        missing = [_key(name) for name in names if name not in self.came]
+        read = {
+            str(point.key): point.payload
+            for some in batched(missing, _PAGE)
+            for point in self.engine.retrieve(some, (), select)
+        }
+        if keep:
+            self.came.update(read)
+        known = read | self.came
+        return {name: known[name] for name in names if name in known}
+
+    def _told(self, rep: Rep, name: str) -> float | None:
+        return self.told.get(name) if rep == "colbert" else None
 
     def _ahead(self, reps: Collection[Rep], limit: int) -> list[Ask]:
         """Ask a server together with the branches for what their fusion is rescored by."""
@@ -221,7 +240,7 @@ class _Searcher:
         among: tuple[Ask, ...] = (),
     ) -> Ask:
         whole = bool(among) or (len(self.query.reps) == 1 and limit <= _FEW)
-        select = self.layout.of_document if whole else self.layout.of_id
+        select = self.layout.of_document if whole else False
         return Ask(rep, self.query, where, limit, select, exact, among)
 
     def _answers(self, asked: Sequence[Ask]) -> list[Ranking]:
@@ -229,17 +248,17 @@ class _Searcher:
         return [self._read(ask, answer) for ask, answer in zip(asked, answers, strict=True)]
 
     def _read(self, ask: Ask, answer: Sequence[Found]) -> Ranking:
-        ids = [self.layout.id(found.key, found.payload) for found in answer]
-        if ask.select == self.layout.of_document:
-            self.came.update(zip(ids, answer, strict=True))
-        return [(id_, found.score) for id_, found in zip(ids, answer, strict=True)]
+        if ask.select is not False:
+            self.came.update((str(found.key), found.payload) for found in answer)
+        return [(str(key), score) for key, score, _ in answer]
 
-    def _has(self, ids: Sequence[str]) -> Condition:
-        return (
-            {"has_id": self.layout.keys(tuple(ids))}
-            if self.layout.is_keyed
-            else self.layout.where(Ids(tuple(ids)))
-        )
+    def _has(self, names: Sequence[str]) -> Condition:
+        return {"has_id": [_key(name) for name in names]}
+
+
+def _key(name: str) -> Key:
+    """Return the key that a document goes by: a UUID, or fewer digits than one has."""
+    return int(name) if name.isdecimal() and len(name) < _UUID else name
 
 
 def _page(reps: Collection[Rep]) -> int:

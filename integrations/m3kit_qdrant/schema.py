@@ -72,7 +72,7 @@ def own_indexes(options: QdrantOptions) -> dict[str, Index]:
     for field, index in options.indexes.items():
         kind = _kind(index)
         if kind in _NUMBERS:
-            indexes[path_to("numbers", field, "high")] = index
+            indexes[path_to("numbers", field)] = index
         elif kind in _WORDS:
             indexes[path_to("strings", field)] = index
         else:

@@ -64,11 +64,11 @@ class Theirs:
         """See `Layout.keys`."""
         return [key for id_ in ids if (key := _key(id_)) is not None]
 
-    def id(self, key: Key | None, payload: Mapping[str, Any]) -> str:
+    def id(self, key: Key, payload: Mapping[str, Any]) -> str:
         """See `Layout.id`."""
         return str(key if self.fields.id is None else payload.get(self.fields.id, key))
 
-    def document(self, key: Key | None, payload: Mapping[str, Any]) -> Document:
+    def document(self, key: Key, payload: Mapping[str, Any]) -> Document:
         """See `Layout.document`."""
         text = payload.get(self.fields.text)
         if not isinstance(text, str | None):
@@ -103,7 +103,7 @@ class Theirs:
             return own | nodes.to_node(document.id, document.text, document.metadata)
         return own | {self.fields.text: document.text}
 
-    def _metadata(self, key: Key | None, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _metadata(self, key: Key, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         if self.fields.metadata is None:
             return {name: value for name, value in payload.items() if name not in self._reserved}
         metadata = payload.get(self.fields.metadata)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from m3kit.scoring import carried
 from m3kit.stamp import Stamp
@@ -43,22 +44,29 @@ class Vectors:
         return cls(stamp.dim, names, coding(stamp.colbert))
 
     def written(
-        self, output: M3Output, sparse: Callable[[list[int], list[float]], Any]
+        self,
+        output: M3Output,
+        sparse: Callable[[Any, Any], Any],
+        *,
+        spelled: Callable[[NDArray[Any]], Any] = np.ndarray.tolist,
     ) -> dict[str, Any]:
         """
-        Write vectors under their names, as lists, which Edge's binding reads faster than arrays.
+        Write vectors under their names.
 
         Args:
             output: What to write; its ColBERT vectors are those that are stored.
             sparse: The engine's own class of sparse vectors.
+            spelled: How the engine is given an array of numbers.
         """
         written: dict[str, Any] = {}
         if output.dense is not None:
-            written[self.names["dense"]] = output.dense.tolist()
+            written[self.names["dense"]] = spelled(output.dense)
         if output.sparse is not None:
-            written[self.names["sparse"]] = _sparse(output.sparse, sparse)
+            weights = output.sparse
+            written[self.names["sparse"]] = sparse(spelled(weights.ids), spelled(weights.weights))
         if output.colbert is not None:
-            written[self.names["colbert"]] = self.colbert.written(output.colbert).tolist()
+            rows = self.colbert.written(output.colbert)
+            written[self.names["colbert"]] = [spelled(row) for row in rows]
         return written
 
     def asked(

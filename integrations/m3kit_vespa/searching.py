@@ -17,7 +17,7 @@ import numpy as np
 
 from m3kit.fusion import Ranking, WeightedSum, by_score
 from m3kit.index import Search
-from m3kit.ranking import BRANCHES
+from m3kit.ranking import BRANCHES, Scorer
 from m3kit.records import Document, Hit
 from m3kit.scoring import carried
 from m3kit.vectors import REPS, M3Output, Rep
@@ -67,7 +67,7 @@ _Found: TypeAlias = tuple[str, float, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Searcher:
+class Searcher(Scorer):
     """
     What Vespa answers about one query and one filter.
 
@@ -93,7 +93,7 @@ class Searcher:
             rep: {id_: _part(self.seen[id_], rep) for id_ in ids} for rep, ids in wanted.items()
         }
 
-    def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
+    def documents(self, ids: Sequence[str], /) -> Mapping[str, Document]:
         """Return the documents of these ids, each of which a branch has found."""
         return {id_: self.plan.document(self.seen[id_]) for id_ in ids}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,7 +10,11 @@ from typing import TypeAlias
 from m3kit.vectors import REPS, Rep
 
 Ranking: TypeAlias = Sequence[tuple[str, float]]
-"""Ids with their scores, best first."""
+"""
+Documents with their scores, best first.
+
+They are called by their ids, or by an engine's own names for them; see `m3kit.ranking.Scorer`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,13 @@ class RRF:
         if not (math.isfinite(self.k) and self.k >= 1):
             raise ValueError(f"the k of RRF is at least 1, not {self.k}")
 
-    def fuse(self, rankings: Iterable[Ranking]) -> Ranking:
-        """Merge rankings into one, best first, ties by id."""
-        fused: dict[str, float] = defaultdict(float)
+    def fuse(self, rankings: Iterable[Ranking]) -> Mapping[str, float]:
+        """Score what stands in any of the rankings, in no order."""
+        fused: dict[str, float] = {}
         for ranking in rankings:
-            for place, (id_, _) in enumerate(ranking, start=1):
-                fused[id_] += 1 / (self.k + place)
-        return by_score(fused.items())
+            for place, (name, _) in enumerate(ranking, start=1):
+                fused[name] = fused.get(name, 0.0) + 1 / (self.k + place)
+        return fused
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from m3kit.filters import Filter, matches
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import Search, check_records, check_reps, check_search
-from m3kit.ranking import rank, to_hits
+from m3kit.ranking import Scorer, rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import scores
 from m3kit.storage import ColbertStorage
@@ -65,7 +65,9 @@ class MemoryIndex:
         check_search(search, reps=self._reps, dim=self._dim)
         kept = {record.document.id: record for record in self._matching(search.where)}
         ranked = rank(_Exact(search.query, kept), search)
-        return to_hits(ranked, {one.id: _copied(kept[one.id].document) for one in ranked}, search)
+        return to_hits(
+            ranked, {one.name: _copied(kept[one.name].document) for one in ranked}, search
+        )
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
@@ -105,7 +107,7 @@ class MemoryIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class _Exact:
+class _Exact(Scorer):
     """The scorer behind a search: no index structure, every record compared."""
 
     query: M3Output

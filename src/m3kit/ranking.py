@@ -1,13 +1,19 @@
-"""From an engine's answers to a final ranking: the rules of fusion, once for every store."""
+"""
+From an engine's answers to a final ranking: the rules of fusion, once for every store.
+
+A document has a name here, which is its id or whatever else an engine knows it by. Ids are asked
+for where they decide: where documents score the same.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from itertools import pairwise
+from operator import itemgetter
+from typing import Protocol, TypeAlias, assert_never
 
-from m3kit.fusion import RRF, Ranking, WeightedSum, by_score
+from m3kit.fusion import RRF, Ranking, WeightedSum
 from m3kit.index import Search
 from m3kit.records import Document, Hit
 from m3kit.vectors import REPS, Rep
@@ -15,21 +21,27 @@ from m3kit.vectors import REPS, Rep
 BRANCHES: tuple[Rep, ...] = ("dense", "sparse")
 """What finds candidates; ColBERT scores what these found, or scans when it is alone."""
 
-_SLACK = 8
+_SLACK = 2
 """How many more than asked for are fetched, so that ties at the cut are seen."""
+
+
+Ids: TypeAlias = Callable[[Sequence[str]], Mapping[str, str]]
+"""Tells the ids of the documents of these names that there are."""
+
+_score = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One id of a ranking, with its scores on the representations that were looked at."""
+    """One document of a ranking, with its scores on the representations that were looked at."""
 
-    id: str
+    name: str
     score: float
     parts: Mapping[Rep, float]
 
 
 class Scorer(Protocol):
-    """What an engine answers for a ranking: two questions about one query and one filter."""
+    """What an engine answers for a ranking: questions about one query and one filter."""
 
     def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
         """
@@ -46,6 +58,10 @@ class Scorer(Protocol):
         A document that shares no token with the query may be left out of the sparse scores.
         """
         ...
+
+    def ids(self, names: Sequence[str], /) -> Mapping[str, str]:
+        """Return the ids of documents; who ranks by ids inherits this."""
+        return dict(zip(names, names, strict=True))
 
 
 def rank(scorer: Scorer, search: Search) -> list[Ranked]:
@@ -71,28 +87,39 @@ def nearest(
     reps: Collection[Rep],
     limit: int,
     *,
+    ids: Ids,
     noise: float = 0.0,
 ) -> dict[Rep, Ranking]:
     """
     Find the best `limit` of each of `reps`, asking for more until all that tie at the cut are seen.
 
     Args:
-        ask: Returns the best of each representation, as many as it is told, ordered by `by_score`;
-            fewer if there are no more.
+        ask: Returns the best of each representation, as many as it is told; fewer if there are no
+            more.
         reps: What to ask for.
         limit: How many are wanted.
+        ids: As `Scorer.ids`.
         noise: How far, relatively, the engine that cuts may be from the scores that `ask` returns.
     """
     found: dict[Rep, Ranking] = {}
     sizes = dict.fromkeys(reps, limit + _SLACK)
     while sizes:
-        found |= ask(sizes)
+        found |= {rep: _sorted(answer) for rep, answer in ask(sizes).items()}
         sizes = {
             rep: 2 * size
             for rep, size in sizes.items()
             if len(found[rep]) >= size and not _settled(found[rep], limit, noise)
         }
-    return {rep: ranking[:limit] for rep, ranking in found.items()}
+    return {rep: best(ranking, limit, ids) for rep, ranking in found.items()}
+
+
+def best(scores: Iterable[tuple[str, float]], limit: int, ids: Ids) -> Ranking:
+    """Return the best `limit`, best first, ties by id."""
+    kept = _candidates(scores, limit)
+    if any(_score(one) == _score(following) for one, following in pairwise(kept)):
+        known = ids([name for name, _ in kept])
+        kept.sort(key=lambda pair: (-pair[1], known.get(pair[0], "")))
+    return kept[:limit]
 
 
 def to_hits(
@@ -100,9 +127,9 @@ def to_hits(
 ) -> list[Hit]:
     """Put documents to a ranking; those that another thread has deleted meanwhile are left out."""
     return [
-        Hit(documents[one.id], one.score, one.parts if search.parts else {})
+        Hit(documents[one.name], one.score, one.parts if search.parts else {})
         for one in ranked
-        if one.id in documents
+        if one.name in documents
     ]
 
 
@@ -119,9 +146,25 @@ class _Asking:
         return {rep: found.get(rep, ()) for rep in reps}
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
-        asked = {rep: ids for rep, ids in wanted.items() if rep not in self.silent}
+        asked = {rep: names for rep, names in wanted.items() if rep not in self.silent}
         found = self.scorer.scores(asked) if asked else {}
         return {rep: found.get(rep, {}) for rep in wanted}
+
+    def ids(self, names: Sequence[str], /) -> Mapping[str, str]:
+        return self.scorer.ids(names)
+
+
+def _sorted(scores: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    return sorted(scores, key=_score, reverse=True)
+
+
+def _candidates(scores: Iterable[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
+    """Return what can be among the best `limit`, and so all that tie at the cut."""
+    ranking = _sorted(scores)
+    end = limit
+    while 0 < end < len(ranking) and _score(ranking[end]) == _score(ranking[limit - 1]):
+        end += 1
+    return ranking[:end]
 
 
 def _settled(ranking: Ranking, limit: int, noise: float) -> bool:
@@ -134,54 +177,66 @@ def _ranked(scorer: Scorer, search: Search) -> list[Ranked]:
     reps = search.query.reps
     if len(reps) == 1:
         rankings = scorer.nearest(reps, search.k)
-        return [Ranked(id_, score, {rep: score}) for rep in reps for id_, score in rankings[rep]]
+        return [Ranked(name, score, {rep: score}) for rep in reps for name, score in rankings[rep]]
     rankings = scorer.nearest([rep for rep in BRANCHES if rep in reps], search.depth)
     match search.fusion:
         case WeightedSum():
-            return _weighted(scorer, reps, rankings, search.fusion)
+            return _weighted(scorer, search, rankings, search.fusion)
         case RRF():
-            parts = _parts(rankings)
-            fused = search.fusion.fuse(rankings.values())
-            if "colbert" not in reps:
-                return [Ranked(id_, score, parts[id_]) for id_, score in fused[: search.k]]
-            return _rescored(scorer, {id_: parts[id_] for id_, _ in fused[: search.depth]})
+            fused = search.fusion.fuse(rankings.values()).items()
+            if "colbert" in reps:
+                kept = _kept(fused, search.depth, scorer.ids)
+                return _rescored(scorer, _parts(rankings, kept), search.k)
+            ranking = best(fused, search.k, scorer.ids)
+            parts = _parts(rankings, [name for name, _ in ranking])
+            return [Ranked(name, score, parts[name]) for name, score in ranking]
         case _:
             assert_never(search.fusion)
 
 
-def _rescored(scorer: Scorer, parts: Mapping[str, Mapping[Rep, float]]) -> list[Ranked]:
+def _kept(scores: Iterable[tuple[str, float]], limit: int, ids: Ids) -> list[str]:
+    """Name the best `limit` in any order, so that ids decide at the cut alone."""
+    ranking = _candidates(scores, limit)
+    if len(ranking) <= limit:
+        return [name for name, _ in ranking]
+    cut = _score(ranking[-1])
+    sure = [name for name, score in ranking if score > cut]
+    at_the_cut = [pair for pair in ranking if _score(pair) == cut]
+    return sure + [name for name, _ in best(at_the_cut, limit - len(sure), ids)]
+
+
+def _rescored(scorer: Scorer, parts: Mapping[str, Mapping[Rep, float]], limit: int) -> list[Ranked]:
     scores = scorer.scores({"colbert": list(parts)})["colbert"] if parts else {}
     return [
-        Ranked(id_, score, {**parts[id_], "colbert": score})
-        for id_, score in by_score(scores.items())
+        Ranked(name, score, {**parts[name], "colbert": score})
+        for name, score in best(scores.items(), limit, scorer.ids)
     ]
 
 
 def _weighted(
-    scorer: Scorer, reps: Collection[Rep], rankings: Mapping[Rep, Ranking], fusion: WeightedSum
+    scorer: Scorer, search: Search, rankings: Mapping[Rep, Ranking], fusion: WeightedSum
 ) -> list[Ranked]:
-    candidates = [Ranked(id_, 0.0, parts) for id_, parts in _parts(rankings).items()]
-    parts = {one.id: one.parts for one in _completed(scorer, reps, candidates)}
-    scores = by_score((id_, fusion.score(own)) for id_, own in parts.items())
-    return [Ranked(id_, score, parts[id_]) for id_, score in scores]
+    names = dict.fromkeys(name for ranking in rankings.values() for name, _ in ranking)
+    candidates = [Ranked(name, 0.0, parts) for name, parts in _parts(rankings, names).items()]
+    parts = {one.name: one.parts for one in _completed(scorer, search.query.reps, candidates)}
+    scores = [(name, fusion.score(own)) for name, own in parts.items()]
+    ranking = best(scores, search.k, scorer.ids)
+    return [Ranked(name, score, parts[name]) for name, score in ranking]
 
 
-def _parts(rankings: Mapping[Rep, Ranking]) -> dict[str, dict[Rep, float]]:
-    """Turn rankings around: what each document scored in the branches that found it."""
-    parts: dict[str, dict[Rep, float]] = defaultdict(dict)
-    for rep, ranking in rankings.items():
-        for id_, score in ranking:
-            parts[id_][rep] = score
-    return parts
+def _parts(rankings: Mapping[Rep, Ranking], names: Iterable[str]) -> dict[str, Mapping[Rep, float]]:
+    """Tell what each document scored in the branches that found it."""
+    scores = {rep: dict(ranking) for rep, ranking in rankings.items()}
+    return {name: {rep: own[name] for rep, own in scores.items() if name in own} for name in names}
 
 
 def _completed(scorer: Scorer, reps: Collection[Rep], ranked: Sequence[Ranked]) -> list[Ranked]:
     """Score every document on every representation that no branch told yet."""
     ordered = [rep for rep in REPS if rep in reps]
-    wanted = {rep: [one.id for one in ranked if rep not in one.parts] for rep in ordered}
-    scores = scorer.scores({rep: ids for rep, ids in wanted.items() if ids})
+    wanted = {rep: [one.name for one in ranked if rep not in one.parts] for rep in ordered}
+    scores = scorer.scores({rep: names for rep, names in wanted.items() if names})
 
     def part(one: Ranked, rep: Rep) -> float:
-        return one.parts[rep] if rep in one.parts else scores[rep].get(one.id, 0.0)
+        return one.parts[rep] if rep in one.parts else scores[rep].get(one.name, 0.0)
 
-    return [Ranked(one.id, one.score, {rep: part(one, rep) for rep in ordered}) for one in ranked]
+    return [Ranked(one.name, one.score, {rep: part(one, rep) for rep in ordered}) for one in ranked]

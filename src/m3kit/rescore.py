@@ -10,7 +10,7 @@ from m3kit.encoder import Encoder
 from m3kit.filters import Filter, Ids
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import HybridIndex, RepError, Search, check_model, check_records, check_search
-from m3kit.ranking import rank, to_hits
+from m3kit.ranking import Scorer, rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import carried, maxsim
 from m3kit.storage import ColbertStorage
@@ -75,7 +75,7 @@ class Rescored:
             return self._index.search(search)
         scorer = _Composed(self._index, self._made, search)
         ranked = rank(scorer, search)
-        documents = scorer.documents([one.id for one in ranked])
+        documents = scorer.documents([one.name for one in ranked])
         return to_hits(ranked, documents, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
@@ -121,7 +121,7 @@ class Rescored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Composed:
+class _Composed(Scorer):
     """The scorer behind a search: the index's own branches, and MaxSim over encoded texts."""
 
     index: HybridIndex

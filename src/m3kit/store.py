@@ -21,8 +21,8 @@ _PAGE = 256
 class Searcher(Scorer, Protocol):
     """What a database answers about one query and one filter."""
 
-    def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
-        """Return the documents of these ids that there are."""
+    def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
+        """Return the documents of these names that there are."""
         ...
 
 
@@ -110,7 +110,7 @@ class StoreIndex:
         able = replace(search, query=_below(search.query, self._store.tokens))
         searcher = self._store.searcher(able.query, able.where)
         ranked = rank(searcher, able)
-        return to_hits(ranked, searcher.documents([one.id for one in ranked]), search)
+        return to_hits(ranked, searcher.documents([one.name for one in ranked]), search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""

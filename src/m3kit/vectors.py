@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
@@ -101,7 +102,7 @@ class M3Output:
     @property
     def reps(self) -> frozenset[Rep]:
         """The representations this output carries."""
-        return frozenset(rep for rep in REPS if getattr(self, rep) is not None)
+        return _CARRIED[self.dense is not None, self.sparse is not None, self.colbert is not None]
 
     @property
     def nbytes(self) -> int:
@@ -126,6 +127,12 @@ class M3Output:
             sparse=None if sparse is None else Sparse(_copy(sparse.ids), _copy(sparse.weights)),
             colbert=None if self.colbert is None else _copy(self.colbert),
         )
+
+
+_CARRIED = {
+    carried: frozenset(rep for rep, there in zip(REPS, carried, strict=True) if there)
+    for carried in product((False, True), repeat=len(REPS))
+}
 
 
 def _copy(array: NDArray[_Number]) -> NDArray[_Number]:

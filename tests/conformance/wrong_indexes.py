@@ -20,7 +20,7 @@ from m3kit import (
     WeightedSum,
     matches,
 )
-from m3kit.fusion import Ranking
+from m3kit.fusion import Ranking, by_score
 
 
 class ScoresAMissingBranchZero(MemoryIndex):
@@ -70,7 +70,7 @@ class MakesColbertAThirdRanking(MemoryIndex):
             hits = super().search(replace(search, query=search.query.only(rep), k=search.depth))
             documents |= {hit.document.id: hit.document for hit in hits}
             rankings.append([(hit.document.id, hit.score) for hit in hits])
-        fused = search.fusion.fuse(rankings)[: search.k]
+        fused = by_score(search.fusion.fuse(rankings).items())[: search.k]
         return [Hit(documents[id_], score) for id_, score in fused]
 
 

@@ -156,7 +156,7 @@ def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient
     assert indexed == {
         "terms": "keyword",
         "strings.tenant": {"type": "keyword", "is_tenant": True},
-        "numbers.n.high": "integer",
+        "numbers.n": "integer",
     }
     oracle = MemoryIndex(DIM)
     for one in (index, oracle):
