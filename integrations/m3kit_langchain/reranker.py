@@ -8,7 +8,7 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, SkipValidation
 
-from m3kit.retriever import Reranker
+from m3kit.retriever import Reranker, reranked_scores
 
 
 class M3Reranker(BaseDocumentCompressor):
@@ -37,11 +37,10 @@ class M3Reranker(BaseDocumentCompressor):
         Return the same documents, best first.
 
         Raises:
-            ValueError: If the reranker does not give a score for each text.
+            ValueError: If the reranker does not give a number for each text.
         """
-        if not documents:
-            return []
-        scores = map(float, self.reranker(query, [one.page_content for one in documents]))
+        texts = [one.page_content for one in documents]
+        scores = reranked_scores(self.reranker, query, texts)
         pairs = sorted(zip(documents, scores, strict=True), key=lambda pair: -pair[1])
         least = self.min_score
         return [one for one, score in pairs if least is None or score >= least][: self.top_n]

@@ -8,7 +8,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from m3kit.retriever import Reranker
+from m3kit.retriever import Reranker, reranked_scores
 
 
 class M3Reranker(BaseNodePostprocessor):
@@ -49,12 +49,10 @@ class M3Reranker(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         if query_bundle is None:
             raise ValueError("a reranker needs the query; give query_bundle or query_str")
-        if not nodes:
-            return []
         texts = [one.node.get_content(self.metadata_mode) for one in nodes]
-        scores = self._reranker(query_bundle.query_str, texts)
+        scores = reranked_scores(self._reranker, query_bundle.query_str, texts)
         reranked = [
-            NodeWithScore(node=one.node, score=float(score))
+            NodeWithScore(node=one.node, score=score)
             for one, score in zip(nodes, scores, strict=True)
         ]
         return sorted(reranked, key=lambda one: -one.get_score())[: self.top_n]

@@ -20,6 +20,24 @@ Reranker: TypeAlias = Callable[[str, Sequence[str]], Sequence[float]]
 """`(query, texts) -> scores`, higher is better, one for each text."""
 
 
+def reranked_scores(reranker: Reranker, query: str, texts: Sequence[str]) -> list[float]:
+    """
+    Ask a reranker, and check its answer; no texts are not asked about.
+
+    Raises:
+        ValueError: If there is not a score for each text, or one is not a number.
+    """
+    if not texts:
+        return []
+    scores = [float(score) for score in reranker(query, texts)]
+    if len(scores) != len(texts):
+        raise ValueError(f"the reranker gave {len(scores)} scores for {len(texts)} texts")
+    for text, score in zip(texts, scores, strict=True):
+        if isnan(score):
+            raise ValueError(f"the reranker's score of the text {text!r:.80} is not a number")
+    return scores
+
+
 class Retriever:
     """
     Finds texts by a text.
@@ -119,7 +137,7 @@ class Retriever:
 
         Raises:
             RepError: If the index does not hold one of `reps`.
-            ValueError: If the reranker gives a score that is not a number.
+            ValueError: If the reranker does not give a number for each text.
         """
         chosen = self.index.reps if reps is None else reps
         check_reps(chosen, held=self.index.reps)
@@ -147,12 +165,7 @@ class Retriever:
 
 
 def _reranked(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
-    if not hits:
-        return []
     by_id = {hit.document.id: hit for hit in hits}
-    scores = map(float, reranker(text, [hit.document.text for hit in hits]))
-    pairs = list(zip(by_id, scores, strict=True))
-    for id_, score in pairs:
-        if isnan(score):
-            raise ValueError(f"the reranker's score of document {id_!r} is not a number")
-    return [Hit(by_id[id_].document, score, by_id[id_].parts) for id_, score in by_score(pairs)]
+    scores = reranked_scores(reranker, text, [hit.document.text for hit in hits])
+    ranking = by_score(zip(by_id, scores, strict=True))
+    return [Hit(by_id[id_].document, score, by_id[id_].parts) for id_, score in ranking]

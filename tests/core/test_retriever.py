@@ -130,10 +130,14 @@ def test_a_reranker_is_given_no_fewer_than_are_wanted() -> None:
     assert len(finder.search("bear", k=20, depth=5)) == 20
 
 
-def test_a_rerankers_score_is_a_number() -> None:
-    finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=lambda *_: [float("nan")])
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [([float("nan")], "the text 'bear' is not a number"), ([], "0 scores for 1 texts")],
+)
+def test_a_reranker_gives_each_text_a_number(scores: list[float], told: str) -> None:
+    finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=lambda *_: scores)
     finder.add([Document("the id", "bear")])
-    with pytest.raises(ValueError, match="'the id' is not a number"):
+    with pytest.raises(ValueError, match=told):
         finder.search("bear")
 
 

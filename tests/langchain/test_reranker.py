@@ -46,8 +46,8 @@ def test_nothing_is_not_reranked() -> None:
     assert M3Reranker(reranker=never).compress_documents([], "a") == []
 
 
-def test_a_score_too_few_is_refused() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        M3Reranker(reranker=lambda _, texts: [0.0] * (len(texts) - 1)).compress_documents(
-            DOCUMENTS, "a"
-        )
+@pytest.mark.parametrize(("given", "told"), [(1, "1 scores for 4"), (4, "not a number")])
+def test_a_number_for_each_document(given: int, told: str) -> None:
+    reranker = M3Reranker(reranker=lambda *_: [float("nan")] * given)
+    with pytest.raises(ValueError, match=told):
+        reranker.compress_documents(DOCUMENTS, "a")

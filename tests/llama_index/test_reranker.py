@@ -55,8 +55,7 @@ def test_it_needs_a_query_and_no_nodes() -> None:
     assert M3Reranker(shared).postprocess_nodes([], query_str="dog") == []
 
 
-def test_a_score_for_each_node() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        M3Reranker(lambda _, texts: [1.0] * (len(texts) - 1)).postprocess_nodes(
-            nodes(), query_str="dog"
-        )
+@pytest.mark.parametrize(("given", "told"), [(1, "1 scores for 4"), (4, "not a number")])
+def test_a_number_for_each_node(given: int, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        M3Reranker(lambda *_: [float("nan")] * given).postprocess_nodes(nodes(), query_str="dog")
