@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -100,6 +101,16 @@ class Application:
             session.feed_data_point(self._schema, document[1], dict(document[2]()), **self._within)
 
         _all(put, documents)
+
+    def create(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Write a document, unless there is one of this name: that one stays as it is."""
+        how: dict[str, Any] = {"condition": "false", "create": "true", **self._within}
+        try:
+            self._session().feed_data_point(self._schema, name, dict(fields), **how)
+        except VespaError as error:
+            answer = getattr(error.__cause__, "response", None)
+            if getattr(answer, "status_code", None) != HTTPStatus.PRECONDITION_FAILED:
+                raise
 
     def delete(self, documents: Iterable[tuple[str, str]]) -> None:
         """

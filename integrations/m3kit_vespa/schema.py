@@ -96,10 +96,8 @@ class Documents:
         what = f"the schema {schema!r}"
         found = self._description(what)
         if found is None and new:
-            name = key(self._schema)
-            self._described.write(
-                [(name, name, lambda: {"of": self._schema, "stamp": stamp_text(model)})]
-            )
+            stamp = {"of": self._schema, "stamp": stamp_text(model)}
+            self._described.create(key(self._schema), stamp)
             found = self._description(what)
         if found is None:
             raise NoIndexError(f"there is no index in {what}; give dim to make one")

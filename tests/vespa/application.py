@@ -39,6 +39,7 @@ def application() -> ApplicationPackage:
     m3_package("cases", DIM, fields=cases, reps=["dense"], into=package)
     m3_package("typed", DIM, fields=TYPED, into=package)
     m3_package("stamped", DIM, reps=["dense"], into=package)
+    m3_package("raced", DIM, reps=["dense"], into=package)
     m3_package("six", 6, reps=["dense"], into=package)
     package.add_schema(notebook())
     add_profiles(package, "m", NOTEBOOK, dim=DIM)

@@ -6,6 +6,7 @@ import socket
 from importlib.metadata import entry_points
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from vespa.application import Vespa
@@ -16,6 +17,7 @@ from m3kit.index import ModelMismatchError, NoIndexError, RepError
 from m3kit.testing import DIM, DOCUMENTS, records
 from m3kit.vectors import REPS
 from m3kit_vespa import VespaIndex, open_server
+from m3kit_vespa.schema import Documents
 
 MODEL = "BAAI/bge-m3@5617a9f6"
 TOKEN = "vespa_cloud_s3cret"  # noqa: S105  # the one that must not be seen
@@ -113,3 +115,20 @@ def test_the_first_to_open_stamps_and_the_next_is_checked(app: Vespa) -> None:
     assert VespaIndex(app, "stamped", dim=None).model == MODEL
     with pytest.raises(ModelMismatchError, match="was made by"):
         VespaIndex(app, "stamped", dim=DIM, model="another/model@1")
+
+
+@pytest.mark.peer
+def test_of_two_that_stamp_at_once_the_first_wins(
+    app: Vespa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has looked before the first has written."""
+    looks = Documents._description
+
+    def blind(_: Documents, __: str) -> Any:
+        monkeypatch.setattr(Documents, "_description", looks)
+        assert VespaIndex(app, "raced", dim=DIM, model=MODEL).model == MODEL
+
+    monkeypatch.setattr(Documents, "_description", blind)
+    with pytest.raises(ModelMismatchError, match="was made by"):
+        VespaIndex(app, "raced", dim=DIM, model="another/model@1")
+    assert VespaIndex(app, "raced", dim=None).model == MODEL
