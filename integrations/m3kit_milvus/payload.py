@@ -28,6 +28,7 @@ from typing import Any, Literal, TypeAlias
 from m3kit.facts import Says, by_value, facts, is_number, is_scalar, order
 from m3kit.index import DocumentError
 from m3kit.records import Document
+from m3kit_milvus.whole import Whole
 
 TermsType: TypeAlias = Literal["text", "array"]
 """
@@ -73,8 +74,9 @@ def to_row(document: Document, terms_type: TermsType) -> dict[str, Any]:
     for what, text in (*texts.items(), ("metadata, as filters read it,", _json(sought))):
         _check(document.id, f"{what} takes", len(text.encode()), "bytes", TEXT_BYTES)
     _check(document.id, "metadata has", len(terms), "values", MOST_TERMS[terms_type])
-    kept = " ".join(terms) if terms_type == "text" else terms
-    return {"key": key(document.id), **texts, "terms": kept, **sought}
+    whole = {name: Whole(text) for name, text in texts.items()}
+    kept = Whole(" ".join(terms)) if terms_type == "text" else terms
+    return {"key": key(document.id), **whole, "terms": kept, **sought}
 
 
 def to_document(row: Mapping[str, Any]) -> Document:

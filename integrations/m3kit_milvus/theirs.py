@@ -18,6 +18,7 @@ from m3kit_milvus.columns import to_cells
 from m3kit_milvus.layout import Column, Engine, Key, Row, Said, Writing
 from m3kit_milvus.plain import Path, Place, Plain
 from m3kit_milvus.scalars import Scalar, quoted
+from m3kit_milvus.whole import Whole
 
 META = "$meta"
 """What Milvus calls the fields that a schema does not name."""
@@ -106,7 +107,7 @@ class Theirs:
             self._refuse(document, f"its id is none that {self.key!r} holds")
         row: dict[str, Any] = {
             self.key: self.keys([document.id])[0],
-            self.fields.text: document.text,
+            self.fields.text: Whole(document.text),
         }
         text = self.scalars.get(self.fields.text)  # None of one that the schema does not name
         if text is not None and not text.fits(document.text):

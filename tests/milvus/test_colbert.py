@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
+from pymilvus.client.entity_helper import sparse_proto_to_rows
 from pymilvus.client.prepare import Prepare
 
 from m3kit.index import DocumentError, RepError
@@ -73,9 +74,11 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
     assert len(row["colbert"]) == len(carried(kept.output.colbert, "colbert"))
     as_bytes = [{TOKEN: cell[TOKEN].tobytes()} for cell in row["colbert"]]
     as_numbers = [{TOKEN: cell[TOKEN].tolist()} for cell in row["colbert"]]
+    (sparse,) = [field.vectors for field in request.fields_data if field.field_name == "sparse"]
+    (weights,) = sparse_proto_to_rows(sparse.sparse_float_vector)
     forms = [as_numbers] if storage.dtype == "float32" else [as_numbers, as_bytes]
     for form in forms:
-        got = to_output({**row, "colbert": form}, COLUMNS, REPS, storage.dtype)
+        got = to_output({**row, "sparse": weights, "colbert": form}, COLUMNS, REPS, storage.dtype)
         assert_same_vectors(got, kept.output, REPS)
 
 
