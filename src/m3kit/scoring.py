@@ -8,8 +8,9 @@ them: equal vectors score equal to the last bit, so that a tie is seen as one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, assert_never
 
 import numpy as np
@@ -27,8 +28,8 @@ _ROWS = 64
 _SMALL = 10**6
 """Multiplications up to which OpenBLAS takes its small-matrix kernel, which copies nothing."""
 
-_BLOCK = 1024
-"""Document tokens that are laid end to end at once: few enough to stay in a core's cache."""
+_BLOCK = 2**14
+"""Document tokens that a core scores at once."""
 
 _CELLS = 2**22
 """Numbers of a matrix of lexical weights that are held at once."""
@@ -97,8 +98,9 @@ def _product(queries: Floats, known: Ints, documents: Sequence[Sparse]) -> Float
     width = len(known) + 1  # what nobody asks for lands in a last column, which -1 means
     held = np.zeros((-(-len(documents) // _ROWS) * _ROWS, width), dtype=np.float32)
     held.reshape(-1)[rows * width + _places(known, ids)] = weights
-    product: Floats = (held[:, :-1] @ queries.T)[: len(documents)].T
-    return product
+    product = np.empty((len(held), len(queries)), dtype=np.float32)
+    _multiply(held[:, :-1], np.ascontiguousarray(queries.T), product)
+    return product[: len(documents)].T
 
 
 def _places(known: Ints, ids: Ints) -> NDArray[np.signedinteger[Any]]:
@@ -125,7 +127,7 @@ class Stacked:
     The ColBERT vectors of documents end to end, to be scored many times; see `maxsim`.
 
     Args:
-        tokens: Shape `(rows, dim)`, padded to a multiple of 64 rows.
+        tokens: Shape `(rows, dim)`; 64 rows of zeros follow the last token.
         starts: The row of each document's first token, shape `(n,)`.
         total: How many rows are tokens.
     """
@@ -139,8 +141,7 @@ class Stacked:
         """Copy documents, each of shape `(tokens, dim)`, at least one of them."""
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
         total = int(lengths.sum())
-        rows = -(-total // _ROWS) * _ROWS
-        tokens = np.empty((rows, documents[0].shape[1]), dtype=np.float32)
+        tokens = np.empty((total + _ROWS, documents[0].shape[1]), dtype=np.float32)
         np.concatenate(documents, out=tokens[:total])
         tokens[total:] = 0
         return cls(tokens, lengths.cumsum() - lengths, total)
@@ -165,38 +166,65 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
     """
     if not len(documents):
         return np.zeros(0, dtype=np.float32)
+    columns = np.ascontiguousarray(query.T)
     if isinstance(documents, Stacked):
-        best = np.maximum.reduceat(_similarity(query, documents), documents.starts, axis=0)
-        return _mean(best)
-    blocks = list(chunked(documents, size=len, budget=_BLOCK))
-
-    def score(block: Sequence[Floats]) -> Floats:
-        return maxsim(query, Stacked.of(block))
-
-    return np.concatenate(_each(score, blocks, shared=sum(map(len, documents)) >= _SHARED))
+        tokens, blocks = documents.total, _rows(documents)
+    else:
+        tokens, blocks = sum(map(len, documents)), _documents(documents)
+    means = _each(partial(_block_scores, columns), blocks, shared=tokens >= _SHARED)
+    return np.concatenate(means)
 
 
-def _similarity(query: Floats, documents: Stacked) -> Floats:
-    """
-    Multiply all tokens with all query tokens, shape `(total, query tokens)`.
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Neighbouring documents: their vectors in one matrix or more, and the row of each's first."""
 
-    A matrix product with few columns is bound by memory: in small steps nothing is copied.
-    """
-    tokens, columns = documents.tokens, np.ascontiguousarray(query.T)
-    step = next((n for n in (64, 32, 16) if n * query.size <= _SMALL), 0)
-    if not step:
-        product: Floats = tokens @ columns
-        return product[: documents.total]
-    similarity = np.empty((len(tokens), len(query)), dtype=np.float32)
+    parts: Sequence[Floats]
+    starts: Ints
+    total: int
 
-    def multiply(start: int) -> None:
-        part = slice(start, start + _SHARED // 4)
-        rows = tokens[part].reshape(-1, step, tokens.shape[1])
-        np.matmul(rows, columns, out=similarity[part].reshape(-1, step, len(query)))
 
-    starts = range(0, len(tokens), _SHARED // 4)
-    _each(multiply, starts, shared=len(tokens) >= _SHARED)
-    return similarity[: documents.total]
+def _documents(documents: Sequence[Floats]) -> Iterator[_Block]:
+    """Leave documents where they are; a product of each alone depends on no other."""
+    for some in chunked(documents, size=len, budget=_BLOCK):
+        ends = np.cumsum([len(document) for document in some])
+        yield _Block(some, np.append(0, ends[:-1]), int(ends[-1]))
+
+
+def _rows(stacked: Stacked) -> Iterator[_Block]:
+    """Cut stacked documents; 64 rows more than they have are there for the products' edges."""
+    lengths = np.diff(stacked.starts, append=stacked.total).tolist()
+    for some in chunked(range(len(lengths)), size=lengths.__getitem__, budget=_BLOCK):
+        starts = stacked.starts[some[0] : some[-1] + 1]
+        total = int(starts[-1] - starts[0]) + lengths[some[-1]]
+        tokens = stacked.tokens[starts[0] :][: -(-total // _ROWS) * _ROWS]
+        yield _Block([tokens], starts - starts[0], total)
+
+
+def _block_scores(columns: Floats, block: _Block) -> Floats:
+    """Score documents for a query whose tokens are columns."""
+    rows = sum(map(len, block.parts))
+    similarity = np.empty((rows, columns.shape[1]), dtype=np.float32)
+    stop = 0
+    for part in block.parts:
+        start, stop = stop, stop + len(part)
+        _multiply(part, columns, similarity[start:stop])
+    best = np.maximum.reduceat(similarity[: block.total], block.starts, axis=0)
+    mean: Floats = best.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _multiply(tokens: Floats, columns: Floats, product: Floats) -> None:
+    """Multiply in steps that copy nothing: with few columns the product is bound by memory."""
+    step = next((rows for rows in (64, 32, 16) if rows * columns.size <= _SMALL), 0)
+    if not step or len(tokens) <= step:
+        np.matmul(tokens, columns, out=product)
+        return
+    whole, (inner, outer) = len(tokens) // step * step, columns.shape
+    parts = tokens[:whole].reshape(whole // step, step, inner)
+    np.matmul(parts, columns, out=product[:whole].reshape(whole // step, step, outer))
+    if whole < len(tokens):
+        np.matmul(tokens[whole:], columns, out=product[whole:])
 
 
 def _each(work: Callable[[_Item], _T], items: Iterable[_Item], *, shared: bool) -> list[_T]:
@@ -207,11 +235,6 @@ def _each(work: Callable[[_Item], _T], items: Iterable[_Item], *, shared: bool) 
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, items))
-
-
-def _mean(best: Floats) -> Floats:
-    mean: Floats = best.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return mean
 
 
 def scores(rep: Rep, query: M3Output, documents: Sequence[M3Output]) -> Floats:

@@ -74,9 +74,20 @@ def test_a_score_does_not_depend_on_the_place_nor_on_how_documents_are_held(
     documents = [twin, *others[:20], twin, *others[20:], twin]
     found = maxsim(query, documents)
     assert found[0] == found[21] == found[-1]
-    assert maxsim(query, Stacked.of(documents)).tolist() == pytest.approx(found.tolist(), abs=1e-5)
+    stacked = maxsim(query, Stacked.of(documents))
+    assert stacked[0] == stacked[21] == stacked[-1]
+    assert stacked.tolist() == pytest.approx(found.tolist(), rel=1e-5)
     exact = [(query.astype(float) @ one.T).max(1).mean() for one in documents]
     assert found.tolist() == pytest.approx(exact, abs=1e-4)
+
+
+def test_documents_may_be_views_of_a_larger_array() -> None:
+    generator = np.random.default_rng(6)
+    query = generator.standard_normal((3, 24), dtype=np.float32)
+    wide = generator.standard_normal((300, 48), dtype=np.float32)
+    views = [wide[:100:2, 24:], wide[100:, ::2]]
+    expected = maxsim(query, [np.array(view) for view in views])
+    assert maxsim(query, views).tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 def test_many_tokens_are_shared_among_the_cores() -> None:
@@ -102,6 +113,12 @@ def test_lexical_scores_are_the_overlaps_of_all_with_all(
     assert found.dtype == np.float32
     assert found.shape == (len(asked), len(texts))
     np.testing.assert_allclose(found, np.reshape(expected, found.shape), rtol=1e-6)
+
+
+def test_lexical_scores_of_nothing_are_zero() -> None:
+    nothing, something = Sparse.from_dict({}), Sparse.from_dict({1: 0.5})
+    found = lexical_scores([nothing, nothing], [nothing, *[something] * 200])
+    np.testing.assert_array_equal(found, np.zeros((2, 201)))
 
 
 def test_lexical_scores_of_wide_ids_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

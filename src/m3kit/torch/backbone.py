@@ -18,6 +18,7 @@ from m3kit.torch.kernels import Kernel, Precision, compute_dtype, pack
 from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
 
+_ROWS = 256  # of int8 at once for each core: what is between its products stays in the caches
 _COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers")
 
 
@@ -74,9 +75,21 @@ class _Layer:
         self._up = kernel(f"{base}intermediate.dense.", inner, width)
         self._down = kernel(f"{base}output.dense.", width, inner)
         self._norm = _LayerNorm(weights, f"{base}output.LayerNorm.", width, eps)
+        self._in_parts = precision == "int8"
 
     def __call__(self, x: torch.Tensor, attend: Attend) -> torch.Tensor:
-        x = self._mixed_norm(self._mixed.add(attend(self._qkv(x)), x))
+        """Compute a layer; `x` is overwritten."""
+        context = attend(self._qkv(x))
+        if not self._in_parts:
+            return self._after(context, x)
+        rows = _ROWS * torch.get_num_threads()
+        for start in range(0, len(x), rows):
+            part = slice(start, start + rows)
+            x[part] = self._after(context[part], x[part])
+        return x
+
+    def _after(self, context: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
+        x = self._mixed_norm(self._mixed.add(context, rest))
         return self._norm(self._down.add(self._up.gelu(x), x))
 
 

@@ -13,6 +13,9 @@ from m3kit.scoring import Stacked
 from m3kit.torch.kernels import compute_dtype, resolve
 from m3kit.vectors import Floats
 
+_FEW = 32
+"""Query tokens up to which a product in bf16 is faster the other way round, on CPUs."""
+
 
 class Passages:
     """
@@ -50,8 +53,12 @@ class Passages:
     @torch.inference_mode()
     def __call__(self, query: Floats) -> Floats:
         """Score every document for a query of shape `(tokens, dim)`; see `m3kit.scoring.maxsim`."""
-        columns = torch.from_numpy(query).to(self._tokens.device, self._dtype)
-        similarity = F.linear(self._tokens, columns).float().cpu().numpy()
-        best = np.maximum.reduceat(similarity[: self._total], self._starts, axis=0)
+        asked = torch.from_numpy(query).to(self._tokens.device, self._dtype)
+        if self._dtype is torch.bfloat16 and len(query) <= _FEW:
+            similarity = F.linear(asked, self._tokens).T
+        else:
+            similarity = F.linear(self._tokens, asked)
+        rows = similarity.float().cpu().numpy()[: self._total]
+        best = np.maximum.reduceat(rows, self._starts, axis=0)
         mean: Floats = best.mean(axis=1, dtype=np.float64).astype(np.float32)
         return mean
