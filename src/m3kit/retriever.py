@@ -11,7 +11,7 @@ from m3kit.batches import batched
 from m3kit.cuts import said_once
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
-from m3kit.fusion import RRF, Fusion, by_score
+from m3kit.fusion import RRF, Fusion
 from m3kit.index import HybridIndex, RepError, Search, check_model, check_reps
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, Rep
@@ -165,7 +165,6 @@ class Retriever:
 
 
 def _reranked(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:
-    by_id = {hit.document.id: hit for hit in hits}
     scores = reranked_scores(reranker, text, [hit.document.text for hit in hits])
-    ranking = by_score(zip(by_id, scores, strict=True))
-    return [Hit(by_id[id_].document, score, by_id[id_].parts) for id_, score in ranking]
+    reranked = [replace(hit, score=score) for hit, score in zip(hits, scores, strict=True)]
+    return sorted(reranked, key=lambda hit: (-hit.score, hit.document.id))
