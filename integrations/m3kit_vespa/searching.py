@@ -15,7 +15,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from m3kit.fusion import Ranking, WeightedSum, by_score
+from m3kit import ranking
+from m3kit.fusion import Ranking, WeightedSum
 from m3kit.index import Search
 from m3kit.ranking import BRANCHES, Scorer
 from m3kit.records import Document, Hit
@@ -85,7 +86,11 @@ class Searcher(Scorer):
 
     def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
         """Return the best of each representation; see `m3kit.ranking.Scorer`."""
-        return {rep: self._nearest(rep, limit) for rep in reps}
+
+        def ask(sizes: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
+            return {rep: self._found(rep, size) for rep, size in sizes.items()}
+
+        return ranking.nearest(ask, reps, limit, ids=self.ids, noise=_NOISE, slack=SLACK)
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
         """Score documents, each of which a branch has found; see `m3kit.ranking.Scorer`."""
@@ -120,21 +125,15 @@ class Searcher(Scorer):
         )
         return self._hits(search, rescored[: search.k])
 
-    def _nearest(self, rep: Rep, limit: int) -> Ranking:
+    def _found(self, rep: Rep, size: int) -> Ranking:
         carried_ = [one for one in REPS if one in self.query.reps]
-        size = limit + SLACK
-        while True:
-            hits = self._ask(
-                self._branches([rep], size), PROFILES[rep], carried_, size, self.plan.fields
-            )
-            found = {self.plan.id(hit): hit for hit in hits}
-            self.seen.update(found)
-            ranking = by_score((id_, _part(hit, rep)) for id_, hit in found.items())
-            ranking = [pair for pair in ranking if rep != "sparse" or pair[1] > 0]
-            known = len(ranking) >= limit and ranking[-1][1] < _below(ranking[limit - 1][1])
-            if known or len(hits) < size or len(ranking) < len(found):
-                return ranking[:limit]
-            size *= 2
+        hits = self._ask(
+            self._branches([rep], size), PROFILES[rep], carried_, size, self.plan.fields
+        )
+        found = {self.plan.id(hit): hit for hit in hits}
+        self.seen.update(found)
+        scored = [(id_, _part(hit, rep)) for id_, hit in found.items()]
+        return [pair for pair in scored if rep != "sparse" or pair[1] > 0]
 
     def _fused(self, search: Search, k: int) -> list[_Found] | None:
         reps = [rep for rep in REPS if rep in self.query.reps]

@@ -89,6 +89,7 @@ def nearest(
     *,
     ids: Ids,
     noise: float = 0.0,
+    slack: int = _SLACK,
 ) -> dict[Rep, Ranking]:
     """
     Find the best `limit` of each of `reps`, asking for more until all that tie at the cut are seen.
@@ -100,9 +101,10 @@ def nearest(
         limit: How many are wanted.
         ids: As `Scorer.ids`.
         noise: How far, relatively, the engine that cuts may be from the scores that `ask` returns.
+        slack: How many more than `limit` are asked for at first.
     """
     found: dict[Rep, Ranking] = {}
-    sizes = dict.fromkeys(reps, limit + _SLACK)
+    sizes = dict.fromkeys(reps, limit + slack)
     while sizes:
         found |= {rep: _sorted(answer) for rep, answer in ask(sizes).items()}
         sizes = {
