@@ -208,7 +208,7 @@ class _Searcher(ranking.Scorer):
         rough = is_rough(column.index, column.search)
         unsure = [id_ for id_, _ in found] if rough else _tied(found)
         anew = dict(self._exact(rep, unsure)) if unsure else {}
-        scored = by_score((id_, anew.get(id_, score)) for id_, score in found)
+        scored = [(id_, anew.get(id_, score)) for id_, score in found]
         return [pair for pair in scored if rep != "sparse" or pair[1] > 0]
 
     def _maxsims(self, ids: Sequence[str]) -> Mapping[str, float]:
@@ -234,9 +234,8 @@ class _Searcher(ranking.Scorer):
         outputs = [self._table._output(row, [rep]) for row in rows]  # noqa: SLF001  # its own half
         exact = scores(rep, self._query, outputs).tolist()
         ids = [str(row[self._layout.id_field]) for row in rows]
-        return by_score(
-            (id_, score) for id_, score in zip(ids, exact, strict=True) if rep != "sparse" or score
-        )
+        scored = zip(ids, exact, strict=True)
+        return [(id_, score) for id_, score in scored if rep != "sparse" or score]
 
 
 def _tied(found: Ranking) -> list[str]:
