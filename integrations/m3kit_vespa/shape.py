@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from types import GenericAlias, UnionType
 from typing import Literal, Self, TypeAlias, cast, get_args
 
-from m3kit.index import NoIndexError, RepError
+from m3kit.index import NoIndexError
+from m3kit.stamp import check_shape
 from m3kit.storage import ColbertStorage, ColbertType
 from m3kit.vectors import REPS, Rep
 
@@ -70,12 +71,7 @@ class Shape:
     fields: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise ValueError(f"the width of vectors is at least 1, not {self.dim}")
-        if not self.reps or not self.reps <= set(REPS):
-            raise RepError(
-                f"an index holds some of {', '.join(REPS)}, not {', '.join(self.reps) or 'none'}"
-            )
+        check_shape(self.dim, self.reps)
         if self.sparse not in get_args(Retrieval):
             raise ValueError(
                 f"the sparse branch retrieves by 'exact' or 'wand', not {self.sparse!r}"

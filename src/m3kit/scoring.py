@@ -209,7 +209,21 @@ def _block_scores(columns: Floats, block: _Block) -> Floats:
     for part in block.parts:
         start, stop = stop, stop + len(part)
         _multiply(part, columns, similarity[start:stop])
-    best = np.maximum.reduceat(similarity[: block.total], block.starts, axis=0)
+    return mean_of_best(similarity[: block.total], block.starts)
+
+
+def mean_of_best(similarity: Floats, starts: Ints) -> Floats:
+    """
+    Take each document's best token for each query token, and their mean.
+
+    Args:
+        similarity: Of all tokens of documents, end to end, shape `(tokens, query tokens)`.
+        starts: The row of each document's first token.
+
+    Returns:
+        Shape `(n,)`.
+    """
+    best = np.maximum.reduceat(similarity, starts, axis=0)
     mean: Floats = best.mean(axis=1, dtype=np.float64).astype(np.float32)
     return mean
 

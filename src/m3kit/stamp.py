@@ -35,12 +35,7 @@ class Stamp:
     colbert: ColbertStorage = ColbertStorage()  # noqa: RUF009  # frozen, so one default serves all
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise ValueError(f"the width of vectors is at least 1, not {self.dim}")
-        if not self.reps or not self.reps <= set(REPS):
-            raise RepError(
-                f"an index holds some of {', '.join(REPS)}, not {', '.join(self.reps) or 'none'}"
-            )
+        check_shape(self.dim, self.reps)
 
     @classmethod
     def new(
@@ -123,6 +118,20 @@ class Stamp:
 
     def _ordered(self) -> list[Rep]:
         return [rep for rep in REPS if rep in self.reps]
+
+
+def check_shape(dim: int, reps: frozenset[Rep]) -> None:
+    """
+    Check what an index is to hold.
+
+    Raises:
+        ValueError: If the width is below 1.
+        RepError: If there is no representation, or an unknown one.
+    """
+    if dim < 1:
+        raise ValueError(f"the width of vectors is at least 1, not {dim}")
+    if not reps or not reps <= set(REPS):
+        raise RepError(f"an index holds some of {', '.join(REPS)}, not {', '.join(reps) or 'none'}")
 
 
 def _storage(kept: object, what: str) -> ColbertStorage:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 
-from m3kit.scoring import Stacked
+from m3kit.scoring import Stacked, mean_of_best
 from m3kit.torch.kernels import compute_dtype, resolve
 from m3kit.vectors import Floats
 
@@ -59,6 +58,4 @@ class Passages:
         else:
             similarity = F.linear(self._tokens, asked)
         rows = similarity.float().cpu().numpy()[: self._total]
-        best = np.maximum.reduceat(rows, self._starts, axis=0)
-        mean: Floats = best.mean(axis=1, dtype=np.float64).astype(np.float32)
-        return mean
+        return mean_of_best(rows, self._starts)
