@@ -16,7 +16,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 from benchmarks.full_size import WIDTH
-from benchmarks.machine import CLOCKS, describe
+from benchmarks.machine import CLOCKS, describe, told
 
 from m3kit.torch.attention import in_blocks
 from m3kit.torch.kernels.precision import cpu_has_bf16
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     args = parser.parse_args()
     machine = {**describe(), "clock": args.clock}
-    print(", ".join(f"{key}: {value}" for key, value in machine.items()))
+    print(told(machine))
     print("| tokens | precision | name | ms | ratio | error |\n|---:|---|---|---:|---:|---:|")
     dtypes = [torch.float32, torch.bfloat16] if cpu_has_bf16() else [torch.float32]
     for tokens in args.tokens:

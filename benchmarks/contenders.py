@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -111,3 +111,11 @@ def _transformers(folder: Path, batches: Sequence[int]) -> Iterator[Contender]:
         return dense
 
     yield Contender(f"transformers loop, batch {size}", "fp32", "dense", run)
+
+
+def show(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print a table: two columns of names, then figures, some of which may be None."""
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|---|---|" + "---:|" * (len(rows[0]) - 2))
+    for row in rows:
+        print("| " + " | ".join("" if v is None else str(v) for v in row.values()) + " |")

@@ -24,9 +24,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from benchmarks.contenders import REFERENCE, Contender, contenders
+from benchmarks.contenders import REFERENCE, Contender, contenders, show
 from benchmarks.full_size import LAYERS, checkpoint, flops_per_token, mixed_texts
-from benchmarks.machine import CLOCKS, describe, gemm_peak
+from benchmarks.machine import CLOCKS, describe, gemm_peak, told
 from benchmarks.plot import bars
 
 from m3kit.torch import TorchEncoder
@@ -101,12 +101,9 @@ def main() -> None:
         runs, *measure(runs, texts, args.rounds, CLOCKS[args.clock]), lengths, args.layers
     )
     machine = {**describe(), "clock": args.clock}
-    print(", ".join(f"{key}: {value}" for key, value in machine.items()))
+    print(told(machine))
     print(f"{len(texts)} texts, {sum(lengths)} tokens, {args.layers} layers, {args.rounds} rounds")
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|---|---|" + "---:|" * (len(rows[0]) - 2))
-    for row in rows:
-        print("| " + " | ".join("" if v is None else str(v) for v in row.values()) + " |")
+    show(rows)
     if args.json:
         result = {"machine": machine, "layers": args.layers, "tokens": sum(lengths), "rows": rows}
         args.json.write_text(json.dumps(result, indent=2), encoding="utf-8")

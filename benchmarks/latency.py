@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.contenders import REFERENCE, Contender, contenders
+from benchmarks.contenders import REFERENCE, Contender, contenders, show
 from benchmarks.full_size import LAYERS, checkpoint
-from benchmarks.machine import CLOCKS, describe
+from benchmarks.machine import CLOCKS, describe, told
 from benchmarks.plot import bars
 
 from m3kit.backend.locate import locate
@@ -82,12 +82,9 @@ def main() -> None:
     runs = contenders(folder, [12])
     rows = report(runs, measure(runs, args.rounds, CLOCKS[args.clock]))
     machine = {**describe(), "clock": args.clock}
-    print(", ".join(f"{key}: {value}" for key, value in machine.items()))
+    print(told(machine))
     print(f"{folder.name}, a query of {tokens} tokens, {args.rounds} rounds")
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|---|---|" + "---:|" * (len(rows[0]) - 2))
-    for row in rows:
-        print("| " + " | ".join("" if v is None else str(v) for v in row.values()) + " |")
+    show(rows)
     if args.json:
         result = {"machine": machine, "checkpoint": folder.name, "tokens": tokens, "rows": rows}
         args.json.write_text(json.dumps(result, indent=2), encoding="utf-8")

@@ -33,6 +33,11 @@ def describe() -> dict[str, str | int]:
     }
 
 
+def told(machine: Mapping[str, object]) -> str:
+    """Say it in one line, with what else was set."""
+    return ", ".join(f"{key}: {value}" for key, value in machine.items())
+
+
 def gemm_peak(precision: Precision, clock: Callable[[], float]) -> float:
     """
     Measure the fastest matrix product that PyTorch reaches in a precision, in FLOP/s.

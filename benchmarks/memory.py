@@ -17,7 +17,7 @@ from pathlib import Path
 from m3kit import REPS
 from m3kit.torch import TorchEncoder
 
-_STATUS = Path("/proc/self/status")
+STATUS = Path("/proc/self/status")
 _TEXT = "a table of rivers under the old bridge where bears fish for salmon in spring"
 
 
@@ -30,8 +30,8 @@ def texts(count: int) -> Iterator[str]:
 
 
 def in_use() -> int:
-    """Return the process's own bytes."""
-    (line,) = (row for row in _STATUS.read_text().splitlines() if row.startswith("RssAnon"))
+    """Return the bytes that are the process's own, without files that are mapped."""
+    (line,) = (row for row in STATUS.read_text().splitlines() if row.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.full_size import checkpoint, mixed_texts
-from benchmarks.machine import describe
+from benchmarks.machine import describe, told
 
 from m3kit import REPS, M3Output, Rep
-from m3kit.scoring import carried, scores
+from m3kit.cli.exactness import largest_error
+from m3kit.scoring import scores
 from m3kit.torch import TorchEncoder
 from m3kit.torch.kernels import Precision
 from m3kit.torch.kernels.precision import cpu_has_bf16
@@ -30,19 +31,10 @@ NEIGHBOURS = 5
 
 def errors(found: Sequence[M3Output], exact: Sequence[M3Output]) -> dict[str, float]:
     """Compare outputs with those of float32, by the numbers that the module's docstring names."""
-    cosines: dict[str, list[float]] = {"dense": [], "colbert": []}
-    off = [0.0]
-    for one, other in zip(found, exact, strict=True):
-        cosines["dense"].append(float(carried(one.dense, "dense") @ carried(other.dense, "dense")))
-        rows = carried(one.colbert, "colbert") * carried(other.colbert, "colbert")
-        cosines["colbert"].append(float(rows.sum(1).min()))
-        ours = carried(one.sparse, "sparse").to_dict()
-        theirs = carried(other.sparse, "sparse").to_dict()
-        off += [abs(ours.get(id_, 0) - theirs.get(id_, 0)) for id_ in ours.keys() | theirs.keys()]
     return {
-        "1 - cos, dense": 1 - min(cosines["dense"]),
-        "1 - cos, ColBERT": 1 - min(cosines["colbert"]),
-        "weight": max(off),
+        "1 - cos, dense": largest_error(found, exact, "dense"),
+        "1 - cos, ColBERT": largest_error(found, exact, "colbert"),
+        "weight": largest_error(found, exact, "sparse"),
         **{f"top 5, {rep}": agreement(found, exact, rep) for rep in REPS},
     }
 
@@ -78,7 +70,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     args = parser.parse_args()
     texts = mixed_texts(args.texts)
-    print(", ".join(f"{key}: {value}" for key, value in describe().items()))
+    print(told(describe()))
     print("| | 1 - cos, dense | 1 - cos, ColBERT | weight | top 5, dense | sparse | ColBERT |")
     print("|---|" + "---:|" * 6)
     if args.model:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from benchmarks.full_size import checkpoint, mixed_texts
-from benchmarks.machine import describe
+from benchmarks.machine import describe, told
 
 from m3kit.backend.encoder import TextEncoder
 from m3kit.cli.export import Precisions, export
@@ -61,7 +61,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     clock = time.process_time if args.cpu else time.perf_counter
-    print(", ".join(f"{key}: {value}" for key, value in describe().items()))
+    print(told(describe()))
     texts = mixed_texts(args.texts)
     with TemporaryDirectory() as home:
         made = encoders(checkpoint(args.layers), Path(home) / "onnx", args.threads)

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from benchmarks.full_size import LAYERS, WIDTH, checkpoint, mixed_texts
-from benchmarks.machine import CLOCKS, describe
+from benchmarks.machine import CLOCKS, describe, told
 from numpy.typing import ArrayLike, NDArray
 
 from m3kit.flag import BGEM3FlagModel
@@ -153,7 +153,7 @@ def main() -> None:
     tiny = BGEM3FlagModel("tiny", devices="cpu")
     theirs = Reference(str(folder), devices="cpu", use_fp16=False)
     machine = {**describe(), "clock": args.clock, "layers": args.layers}
-    print(", ".join(f"{key}: {value}" for key, value in machine.items()))
+    print(told(machine))
     encoder = TorchEncoder.from_pretrained("tiny", device="cpu")
     print("| task | name | ms | ratio | error |\n|---|---|---:|---:|---:|")
     tasks: dict[str, partial[Runs]] = {

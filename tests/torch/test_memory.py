@@ -10,21 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.memory import STATUS, in_use
 
 from m3kit.torch import TorchEncoder
 from m3kit.torch.backbone import spare_rows
 
-_STATUS = Path("/proc/self/status")
+_ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
-    not _STATUS.is_file(), reason="this system does not say how much memory is in use"
+    not STATUS.is_file(), reason="this system does not say how much memory is in use"
 )
-
-
-def _in_use() -> int:
-    """Bytes that are the process's own, without files that are mapped."""
-    (line,) = (row for row in _STATUS.read_text().splitlines() if row.startswith("RssAnon"))
-    return int(line.split()[1]) * 1024
 
 
 def _grown(encoder: TorchEncoder, first: int, count: int) -> int:
@@ -34,11 +29,11 @@ def _grown(encoder: TorchEncoder, first: int, count: int) -> int:
         for number in range(first, first + count):
             yield f"text {number % 1000} about " + "tables " * (number % 7)
 
-    before = _in_use()
+    before = in_use()
     for _ in encoder.encode(texts()):
         pass
     gc.collect()
-    return _in_use() - before
+    return in_use() - before
 
 
 @pytest.mark.slow
@@ -58,11 +53,8 @@ def test_a_checkpoint_is_loaded_without_a_second_copy(m3_folder: Path) -> None:
     """The layers' matrices are laid out anew, one at a time; the embeddings stay in their file."""
     code = f"""
 import json, sys, threading, torch
-from pathlib import Path
+from benchmarks.memory import in_use
 from m3kit.torch import TorchEncoder
-def in_use():
-    rows = Path("/proc/self/status").read_text().splitlines()
-    return int(next(row.split()[1] for row in rows if row.startswith("RssAnon"))) * 1024
 TorchEncoder.from_pretrained("tiny")
 before, peak, done = in_use(), 0, threading.Event()
 def watch():
@@ -76,7 +68,7 @@ done.set(); thread.join()
 json.dump([in_use() - before, peak - before], sys.stdout)
 """
     run = [sys.executable, "-c", code]
-    kept, peak = json.loads(subprocess.run(run, capture_output=True, check=True).stdout)
+    kept, peak = json.loads(subprocess.run(run, capture_output=True, check=True, cwd=_ROOT).stdout)
     layers = 2 * (12 * 1024**2) * 4 + 1024**2 * 4  # the matrices of two layers and of a head
     positions = 8194 * 1024 * 4
     # A second copy would be another `layers`; what measuring the kernels leaves is 40 MB of any.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,10 +35,13 @@ MEASURES: dict[Rep, str] = {
 
 def errors(encoder: Encoder, reference: Encoder) -> dict[Rep, float]:
     """Return the largest error on `TEXTS` of what the reference gives, by `MEASURES`."""
-    pairs = list(
-        zip(encoder.encode_documents(TEXTS), reference.encode_documents(TEXTS), strict=True)
-    )
-    return {rep: max(_error(one, other, rep) for one, other in pairs) for rep in reference.reps}
+    found, exact = encoder.encode_documents(TEXTS), reference.encode_documents(TEXTS)
+    return {rep: largest_error(found, exact, rep) for rep in reference.reps}
+
+
+def largest_error(found: Sequence[M3Output], exact: Sequence[M3Output], rep: Rep) -> float:
+    """Return the largest error of a representation, which all outputs carry, by `MEASURES`."""
+    return max(_error(one, other, rep) for one, other in zip(found, exact, strict=True))
 
 
 def _error(one: M3Output, other: M3Output, rep: Rep) -> float:
