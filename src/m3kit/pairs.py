@@ -96,9 +96,7 @@ def score_pairs(
     given = tuple(weights) if weights is not None else (1.0, 1.0, 1.0)
     if len(given) != len(REPS):
         raise ValueError(f"weights are three numbers, of {', '.join(REPS)}, not {weights!r}")
-    for position, pair in enumerate(pairs):
-        if isinstance(pair, str) or [type(text) for text in pair] != [str, str]:
-            raise TypeError(f"pairs[{position}] is not a pair of two texts: {pair!r}")
+    check_pairs(pairs)
     with said_once():
         found = _scores(encoder, pairs, _limit(max_query_length), _limit(max_passage_length))
     dense, sparse, colbert = given
@@ -111,6 +109,18 @@ def score_pairs(
             found, {"colbert": colbert, "sparse": sparse, "dense": dense}
         ),
     }
+
+
+def check_pairs(pairs: Sequence[Pair]) -> None:
+    """
+    Check that each pair is one.
+
+    Raises:
+        TypeError: If something else than two texts is given as a pair.
+    """
+    for position, pair in enumerate(pairs):
+        if isinstance(pair, str) or [type(text) for text in pair] != [str, str]:
+            raise TypeError(f"pairs[{position}] is not a pair of two texts: {pair!r}")
 
 
 def _scores(

@@ -21,7 +21,8 @@ import m3kit_llama_index
 from m3kit import Document, MemoryIndex, Retriever
 from m3kit.testing import HashEncoder
 from m3kit.torch import CheckpointError, CrossEncoder
-from m3kit.torch.cross_encoder import _halving, _Joint
+from m3kit.torch.cross_encoder import _Joint
+from m3kit.torch.halving import in_halves
 from m3kit.vectors import Ints
 
 _GOLDEN = Path(__file__).parent / "golden"
@@ -126,9 +127,9 @@ def test_what_does_not_fit_is_computed_in_halves() -> None:
         return [float(len(ids)) for ids in texts]
 
     texts = [np.zeros(length, dtype=np.int64) for length in (9, 1, 8, 2, 7, 3, 10)]
-    assert _halving(model, texts) == [9, 1, 8, 2, 7, 3, 10]
+    assert in_halves(model, texts, "cuda:0", "max_length") == [9, 1, 8, 2, 7, 3, 10]
     with pytest.raises(torch.OutOfMemoryError):
-        _halving(model, [*texts, np.zeros(11, dtype=np.int64)])
+        in_halves(model, [*texts, np.zeros(11, dtype=np.int64)], "cuda:0", "max_length")
 
 
 def test_an_encoder_is_no_reranker(tmp_path: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from m3kit.backend.checkpoint import Pooling
 from m3kit.torch.encoder import TorchEncoder
+from m3kit.torch.places import best_device
 from m3kit.vectors import Floats
 
 Devices: TypeAlias = str | int | Sequence[str] | Sequence[int] | None
@@ -89,7 +90,7 @@ def device_names(devices: Devices) -> list[str]:
     if devices is None:
         if torch.cuda.is_available():
             return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-        return ["mps" if torch.backends.mps.is_available() else "cpu"]
+        return [best_device()]
     named = [devices] if isinstance(devices, str | int) else list(devices)
     if not named:
         raise ValueError("devices is an empty list; leave it out for what the machine has")

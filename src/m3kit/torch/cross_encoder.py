@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,8 +18,12 @@ from m3kit.backend.reporting import progress
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, load_tokenizer
 from m3kit.batches import batched, chunked
 from m3kit.cuts import Cut, report, said_once
+from m3kit.pairs import check_pairs
 from m3kit.torch.backbone import Backbone, Linear
+from m3kit.torch.halving import in_halves
 from m3kit.torch.kernels import resolve
+from m3kit.torch.places import batch_tokens as default_tokens
+from m3kit.torch.places import best_device
 from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
 
@@ -152,7 +156,7 @@ class CrossEncoder:
         """
         name, folder = locate(model, revision=revision, cache_dir=cache_dir, progress=progress)
         checkpoint = read_checkpoint(name, folder)
-        place = torch.device(device or _best_device())
+        place = torch.device(device or best_device())
         weights = Weights(checkpoint.weights_file(), place)
         if checkpoint.model_type != "xlm-roberta" or _HEAD not in weights.names:
             raise CheckpointError(
@@ -169,7 +173,7 @@ class CrossEncoder:
             max_length=max_length,
             query_max_length=query_max_length,
             normalize=normalize,
-            batch_tokens=batch_tokens or (2048 if place.type == "cpu" else 32768),
+            batch_tokens=batch_tokens or default_tokens(place),
             progress=progress,
         )
 
@@ -203,9 +207,7 @@ class CrossEncoder:
             TypeError: If something else than two texts is given as a pair.
             ValueError: If a limit leaves no token.
         """
-        for position, pair in enumerate(pairs):
-            if isinstance(pair, str) or [type(text) for text in pair] != [str, str]:
-                raise TypeError(f"pairs[{position}] is not a pair of two texts: {pair!r}")
+        check_pairs(pairs)
         if query_max_length is None:
             query_max_length = self._query_max_length
         limit, query_limit = self._limits(max_length or self._max_length, query_max_length)
@@ -253,31 +255,16 @@ class CrossEncoder:
         def length(number: int) -> int:
             return len(texts[number])
 
+        place = str(self._model.backbone.device)
         scores = dict.fromkeys(range(len(texts)), 0.0)
         longest_first = sorted(scores, key=length, reverse=True)
         for batch in chunked(longest_first, size=length, budget=self._batch_tokens):
-            scores.update(zip(batch, _halving(self._model, [texts[n] for n in batch]), strict=True))
+            found = in_halves(self._model, [texts[n] for n in batch], place, "max_length")
+            scores.update(zip(batch, found, strict=True))
         return list(scores.values())
-
-
-def _halving(model: Callable[[Sequence[Ints]], list[float]], texts: Sequence[Ints]) -> list[float]:
-    """Score a batch, in two where the device's memory does not hold it; a pair alone has to fit."""
-    try:
-        return model(texts)
-    except torch.OutOfMemoryError:
-        if len(texts) == 1:
-            raise
-    half = len(texts) // 2
-    return [*_halving(model, texts[:half]), *_halving(model, texts[half:])]
 
 
 def _sigmoid(scores: Sequence[float]) -> list[float]:
     logits = np.array(scores, dtype=np.float64)
     small = np.exp(-np.abs(logits))  # never overflows
     return np.where(logits < 0, small / (1 + small), 1 / (1 + small)).tolist()  # type: ignore[no-any-return]  # NumPy says Any
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -17,9 +17,9 @@ from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.torch import host, kernels
 from m3kit.torch.halving import Halving
 from m3kit.torch.model import load_model
+from m3kit.torch.places import batch_tokens as default_tokens
+from m3kit.torch.places import best_device
 from m3kit.torch.shards import Shards
-
-_CPU_TOKENS, _DEVICE_TOKENS = 2048, 32768
 
 
 class TorchEncoder(TextEncoder):
@@ -101,9 +101,8 @@ class TorchEncoder(TextEncoder):
             Halving(load_model(checkpoint, tokenizer, place, each), str(place))
             for place, each in zip(places, precisions, strict=True)
         ]
-        on_cpu = places[0].type == "cpu"
         if batch_tokens is None:
-            batch_tokens = (_CPU_TOKENS if on_cpu else _DEVICE_TOKENS) * len(places)
+            batch_tokens = default_tokens(places[0]) * len(places)
         return cls(
             f"{name}@{checkpoint.fingerprint()}",
             Pipeline(
@@ -111,7 +110,7 @@ class TorchEncoder(TextEncoder):
                 tokenizer,
                 batch_tokens,
                 progress,
-                lanes=0 if on_cpu else host.LANES,
+                lanes=0 if places[0].type == "cpu" else host.LANES,
             ),
             queries=Kind("query_max_length", query_max_length, query_instruction),
             documents=Kind("document_max_length", document_max_length, document_instruction),
@@ -120,15 +119,9 @@ class TorchEncoder(TextEncoder):
 
 def _places(device: str | None, devices: Sequence[str] | None) -> list[torch.device]:
     if devices is None:
-        return [torch.device(device or _best_device())]
+        return [torch.device(device or best_device())]
     if device is not None:
         raise ValueError("give one device, or several devices, not both")
     if isinstance(devices, str) or not devices:
         raise ValueError(f'devices is a list of names, ["cuda:0", "cuda:1"], not {devices!r}')
     return [torch.device(name) for name in devices]
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

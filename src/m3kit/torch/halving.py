@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
 from m3kit.backend.pipeline import Model
 from m3kit.vectors import Ints, M3Output, Rep
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,38 @@ class Halving:
         Raises:
             torch.OutOfMemoryError: If one text alone is too much.
         """
-        try:
-            return self.model(texts, reps)
-        except torch.OutOfMemoryError as error:
-            if len(texts) == 1:
-                raise torch.OutOfMemoryError(
-                    f"a text of {len(texts[0]):,} tokens does not fit into the memory of "
-                    f"{self.place}; free some, pass a lower document_max_length, or split the text"
-                ) from error
-        _give_back_memory()  # outside of `except`, whose traceback holds the tensors
-        half = (len(texts) + 1) // 2
-        return [*self(texts[:half], reps), *self(texts[half:], reps)]
+        return in_halves(
+            lambda some: self.model(some, reps), texts, self.place, "document_max_length"
+        )
+
+
+def in_halves(
+    compute: Callable[[Sequence[Ints]], list[_T]], texts: Sequence[Ints], place: str, limit: str
+) -> list[_T]:
+    """
+    Compute a batch, and where memory runs out its halves.
+
+    Args:
+        compute: Gives a result for each text.
+        texts: Their ids.
+        place: The device's name, for the user's eyes.
+        limit: The option that makes texts shorter.
+
+    Raises:
+        torch.OutOfMemoryError: If one text alone is too much.
+    """
+    try:
+        return compute(texts)
+    except torch.OutOfMemoryError as error:
+        if len(texts) == 1:
+            raise torch.OutOfMemoryError(
+                f"a text of {len(texts[0]):,} tokens does not fit into the memory of {place}; "
+                f"free some, pass a lower {limit}, or split the text"
+            ) from error
+    _give_back_memory()  # outside of `except`, whose traceback holds the tensors
+    half = (len(texts) + 1) // 2
+    halves = texts[:half], texts[half:]
+    return [one for some in halves for one in in_halves(compute, some, place, limit)]
 
 
 def _give_back_memory() -> None:
