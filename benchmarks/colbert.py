@@ -26,9 +26,9 @@ import numpy as np
 from benchmarks.sample_corpus import LANGUAGES, Run, lines, m3, measure, passages, relevant
 
 from m3kit import CachedEncoder, ColbertStorage, Document, Encoder
-from m3kit.pooling import pooled
-from m3kit.scoring import carried
-from m3kit.storage import ColbertType
+from m3kit.adapters.pooling import pooled
+from m3kit.adapters.storage import ColbertType
+from m3kit.scoring import require
 from m3kit.torch import TorchEncoder
 
 STORAGES = [ColbertStorage(*form) for form in product(get_args(ColbertType), range(1, 5))]
@@ -57,7 +57,7 @@ class Row:
 def passage_bytes(encoder: Encoder, documents: Sequence[Document], storage: ColbertStorage) -> int:
     """Compute the mean size of a passage's ColBERT vectors."""
     outputs = encoder.encode_documents([document.text for document in documents], ["colbert"])
-    sizes = [storage.nbytes(*carried(output.colbert, "colbert").shape) for output in outputs]
+    sizes = [storage.nbytes(*require(output.colbert, "colbert").shape) for output in outputs]
     return round(sum(sizes) / len(sizes))
 
 
@@ -78,7 +78,7 @@ def rows(encoder: Encoder, storages: Sequence[ColbertStorage] = STORAGES) -> Ite
         runs = m3(cached, english, storage)
         yield Row(
             dtype=storage.dtype,
-            pool=storage.pool,
+            pool=storage.pool_factor,
             passage_bytes=passage_bytes(cached, english, storage),
             large_bytes=storage.nbytes(300, 1024),
             colbert=ndcg(runs["colbert"]),

@@ -96,7 +96,7 @@ class Ours:
 
     def search(self, query: M3Output) -> list[str]:
         """Search by RRF."""
-        hits = self.index.search(Search(query=query, k=K, depth=DEPTH))
+        hits = self.index.search(Search(query=query, k=K, candidates=DEPTH))
         return [hit.document.id for hit in hits]
 
 

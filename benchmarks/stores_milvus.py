@@ -19,7 +19,7 @@ from milvus_lite.server_manager import server_manager_instance
 from pymilvus import AnnSearchRequest, DataType, Function, FunctionType, MilvusClient, RRFRanker
 
 from m3kit import M3Output, Rep
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit_milvus import MilvusIndex
 
 _URL = os.environ.get("M3KIT_MILVUS_URL", "")
@@ -81,7 +81,7 @@ class RawClient:
                 "text": one.text,
                 "metadata": dict(one.metadata),
                 "dense": output.dense,
-                "sparse": carried(output.sparse, "sparse").to_dict(),
+                "sparse": require(output.sparse, "sparse").to_dict(),
             }
             for one, output in zip(some.documents, some.outputs, strict=True)
         ]
@@ -145,7 +145,7 @@ class _Known(Embeddings):
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        vector: list[float] = carried(self.outputs[text].dense, "dense").tolist()
+        vector: list[float] = require(self.outputs[text].dense, "dense").tolist()
         return vector
 
 
@@ -157,7 +157,7 @@ class _KnownSparse(BaseSparseEmbedding):
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, query: str) -> dict[int, float]:
-        return carried(self.known.outputs[query].sparse, "sparse").to_dict()
+        return require(self.known.outputs[query].sparse, "sparse").to_dict()
 
 
 @dataclass(slots=True)
@@ -215,7 +215,7 @@ def langchain(folder: Path, _: tuple[Rep, ...], *, url: str) -> Iterator[Contend
 
 
 def _vector(query: M3Output, rep: Rep) -> Any:
-    return query.dense if rep == "dense" else carried(query.sparse, "sparse").to_dict()
+    return query.dense if rep == "dense" else require(query.sparse, "sparse").to_dict()
 
 
 def _contenders(url: str) -> Any:

@@ -18,7 +18,7 @@ from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings,
 from qdrant_client import QdrantClient, models
 
 from m3kit import M3Output, Rep
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 
 Make: TypeAlias = Callable[[], QdrantClient]
@@ -182,7 +182,7 @@ class _Known(Embeddings):
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        vector: list[float] = carried(self.outputs[text].dense, "dense").tolist()
+        vector: list[float] = require(self.outputs[text].dense, "dense").tolist()
         return vector
 
 
@@ -194,7 +194,7 @@ class _KnownSparse(SparseEmbeddings):
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> SparseVector:
-        sparse = carried(self.known.outputs[text].sparse, "sparse")
+        sparse = require(self.known.outputs[text].sparse, "sparse")
         return SparseVector(indices=sparse.ids.tolist(), values=sparse.weights.tolist())
 
 

@@ -24,9 +24,9 @@ import numpy as np
 from tests.vespa_peer.peer import Peer
 from vespa.application import Vespa, VespaSync
 
+from m3kit.adapters.storage import ColbertStorage, ColbertType
 from m3kit.index import Search
 from m3kit.records import Document, Record
-from m3kit.storage import ColbertStorage, ColbertType
 from m3kit.vectors import M3Output, Sparse
 from m3kit_vespa import VespaIndex, m3_package
 from m3kit_vespa.payload import key, to_document, to_fields
@@ -152,7 +152,7 @@ def queries(app: Vespa, index: VespaIndex, asked: list[M3Output]) -> dict[str, f
     def raw(search: Search) -> list[Document]:
         sparse = search.query.sparse
         assert sparse is not None  # noqa: S101  # drawn so
-        size = search.depth + SLACK
+        size = search.candidates + SLACK
         near = f"({{targetHits: {size}}}nearestNeighbor(dense, m3_dense))"
         tokens = ", ".join(map(str, sparse.ids.tolist()))
         body = {

@@ -1,4 +1,4 @@
-"""Choose how the readings become one ranking, and look at the parts."""
+"""Choose how the readings become one ranking, and look at each one's score."""
 
 from m3kit import RRF, Document, MemoryIndex, Retriever, WeightedSum
 from m3kit.torch import TorchEncoder
@@ -20,8 +20,8 @@ ways = {
     "M3's weighted sum": {"fusion": WeightedSum(dense=1.0, sparse=0.3, colbert=1.0)},
 }
 for name, options in ways.items():
-    hits = retriever.search("insert picture", k=2, parts=True, **options)  # type: ignore[arg-type]  # options of several types
-    print(f"{name}:", ", ".join(hit.document.id for hit in hits), sorted(hits[0].parts))
+    hits = retriever.search("insert picture", k=2, with_scores=True, **options)  # type: ignore[arg-type]  # options of several types
+    print(f"{name}:", ", ".join(hit.document.id for hit in hits), sorted(hits[0].scores))
 
 # sparse alone: hyperlink ['sparse']
 # dense and sparse by RRF: hyperlink, bild ['dense', 'sparse']

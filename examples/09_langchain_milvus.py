@@ -9,7 +9,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from m3kit import Rescored, open_index
+from m3kit import WithColbert, open_index
 from m3kit.torch import TorchEncoder
 from m3kit_langchain import M3Embeddings, M3VectorStore
 
@@ -22,7 +22,7 @@ documents = [
 ]
 address = f"milvus://{mkdtemp()}/corpus.db/passages"  # or "milvus://host:19530/passages"
 with open_index(address, dim=encoder.dim, model=encoder.model) as lite:
-    index = Rescored(lite, encoder)  # ColBERT, which Milvus Lite does not hold
+    index = WithColbert(lite, encoder)  # ColBERT, which Milvus Lite does not hold
     store = M3VectorStore.from_documents(documents, M3Embeddings(encoder=encoder), index=index)
     retriever = store.as_retriever(search_kwargs={"k": 1, "filter": {"lang": "en"}})
     prompt = ChatPromptTemplate.from_template("By this alone: {context}\nAnswer: {question}")

@@ -9,7 +9,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
-from m3kit import CachedEncoder, Rescored, open_index
+from m3kit import CachedEncoder, WithColbert, open_index
 from m3kit.torch import TorchEncoder
 from m3kit_llama_index import M3Embedding, M3VectorStore
 
@@ -22,7 +22,7 @@ for node in nodes:
 
 address = f"milvus://{mkdtemp()}/corpus.db/passages"  # or "milvus://host:19530/passages"
 with open_index(address, dim=encoder.dim, model=encoder.model) as lite:
-    index = Rescored(lite, encoder)  # ColBERT, which Milvus Lite does not hold
+    index = WithColbert(lite, encoder)  # ColBERT, which Milvus Lite does not hold
     store = M3VectorStore(encoder, index)
     store.add(nodes)
     over = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))

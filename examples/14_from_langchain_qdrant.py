@@ -4,7 +4,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
 from langchain_qdrant.sparse_embeddings import SparseEmbeddings, SparseVector
 
-from m3kit import CachedEncoder, Fields, Retriever
+from m3kit import CachedEncoder, FieldNames, Retriever
 from m3kit.torch import TorchEncoder
 from m3kit_langchain import M3VectorStore
 from m3kit_qdrant import QdrantIndex
@@ -27,7 +27,7 @@ theirs = QdrantVectorStore.from_texts(
     sparse_embedding=Lengths(),
     retrieval_mode=RetrievalMode.HYBRID,
 )
-fields = Fields(text="page_content", metadata="metadata", dense="")
+fields = FieldNames(text="page_content", metadata="metadata", dense="")
 old = QdrantIndex(theirs.client, "papers", dim=None, fields=fields)
 encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
 new = QdrantIndex(theirs.client, "papers-m3", dim=encoder.dim, model=encoder.model)

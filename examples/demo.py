@@ -49,7 +49,7 @@ def show(query: dict[str, object], hits: list[Hit]) -> None:
     table.add_column("lang", no_wrap=True)
     table.add_column("passage", ratio=1, no_wrap=True, overflow="ellipsis")
     for hit in hits:
-        parts = [f"{hit.parts[rep]:.3f}" for rep in ("dense", "sparse", "colbert")]
+        parts = [f"{hit.scores[rep]:.3f}" for rep in ("dense", "sparse", "colbert")]
         passage = Text(f"{hit.document.metadata['title']} · ", style="bold")
         passage.append(hit.document.text, style="not bold")
         table.add_row(f"{hit.score:.3f}", *parts, str(hit.document.metadata["lang"]), passage)
@@ -65,7 +65,7 @@ def main() -> None:
         start = time.perf_counter()
         queries = lines("demo_queries.jsonl")
         for query in queries:
-            show(query, retriever.search(str(query["text"]), k=3, parts=True))
+            show(query, retriever.search(str(query["text"]), k=3, with_scores=True))
         seconds = time.perf_counter() - start
     console.print(f"{len(queries)} queries in {seconds:.2f} s. Try next:")
     for command in (

@@ -21,7 +21,7 @@ from qdrant_client import QdrantClient
 from tests.milvus.conftest import lite
 from tests.vespa import store as vespa
 
-from m3kit import Encoder, HybridIndex, MemoryIndex, Rescored, open_index
+from m3kit import Encoder, HybridIndex, MemoryIndex, WithColbert, open_index
 from m3kit.filters import All
 from m3kit_milvus import MilvusIndex
 from m3kit_qdrant import EdgeIndex, QdrantIndex
@@ -45,7 +45,7 @@ def _lite(directory: Path, encoder: Encoder) -> Iterator[HybridIndex]:
 def _rescored(client: MilvusClient, collection: str, encoder: Encoder) -> HybridIndex:
     reps = encoder.reps - {"colbert"}
     index = MilvusIndex(client, collection, dim=encoder.dim, reps=reps, model=encoder.model)
-    return Rescored(index, encoder) if "colbert" in encoder.reps else index
+    return WithColbert(index, encoder) if "colbert" in encoder.reps else index
 
 
 def _served(address: str) -> OpenStore:
@@ -56,7 +56,7 @@ def _served(address: str) -> OpenStore:
     def opened(_: Path, encoder: Encoder) -> Iterator[HybridIndex]:
         there = f"{address}/test_{uuid4().hex}"
         with open_index(there, dim=encoder.dim, reps=encoder.reps, model=encoder.model) as index:
-            yield index if index.reps >= encoder.reps else Rescored(index, encoder)
+            yield index if index.reps >= encoder.reps else WithColbert(index, encoder)
             index.delete_where(All())
 
     return opened

@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
-from m3kit.batches import batched
+from m3kit._batching import batched
 from m3kit.encoder import Encoder
-from m3kit.index import RepError
-from m3kit.scoring import carried
+from m3kit.index import RepresentationError
+from m3kit.scoring import require
 from m3kit.vectors import Floats, M3Output, Rep
 from m3kit_langchain.options import check_known, check_listed
 
@@ -140,7 +140,9 @@ class EmbeddingsEncoder:
 
     def _check(self, reps: Collection[Rep] | None) -> None:
         if lacking := set(reps or ()) - self.reps:
-            raise RepError(f"{self.model} makes dense vectors alone, no {', '.join(lacking)}")
+            raise RepresentationError(
+                f"{self.model} makes dense vectors alone, no {', '.join(lacking)}"
+            )
 
 
 def to_encoder(embedding: Embeddings | Encoder) -> Encoder:
@@ -157,7 +159,7 @@ def unit(vector: Sequence[float]) -> Floats:
 
 
 def _floats(output: M3Output) -> list[float]:
-    return cast("list[float]", carried(output.dense, "dense").tolist())
+    return cast("list[float]", require(output.dense, "dense").tolist())
 
 
 def _batch_size(encode_kwargs: Mapping[str, Any]) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_milvus.utils.sparse import BaseSparseEmbedding
 
 from m3kit.encoder import Encoder
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import M3Output
 
 
@@ -35,4 +35,4 @@ class MilvusSparse(BaseSparseEmbedding):
 
 
 def _to_milvus(output: M3Output) -> dict[int, float]:
-    return carried(output.sparse, "sparse").to_dict()
+    return require(output.sparse, "sparse").to_dict()

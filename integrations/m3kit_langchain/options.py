@@ -22,14 +22,14 @@ class Options:
             LangChain's name for it, `filter`, is taken too.
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
-        depth: How many candidates each branch brings, and how many are rescored.
+        candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Documents below this score are left out.
     """
 
     where: Where | None = None
     reps: Collection[Rep] | None = None
     fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
-    depth: int = 100
+    candidates: int = 100
     min_score: float | None = None
 
     def updated(self, given: Mapping[str, Any]) -> Options:
@@ -48,7 +48,7 @@ class Options:
         Return the representations that take part, of those that an index holds.
 
         Raises:
-            RepError: If it does not hold one that is asked for, or there is none of that name.
+            RepresentationError: If it does not hold one that is asked for, or there is none of that name.
         """
         chosen = held if self.reps is None else self.reps
         check_reps(chosen, held=held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_qdrant import SparseEmbeddings, SparseVector
 
 from m3kit.encoder import Encoder
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import M3Output
 
 
@@ -35,5 +35,5 @@ class QdrantSparse(SparseEmbeddings):
 
 
 def _to_qdrant(output: M3Output) -> SparseVector:
-    sparse = carried(output.sparse, "sparse")
+    sparse = require(output.sparse, "sparse")
     return SparseVector(indices=sparse.ids.tolist(), values=sparse.weights.tolist())

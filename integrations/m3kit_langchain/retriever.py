@@ -35,12 +35,12 @@ class M3Retriever(BaseRetriever):
     Args:
         encoder: An `m3kit.Encoder`, or any LangChain `Embeddings`.
         index: Where the documents live.
-        reranker: `(query, texts) -> scores`; orders the `depth` best.
+        reranker: `(query, texts) -> scores`; orders the `candidates` best.
         k: How many documents are wanted.
         where: What they must match: a filter of m3kit, or a dict (see `to_filter`).
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
-        depth: How many candidates each branch brings, and how many are rescored.
+        candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Documents below this score are left out.
 
     Raises:
@@ -57,7 +57,7 @@ class M3Retriever(BaseRetriever):
     where: SkipValidation[Where | None] = None
     reps: SkipValidation[Collection[Rep] | None] = None
     fusion: SkipValidation[Fusion] = RRF()
-    depth: int = 100
+    candidates: int = 100
     min_score: float | None = None
 
     _retriever: Retriever = PrivateAttr()
@@ -80,7 +80,7 @@ class M3Retriever(BaseRetriever):
             where=self.where,
             reps=self.reps,
             fusion=self.fusion,
-            depth=self.depth,
+            candidates=self.candidates,
             min_score=self.min_score,
         ).updated(kwargs)
         hits = self._retriever.search(
@@ -89,7 +89,7 @@ class M3Retriever(BaseRetriever):
             where=None if options.where is None else to_filter(options.where),
             reps=options.reps,
             fusion=options.fusion,
-            depth=options.depth,
+            candidates=options.candidates,
             min_score=options.min_score,
         )
         return [to_langchain(hit.document) for hit in hits]

@@ -18,7 +18,7 @@ from m3kit.memory import MemoryIndex
 from m3kit.records import Document as M3Document
 from m3kit.records import Hit
 from m3kit.retriever import Retriever
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import Floats, M3Output, Rep
 from m3kit_langchain.documents import to_langchain, to_m3
 from m3kit_langchain.embeddings import EmbeddingsEncoder, M3Embeddings, to_encoder, unit
@@ -30,7 +30,7 @@ class M3VectorStore(VectorStore):
     """
     Documents in an index, found by all that the index holds: dense, sparse, ColBERT.
 
-    Every search takes the options `where` (or `filter`), `reps`, `fusion`, `depth` and `min_score`;
+    Every search takes the options `where` (or `filter`), `reps`, `fusion`, `candidates` and `min_score`;
     see `m3kit_langchain.options.Options`. What is not given there is as it was given here.
 
     Args:
@@ -38,10 +38,10 @@ class M3VectorStore(VectorStore):
         index: Where the documents live; LangChain's fields are those of `m3kit.Document`.
         reps: Which representations take part in a search; by default all that the index holds.
         fusion: How they become one ranking.
-        depth: How many candidates each branch brings, and how many are rescored.
+        candidates: How many candidates each branch brings, and how many are rescored.
 
     Raises:
-        RepError: If the encoder cannot give what the index holds.
+        RepresentationError: If the encoder cannot give what the index holds.
         ModelMismatchError: If the index was made by another model.
     """
 
@@ -52,12 +52,12 @@ class M3VectorStore(VectorStore):
         *,
         reps: Collection[Rep] | None = None,
         fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
-        depth: int = 100,
+        candidates: int = 100,
     ) -> None:
         self.encoder = to_encoder(encoder)
         self.index = index
         self._retriever = Retriever(self.encoder, index)
-        self._options = Options(reps=reps, fusion=fusion, depth=depth)
+        self._options = Options(reps=reps, fusion=fusion, candidates=candidates)
 
     @classmethod
     def from_texts(
@@ -79,7 +79,7 @@ class M3VectorStore(VectorStore):
             metadatas: See `add_texts`.
             ids: See `add_texts`.
             index: Where they go; by default a `MemoryIndex`, gone with the process.
-            kwargs: `reps`, `fusion` and `depth`, as the class takes them.
+            kwargs: `reps`, `fusion` and `candidates`, as the class takes them.
         """
         encoder = to_encoder(embedding)
         if index is None:
@@ -132,7 +132,7 @@ class M3VectorStore(VectorStore):
                 written.append(own.id)
                 yield own
 
-        self._retriever.add(noted(), batch=batch_size)
+        self._retriever.add(noted(), batch_size=batch_size)
         return written
 
     def add_texts(
@@ -228,7 +228,7 @@ class M3VectorStore(VectorStore):
         reps = options.among(self.index.reps)
         (output,) = self.encoder.encode_queries([query], tuple({*reps, "dense"}))
         hits = self._answers(output.only(*reps), max(k, fetch_k), options)
-        return self._diverse(carried(output.dense, "dense"), hits, k, lambda_mult)
+        return self._diverse(require(output.dense, "dense"), hits, k, lambda_mult)
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -272,7 +272,7 @@ class M3VectorStore(VectorStore):
                 k=k,
                 where=None if options.where is None else to_filter(options.where),
                 fusion=options.fusion,
-                depth=options.depth,
+                candidates=options.candidates,
                 min_score=options.min_score,
             )
         )
@@ -290,7 +290,7 @@ class M3VectorStore(VectorStore):
         if k < 1:
             raise ValueError(f"k is at least 1, not {k}")
         records = self.index.get([hit.document.id for hit in hits], ["dense"])
-        vectors = [carried(record.output.dense, "dense").tolist() for record in records]
+        vectors = [require(record.output.dense, "dense").tolist() for record in records]
         chosen = maximal_marginal_relevance(query, vectors, lambda_mult, k)
         return [to_langchain(records[place].document) for place in chosen]
 

@@ -13,7 +13,7 @@ from llama_index.core.callbacks import CallbackManager
 
 from m3kit.encoder import Encoder
 from m3kit.index import check_reps
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import M3Output
 
 
@@ -27,7 +27,7 @@ class M3Embedding(BaseEmbedding):
         callback_manager: Told of each batch.
 
     Raises:
-        RepError: If the encoder gives no dense vectors.
+        RepresentationError: If the encoder gives no dense vectors.
     """
 
     _encoder: Encoder = PrivateAttr()
@@ -91,7 +91,7 @@ class M3SparseEmbedding(BaseSparseEmbedding):
         embed_batch_size: How many texts LlamaIndex hands over at once, at most 2048.
 
     Raises:
-        RepError: If the encoder gives no sparse vectors.
+        RepresentationError: If the encoder gives no sparse vectors.
     """
 
     _encoder: Encoder = PrivateAttr()
@@ -132,9 +132,9 @@ class M3SparseEmbedding(BaseSparseEmbedding):
 
 
 def _dense(output: M3Output) -> Embedding:
-    vector: Embedding = carried(output.dense, "dense").tolist()
+    vector: Embedding = require(output.dense, "dense").tolist()
     return vector
 
 
 def _sparse(output: M3Output) -> SparseEmbedding:
-    return carried(output.sparse, "sparse").to_dict()
+    return require(output.sparse, "sparse").to_dict()

@@ -33,15 +33,15 @@ class M3Retriever(BaseRetriever):
         where: What they must match: a filter of m3kit, or LlamaIndex's.
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
-        depth: How many candidates each branch brings, and how many are rescored.
+        candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Nodes below it are left out.
-        reranker: What orders the `depth` best at last, if anything.
+        reranker: What orders the `candidates` best at last, if anything.
         objects: What LlamaIndex enters when an `IndexNode` is found.
         callback_manager: Told of each retrieval.
         verbose: Whether LlamaIndex prints what it enters.
 
     Raises:
-        RepError: If the encoder cannot give what the index holds.
+        RepresentationError: If the encoder cannot give what the index holds.
         ModelMismatchError: If the index was made by another model.
     """
 
@@ -54,7 +54,7 @@ class M3Retriever(BaseRetriever):
         where: Filter | MetadataFilters | None = None,
         reps: Collection[Rep] | None = None,
         fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
-        depth: int = 100,
+        candidates: int = 100,
         min_score: float | None = None,
         reranker: Reranker | None = None,
         objects: Sequence[IndexNode] | None = None,
@@ -71,7 +71,7 @@ class M3Retriever(BaseRetriever):
         self._where = to_filter(where) if isinstance(where, MetadataFilters) else where
         self._reps = reps
         self._fusion = fusion
-        self._depth = depth
+        self._depth = candidates
         self._min_score = min_score
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
@@ -91,7 +91,7 @@ class M3Retriever(BaseRetriever):
             where=self._where,
             reps=self._reps,
             fusion=self._fusion,
-            depth=self._depth,
+            candidates=self._depth,
             min_score=self._min_score,
         )
         return [NodeWithScore(node=to_node(hit.document), score=hit.score) for hit in hits]

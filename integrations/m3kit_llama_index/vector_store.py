@@ -24,10 +24,10 @@ from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.index import HybridIndex, Search, check_reps
 from m3kit.records import Document
 from m3kit.retriever import Retriever
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep
 from m3kit_llama_index.filters import says_nothing, to_filter
-from m3kit_llama_index.marginal import marginal
+from m3kit_llama_index.mmr import marginal
 from m3kit_llama_index.nodes import REF_DOC_ID, to_document, to_node
 
 _DEPTH = 100
@@ -51,7 +51,7 @@ class M3VectorStore(BasePydanticVectorStore):
         index: Where the nodes live.
 
     Raises:
-        RepError: If the encoder cannot give what the index holds.
+        RepresentationError: If the encoder cannot give what the index holds.
         ModelMismatchError: If the index was made by another model.
     """
 
@@ -153,7 +153,7 @@ class M3VectorStore(BasePydanticVectorStore):
         Raises:
             TypeError: For an unknown option.
             ValueError: For another mode, or an option that cannot be followed.
-            RepError: If the index does not hold what the mode needs.
+            RepresentationError: If the index does not hold what the mode needs.
         """
         _check(query)
         query = replace(query, mode=VectorStoreQueryMode(query.mode))  # it may be a plain string
@@ -217,16 +217,16 @@ class M3VectorStore(BasePydanticVectorStore):
 
     def _hybrid(self, query: VectorStoreQuery) -> list[_Scored]:
         k = _given(query.hybrid_top_k, query.similarity_top_k)
-        depth = _DEPTH
+        candidates = _DEPTH
         if query.sparse_top_k is not None:
-            depth = max(query.sparse_top_k, query.similarity_top_k)
+            candidates = max(query.sparse_top_k, query.similarity_top_k)
         reps: list[Rep] = ["dense", "sparse"]
         if query.alpha is not None:
             fusion = WeightedSum(dense=query.alpha, sparse=1 - query.alpha, colbert=0)
-            return self._search(query, reps, k, fusion, depth)
+            return self._search(query, reps, k, fusion, candidates)
         if "colbert" in self.client.reps:
             reps.append("colbert")
-        return self._search(query, reps, k, RRF(), depth)
+        return self._search(query, reps, k, RRF(), candidates)
 
     def _diverse(
         self,
@@ -252,7 +252,7 @@ class M3VectorStore(BasePydanticVectorStore):
             return []
         chosen = marginal(
             np.array([relevance[record.document.id] for record in records], dtype=np.float32),
-            np.stack([carried(record.output.dense, "dense") for record in records]),
+            np.stack([require(record.output.dense, "dense") for record in records]),
             k,
             threshold,
         )
@@ -264,7 +264,7 @@ class M3VectorStore(BasePydanticVectorStore):
         reps: Collection[Rep],
         k: int,
         fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
-        depth: int = _DEPTH,
+        candidates: int = _DEPTH,
     ) -> list[_Scored]:
         check_reps(reps, held=self.client.reps)
         search = Search(
@@ -272,7 +272,7 @@ class M3VectorStore(BasePydanticVectorStore):
             k=k,
             where=_where(query.node_ids or None, query.filters, query.doc_ids),
             fusion=fusion,
-            depth=depth,
+            candidates=candidates,
         )
         return [(hit.document, hit.score) for hit in self.client.search(search)]
 

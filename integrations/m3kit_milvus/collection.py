@@ -11,7 +11,7 @@ from typing import Any
 from grpc import Call, RpcError, StatusCode
 from pymilvus import MilvusClient
 
-from m3kit.batches import batched
+from m3kit._batching import batched
 from m3kit.filters import All
 from m3kit_milvus.layout import Column, Engine, Key, Layout, Row
 from m3kit_milvus.quiet import silenced

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pymilvus.client.embedding_list import EmbeddingList
 
-from m3kit.scoring import carried
-from m3kit.storage import INT8_SCALE, ColbertType
+from m3kit.adapters.storage import INT8_SCALE, ColbertType
+from m3kit.scoring import require
 from m3kit.vectors import Floats, M3Output, Rep, Sparse
 from m3kit_milvus.layout import Column, Row
 
@@ -40,7 +40,7 @@ def to_cells(
 def to_query(output: M3Output, rep: Rep, colbert: ColbertType) -> Any:
     """Write the vector of a query, in the type of those that it is compared with."""
     if rep == "colbert":
-        return EmbeddingList(_stored(carried(output.colbert, rep), colbert))
+        return EmbeddingList(_stored(require(output.colbert, rep), colbert))
     return _cell(output, rep, colbert)
 
 
@@ -71,7 +71,7 @@ def to_score(distance: float, metric: str, query: M3Output, colbert: ColbertType
         return 1 - distance / 2
     if metric.startswith("MAX_SIM"):
         scale = INT8_SCALE**2 if colbert == "int8" else 1
-        return distance / len(carried(query.colbert, "colbert")) / scale
+        return distance / len(require(query.colbert, "colbert")) / scale
     return distance
 
 
@@ -98,10 +98,10 @@ def _size(value: object) -> int:
 
 def _cell(output: M3Output, rep: Rep, colbert: ColbertType) -> Any:
     if rep == "dense":
-        return carried(output.dense, rep).astype(np.float32, copy=False)
+        return require(output.dense, rep).astype(np.float32, copy=False)
     if rep == "sparse":
-        return _row(carried(output.sparse, rep) or _NO_WEIGHT)
-    return [{TOKEN: one} for one in _stored(carried(output.colbert, rep), colbert)]
+        return _row(require(output.sparse, rep) or _NO_WEIGHT)
+    return [{TOKEN: one} for one in _stored(require(output.colbert, rep), colbert)]
 
 
 def _row(sparse: Sparse) -> Any:

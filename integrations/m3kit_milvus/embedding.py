@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from m3kit.batches import batched
+from m3kit._batching import batched
 from m3kit.encoder import Encoder
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep
 
 TOKENS = 250_002
@@ -77,17 +77,17 @@ class M3EmbeddingFunction:
     def _result(self, outputs: Sequence[M3Output]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if "dense" in self._reps:
-            result["dense"] = [carried(one.dense, "dense") for one in outputs]
+            result["dense"] = [require(one.dense, "dense") for one in outputs]
         if "sparse" in self._reps:
             result["sparse"] = self._matrix(outputs)
         if "colbert" in self._reps:
-            result["colbert_vecs"] = [carried(one.colbert, "colbert") for one in outputs]
+            result["colbert_vecs"] = [require(one.colbert, "colbert") for one in outputs]
         return result
 
     def _matrix(self, outputs: Sequence[M3Output]) -> Any:
         from scipy.sparse import csr_array  # 0.1 s that nothing else of ours needs
 
-        rows = [carried(one.sparse, "sparse") for one in outputs]
+        rows = [require(one.sparse, "sparse") for one in outputs]
         starts = np.cumsum([0, *map(len, rows)])
         weights = np.concatenate([np.zeros(0), *(row.weights for row in rows)])
         ids = np.concatenate([np.zeros(0, np.int64), *(row.ids for row in rows)])

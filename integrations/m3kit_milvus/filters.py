@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from m3kit.facts import order
+from m3kit.adapters.filter_terms import order
 from m3kit.filters import (
     All,
     And,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from pymilvus import MilvusClient
 
-from m3kit.fields import Fields
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage
+from m3kit.adapters.store import StoreIndex
 from m3kit.index import Holding
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage
-from m3kit.store import StoreIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.collection import Connection, Rows
 from m3kit_milvus.making import Making
@@ -30,7 +30,7 @@ class MilvusIndex(StoreIndex):
     An index in a collection; the client stays the caller's.
 
     By default it holds dense and sparse vectors, both searched exactly. Servers from 2.6.4 hold
-    ColBERT vectors too; for others `m3kit.Rescored` adds them. Milvus holds 65,535 bytes of a text.
+    ColBERT vectors too; for others `m3kit.WithColbert` adds them. Milvus holds 65,535 bytes of a text.
     Threads may share an index, in Milvus Lite one after the other.
 
     A collection that others made opens by `fields`, which says what it calls the text and the
@@ -51,8 +51,8 @@ class MilvusIndex(StoreIndex):
         timeout: How many seconds each call to Milvus may take.
 
     Raises:
-        RepError: If a new index is to hold ColBERT vectors, and the server holds none.
-        NoIndexError: If there is none and no `dim`; or others made the collection, and no `fields`
+        RepresentationError: If a new index is to hold ColBERT vectors, and the server holds none.
+        IndexNotFoundError: If there is none and no `dim`; or others made the collection, and no `fields`
             say what is where, or it cannot serve.
         ModelMismatchError: If it was made by another model or with another width.
     """
@@ -65,7 +65,7 @@ class MilvusIndex(StoreIndex):
         dim: int | None = None,
         reps: Collection[Rep] = HELD,
         model: str | None = None,
-        fields: Fields | None = None,
+        fields: FieldNames | None = None,
         options: MilvusOptions | None = None,
         colbert: ColbertStorage | None = None,
         timeout: float = 60.0,
@@ -76,13 +76,13 @@ class MilvusIndex(StoreIndex):
         making = Making(connection, chosen, what)
         layout: Own | Theirs
         if fields is None:
-            layout = making.open(lambda: Stamp.new(dim, reps, model, what, colbert=colbert))
-            layout.stamp.check(dim, model, what, colbert=colbert)
+            layout = making.open(lambda: Manifest.new(dim, reps, model, what, colbert=colbert))
+            layout.manifest.check(dim, model, what, colbert=colbert)
             rows = Rows(connection, layout, chosen.consistency)
         else:
             layout = making.open_theirs(fields)
-            layout.stamp.check(dim, None, what)
-            layout = replace(layout, stamp=replace(layout.stamp, model=model))
+            layout.manifest.check(dim, None, what)
+            layout = replace(layout, manifest=replace(layout.manifest, model=model))
             rows = Rows(connection, layout, chosen.consistency)
             check_rows(layout, rows)
         super().__init__(Table(rows, layout))

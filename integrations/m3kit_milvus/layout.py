@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter
 from m3kit.records import Document, Record
-from m3kit.stamp import Stamp
 from m3kit.vectors import Rep
 
 Row: TypeAlias = Mapping[str, Any]
@@ -64,7 +64,7 @@ class Layout(Protocol):
     """How documents are rows of one collection, and what its filters say."""
 
     @property
-    def stamp(self) -> Stamp:
+    def stamp(self) -> Manifest:
         """What the collection holds."""
         ...
 

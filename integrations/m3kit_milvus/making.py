@@ -8,9 +8,9 @@ from typing import Any
 
 from pymilvus import MilvusException
 
-from m3kit.fields import Fields
-from m3kit.index import NoIndexError, RepError
-from m3kit.stamp import Stamp
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
+from m3kit.index import IndexNotFoundError, RepresentationError
 from m3kit.vectors import REPS, Rep
 from m3kit_milvus import own
 from m3kit_milvus.collection import Connection
@@ -40,13 +40,13 @@ class Making:
     options: MilvusOptions
     what: str
 
-    def open(self, new: Callable[[], Stamp]) -> Own:
+    def open(self, new: Callable[[], Manifest]) -> Own:
         """
         Read m3kit's own collection, making it or what it lacks, and load it.
 
         Raises:
-            NoIndexError: If others made it, or the server has dropped a field.
-            RepError: If the server holds no ColBERT vectors, and they are asked for.
+            IndexNotFoundError: If others made it, or the server has dropped a field.
+            RepresentationError: If the server holds no ColBERT vectors, and they are asked for.
         """
         with self.connection.guard:
             if not self.connection.exists():
@@ -54,28 +54,28 @@ class Making:
             shape = self.connection.describe()
             kept = own.read_stamp(shape, self.what)
             if kept is None:
-                raise NoIndexError(
-                    f"{self.what} bears no stamp of m3kit's: others made it; say by fields=Fields("
+                raise IndexNotFoundError(
+                    f"{self.what} bears no manifest of m3kit's: others made it; say by fields=FieldNames("
                     "…) what it calls the text and the vectors, or give another name"
                 )
-            stamp, partition_key = kept
-            terms_type = own.terms_type(shape, stamp, self.what)
-            self._index(["terms", *map(own.field, stamp.reps)])
-            columns = {rep: self._column(rep) for rep in REPS if rep in stamp.reps}
+            manifest, partition_key = kept
+            terms_type = own.terms_type(shape, manifest, self.what)
+            self._index(["terms", *map(own.field, manifest.reps)])
+            columns = {rep: self._column(rep) for rep in REPS if rep in manifest.reps}
             self._load()
         negates = self.connection.engine != "core"
-        return Own(stamp, columns, terms_type, partition_key, negates)
+        return Own(manifest, columns, terms_type, partition_key, negates)
 
-    def open_theirs(self, fields: Fields) -> Theirs:
+    def open_theirs(self, fields: FieldNames) -> Theirs:
         """
         Read a collection that others made, and load it.
 
         Raises:
-            NoIndexError: If there is none, or it cannot serve.
+            IndexNotFoundError: If there is none, or it cannot serve.
         """
         with self.connection.guard:
             if not self.connection.exists():
-                raise NoIndexError(f"there is no such thing as {self.what}")
+                raise IndexNotFoundError(f"there is no such thing as {self.what}")
             shape = self.connection.describe()
             layout = read_theirs(
                 shape,
@@ -95,8 +95,8 @@ class Making:
     def _load(self) -> None:
         self.connection.client.load_collection(self.connection.name, **self.connection.within)
 
-    def _make(self, stamp: Stamp) -> None:
-        own.check_storage(stamp)
+    def _make(self, manifest: Manifest) -> None:
+        own.check_storage(manifest)
         options, client = self.options, self.connection.client
         create = {**options.create}
         given: dict[str, str] = create.pop("properties", {})
@@ -105,20 +105,20 @@ class Making:
                 client.create_collection(
                     self.connection.name,
                     schema=own.schema(
-                        stamp, "array" if self._served else "text", options.partition_key
+                        manifest, "array" if self._served else "text", options.partition_key
                     ),
-                    properties=own.properties(stamp, options.partition_key, given),
+                    properties=own.properties(manifest, options.partition_key, given),
                     consistency_level=options.consistency,
                     **create,
                     **self.connection.within,
                 )
         except MilvusException as error:
             if self.connection.exists():
-                return  # another worker was faster, and its stamp is checked
-            if "colbert" in stamp.reps:
+                return  # another worker was faster, and its manifest is checked
+            if "colbert" in manifest.reps:
                 raise _no_colbert(error.message) from error
             raise
-        if "colbert" in stamp.reps and own.lacks_colbert(self.connection.describe()):
+        if "colbert" in manifest.reps and own.lacks_colbert(self.connection.describe()):
             client.drop_collection(self.connection.name, **self.connection.within)
             raise _no_colbert("it has dropped their field")
 
@@ -159,8 +159,8 @@ class Making:
         )
 
 
-def _no_colbert(said: str) -> RepError:
-    return RepError(
+def _no_colbert(said: str) -> RepresentationError:
+    return RepresentationError(
         f"this Milvus holds no colbert vectors ({said}), as servers from 2.6.4 do; make it with "
-        "reps=('dense', 'sparse'), and let m3kit.Rescored(index, encoder) add ColBERT"
+        "reps=('dense', 'sparse'), and let m3kit.WithColbert(index, encoder) add ColBERT"
     )

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pymilvus import MilvusClient, MilvusException
 
-from m3kit.index import IndexLockedError, NoIndexError, OpenedIndex
+from m3kit.index import IndexLockedError, IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.index import HELD, OpenedMilvusIndex
 from m3kit_milvus.quiet import silenced
@@ -33,7 +33,7 @@ def open_server(
     """
     Open a collection on a server or in a file of Milvus Lite; see `m3kit.open_index`.
 
-    Of `reps`, a new index holds what Milvus can; `m3kit.Rescored` adds ColBERT. A token or
+    Of `reps`, a new index holds what Milvus can; `m3kit.WithColbert` adds ColBERT. A token or
     `user:password` is taken from the environment variable `MILVUS_TOKEN`.
 
     Args:
@@ -47,14 +47,14 @@ def open_server(
         ValueError: If the address is another.
         ConnectionError: If nobody answers.
         IndexLockedError: If another process holds the file.
-        RepError, NoIndexError, ModelMismatchError: As `MilvusIndex` says.
+        RepresentationError, IndexNotFoundError, ModelMismatchError: As `MilvusIndex` says.
     """
     place = _parsed(address)
     able = [rep for rep in HELD if rep in reps] or reps
     with ExitStack() as held:
         if place.file is not None:
             if dim is None and not place.file.exists():
-                raise NoIndexError(f"there is no index at {place.file}; give dim to make one")
+                raise IndexNotFoundError(f"there is no index at {place.file}; give dim to make one")
             client = held.enter_context(_file_client(place.file))
         else:
             client = held.enter_context(_server_client(place))

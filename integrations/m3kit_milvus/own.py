@@ -9,11 +9,11 @@ from typing import Any
 
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertType
 from m3kit.filters import Filter
-from m3kit.index import DocumentError, NoIndexError, RepError
+from m3kit.index import DocumentError, IndexNotFoundError, RepresentationError
 from m3kit.records import Document, Record
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertType
 from m3kit.vectors import Floats, Rep
 from m3kit_milvus.columns import NO_TOKEN, TOKEN, to_cells
 from m3kit_milvus.filters import has_keys, positive, to_milvus
@@ -49,14 +49,14 @@ class Own:
     The layout that m3kit makes; `payload.py` says what a row carries.
 
     Args:
-        stamp: What it holds.
+        manifest: What it holds.
         columns: Where the vectors are.
         terms_type: How `terms` are kept.
         partition_key: The field of the metadata that it is divided by.
         negates: Whether the engine knows `not`.
     """
 
-    stamp: Stamp
+    manifest: Manifest
     columns: Mapping[Rep, Column]
     terms_type: TermsType
     partition_key: str | None
@@ -83,14 +83,14 @@ class Own:
         row = to_row(document, self.terms_type)
         if self.partition_key is not None:
             row[PARTITION] = partition(document, self.partition_key)
-        return row | to_cells(output, self.columns, self.stamp.colbert.dtype)
+        return row | to_cells(output, self.columns, self.manifest.colbert.dtype)
 
     def _kept(self, document: Document, colbert: Floats) -> Floats:
-        kept = self.stamp.colbert.stored(colbert)
+        kept = self.manifest.colbert.stored(colbert)
         if len(kept) > MOST_VECTORS:
             raise DocumentError(
                 f"document {document.id!r} has {len(kept)} ColBERT vectors, and Milvus holds "
-                f"{MOST_VECTORS}; split it, or pool them by ColbertStorage(pool=2)"
+                f"{MOST_VECTORS}; split it, or pool them by ColbertStorage(pool_factor=2)"
             )
         return kept
 
@@ -112,15 +112,19 @@ class Own:
         return Said(to_milvus(said, self.terms_type, self.partition_key), exact=said == where)
 
 
-def properties(stamp: Stamp, partition_key: str | None, given: Mapping[str, str]) -> dict[str, str]:
+def properties(
+    manifest: Manifest, partition_key: str | None, given: Mapping[str, str]
+) -> dict[str, str]:
     """Write the stamp into the collection's properties, beside those that the caller gives."""
-    return {**given, _MARK: _text(stamp, partition_key)}
+    return {**given, _MARK: _text(manifest, partition_key)}
 
 
-def schema(stamp: Stamp, terms_type: TermsType, partition_key: str | None) -> CollectionSchema:
+def schema(
+    manifest: Manifest, terms_type: TermsType, partition_key: str | None
+) -> CollectionSchema:
     """Describe a collection; its stamp is in the description, for servers that drop properties."""
     made = MilvusClient.create_schema(
-        auto_id=False, enable_dynamic_field=True, description=_text(stamp, partition_key)
+        auto_id=False, enable_dynamic_field=True, description=_text(manifest, partition_key)
     )
     made.add_field("key", DataType.VARCHAR, is_primary=True, max_length=TERM_CHARS)
     if partition_key is not None:
@@ -137,13 +141,13 @@ def schema(stamp: Stamp, terms_type: TermsType, partition_key: str | None) -> Co
             max_capacity=MOST_TERMS["array"],
             max_length=TERM_CHARS,
         )
-    if "dense" in stamp.reps:
-        made.add_field("dense", DataType.FLOAT_VECTOR, dim=stamp.dim)
-    if "sparse" in stamp.reps:
+    if "dense" in manifest.reps:
+        made.add_field("dense", DataType.FLOAT_VECTOR, dim=manifest.dim)
+    if "sparse" in manifest.reps:
         made.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
-    if "colbert" in stamp.reps:
+    if "colbert" in manifest.reps:
         token = MilvusClient.create_struct_field_schema()
-        token.add_field(TOKEN, _COLBERT_TYPES[stamp.colbert.dtype], dim=stamp.dim)
+        token.add_field(TOKEN, _COLBERT_TYPES[manifest.colbert.dtype], dim=manifest.dim)
         made.add_field(
             "colbert",
             DataType.ARRAY,
@@ -154,16 +158,16 @@ def schema(stamp: Stamp, terms_type: TermsType, partition_key: str | None) -> Co
     return made
 
 
-def check_storage(stamp: Stamp) -> None:
+def check_storage(manifest: Manifest) -> None:
     """
     Check that Milvus has numbers for the ColBERT vectors of a new index.
 
     Raises:
-        RepError: If it has none.
+        RepresentationError: If it has none.
     """
-    if "colbert" in stamp.reps and stamp.colbert.dtype not in _COLBERT_TYPES:
-        raise RepError(
-            f"Milvus compares no ColBERT vectors kept as {stamp.colbert.dtype}; keep them as one "
+    if "colbert" in manifest.reps and manifest.colbert.dtype not in _COLBERT_TYPES:
+        raise RepresentationError(
+            f"Milvus compares no ColBERT vectors kept as {manifest.colbert.dtype}; keep them as one "
             f"of {', '.join(_COLBERT_TYPES)}"
         )
 
@@ -173,31 +177,31 @@ def field(rep: Rep) -> str:
     return f"colbert[{TOKEN}]" if rep == "colbert" else rep
 
 
-def read_stamp(shape: Row, what: str) -> tuple[Stamp, str | None] | None:
+def read_stamp(shape: Row, what: str) -> tuple[Manifest, str | None] | None:
     """
-    Read the stamp and the partition key, or None where a collection bears no stamp.
+    Read the manifest and the partition key, or None where a collection bears no manifest.
 
     Milvus Lite keeps properties and drops descriptions, others the reverse.
 
     Raises:
-        NoIndexError: If the stamp cannot be read.
+        IndexNotFoundError: If the manifest cannot be read.
     """
     text = str(shape.get("properties", {}).get(_MARK) or shape.get("description", ""))
     try:
         kept = json.loads(text)
-        stamp, partition_key = kept[_MARK], kept.get("partition_key")
+        manifest, partition_key = kept[_MARK], kept.get("partition_key")
     except (ValueError, TypeError, KeyError):
         return None
-    return Stamp.from_json(stamp, what), partition_key
+    return Manifest.from_json(manifest, what), partition_key
 
 
-def terms_type(shape: Row, stamp: Stamp, what: str) -> TermsType:
+def terms_type(shape: Row, manifest: Manifest, what: str) -> TermsType:
     """Tell how terms are kept, and that no field was dropped, as engines do silently."""
     kept = {field["name"]: field["type"] for field in shape["fields"]}
     structs = {struct["name"] for struct in shape.get("struct_array_fields", ())}
-    missing = {"key", *DOCUMENT_FIELDS, "terms", *stamp.reps} - set(kept) - structs
+    missing = {"key", *DOCUMENT_FIELDS, "terms", *manifest.reps} - set(kept) - structs
     if missing or not shape.get("enable_dynamic_field"):
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"{what} lacks {', '.join(sorted(missing)) or 'dynamic fields'}, which its server has "
             "dropped or cannot hold; upgrade the server, and give another name"
         )
@@ -210,6 +214,6 @@ def lacks_colbert(shape: Row) -> bool:
     return all(field["name"] != "colbert" for field in named)
 
 
-def _text(stamp: Stamp, partition_key: str | None) -> str:
-    kept: dict[str, Any] = {_MARK: stamp.to_json()}
+def _text(manifest: Manifest, partition_key: str | None) -> str:
+    kept: dict[str, Any] = {_MARK: manifest.to_json()}
     return json.dumps(kept if partition_key is None else {**kept, "partition_key": partition_key})

@@ -25,7 +25,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal, TypeAlias
 
-from m3kit.facts import Says, by_value, facts, is_number, is_scalar, order
+from m3kit.adapters.filter_terms import Says, by_value, facts, is_number, is_scalar, order
 from m3kit.index import DocumentError
 from m3kit.records import Document
 from m3kit_milvus.whole import Whole

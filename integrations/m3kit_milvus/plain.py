@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, assert_never
 
-from m3kit.facts import EXACT, is_number
+from m3kit.adapters.filter_terms import EXACT, is_number
 from m3kit.filters import (
     Contains,
     Eq,

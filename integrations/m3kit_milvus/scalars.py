@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import numpy as np
 from pymilvus import DataType
 
-from m3kit.facts import is_number
+from m3kit.adapters.filter_terms import is_number
 from m3kit.filters import Contains, Eq, Exists, Range, Substring, Value
 from m3kit_milvus.layout import Row, Said
 

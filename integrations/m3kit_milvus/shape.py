@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from pymilvus import DataType
 
-from m3kit.fields import Fields
-from m3kit.index import NoIndexError
-from m3kit.stamp import Stamp
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
+from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS, Rep
 from m3kit_milvus.collection import Rows
 from m3kit_milvus.layout import Column, Engine, Row
@@ -34,7 +34,13 @@ Index = Callable[[str], Row | None]
 
 
 def read_theirs(
-    shape: Row, index: Index, fields: Fields, options: MilvusOptions, *, engine: Engine, what: str
+    shape: Row,
+    index: Index,
+    fields: FieldNames,
+    options: MilvusOptions,
+    *,
+    engine: Engine,
+    what: str,
 ) -> Theirs:
     """
     Read the schema of a collection that others made.
@@ -48,13 +54,13 @@ def read_theirs(
         what: What a message calls it.
 
     Raises:
-        NoIndexError: If it cannot serve, with each difference.
+        IndexNotFoundError: If it cannot serve, with each difference.
     """
     dynamic = bool(shape.get("enable_dynamic_field"))
     schema = _Schema({field["name"]: field for field in shape["fields"]}, index, dynamic)
     differences = [*schema.differences(fields)]
     if differences:
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"{what} cannot serve with {fields}: {'; '.join(differences)}. Name other fields, or "
             "copy its documents into a new index"
         )
@@ -65,7 +71,7 @@ def read_theirs(
     return Theirs(
         what=what,
         fields=fields,
-        stamp=Stamp(dense["params"]["dim"] if dense else 1, fields.reps, None),
+        manifest=Manifest(dense["params"]["dim"] if dense else 1, fields.reps, None),
         columns={rep: schema.column(rep, fields, options) for rep in REPS if rep in fields.reps},
         primary=primary["name"],
         numbered=bool(primary.get("auto_id") or shape.get("auto_id")),
@@ -90,7 +96,7 @@ def check_rows(layout: Theirs, rows: Rows) -> None:
     Check in some rows what the schema does not say.
 
     Raises:
-        NoIndexError: If none has the text, or a vector has another length than one where the metric
+        IndexNotFoundError: If none has the text, or a vector has another length than one where the metric
             gives M3's order to such alone.
     """
     _check_texts(layout, rows)
@@ -100,7 +106,7 @@ def check_rows(layout: Theirs, rows: Rows) -> None:
     for row in rows.sample([layout.key, column.field]):
         length = float(np.linalg.norm(row[column.field]))
         if abs(length - 1) > _LENGTH:
-            raise NoIndexError(
+            raise IndexNotFoundError(
                 f"{layout.what} cannot serve: the dense vector of {str(row[layout.key])!r} is of "
                 f"length {length:.4g}, and by the metric {column.metric} only vectors of length 1 "
                 "have M3's scores; copy its documents into a new index"
@@ -113,9 +119,9 @@ def _check_texts(layout: Theirs, rows: Rows) -> None:
         return
     some = [*rows.sample([layout.key, name])]
     if some and not any(layout.has_text(row) for row in some):
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"{layout.what} cannot serve: the text should be in {name!r}, which neither its schema "
-            "nor its rows have; name another field by Fields(text=…)"
+            "nor its rows have; name another field by FieldNames(text=…)"
         )
 
 
@@ -125,7 +131,7 @@ class _Schema:
     index: Index
     dynamic: bool
 
-    def differences(self, asked: Fields) -> Iterator[str]:
+    def differences(self, asked: FieldNames) -> Iterator[str]:
         """Spell out what is missing, or other than it must be."""
         for rep in REPS:
             name = asked.vector(rep)
@@ -138,7 +144,7 @@ class _Schema:
         if asked.id is not None:
             yield from self._typed(asked.id, _KEYS, "the id")
 
-    def column(self, rep: Rep, asked: Fields, options: MilvusOptions) -> Column:
+    def column(self, rep: Rep, asked: FieldNames, options: MilvusOptions) -> Column:
         """Describe where vectors are."""
         name = str(asked.vector(rep))
         index = self.index(name) or {}
@@ -162,14 +168,14 @@ class _Schema:
 
     def _vector(self, rep: Rep, name: str) -> Iterator[str]:
         if rep not in _TYPES:
-            yield f"ColBERT vectors of others ({name!r}) are not read; m3kit.Rescored adds ColBERT"
+            yield f"ColBERT vectors of others ({name!r}) are not read; m3kit.WithColbert adds ColBERT"
             return
         difference = [*self._typed(name, (_TYPES[rep],), f"the {rep} vectors")]
         yield from difference
         if difference:
             return
         if self.fields[name].get("is_function_output"):
-            yield f"{name!r} is made by a function of the server, not by M3; leave it out of Fields"
+            yield f"{name!r} is made by a function of the server, not by M3; leave it out of FieldNames"
             return
         index = self.index(name)
         if index is None:
@@ -177,7 +183,7 @@ class _Schema:
         elif index["metric_type"] not in _METRICS[rep]:
             yield (
                 f"the metric of {name!r} is {index['metric_type']}, and M3's {rep} vectors are "
-                f"compared by {' or '.join(_METRICS[rep])}; leave it out of Fields"
+                f"compared by {' or '.join(_METRICS[rep])}; leave it out of FieldNames"
             )
 
     def _typed(self, name: str, types: Sequence[DataType], what: str) -> Iterator[str]:

@@ -1,12 +1,12 @@
-"""The rows of a collection, as `m3kit.store` asks for them."""
+"""The rows of a collection, as `m3kit.adapters.store` asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from m3kit import ranking
-from m3kit.batches import batched, chunked
+from m3kit._batching import batched, chunked
+from m3kit.adapters import ranking
 from m3kit.filters import Filter, matches
 from m3kit.fusion import Ranking, by_score
 from m3kit.records import Document, Record
@@ -38,7 +38,7 @@ _TIE = 5e-7
 
 class Table:
     """
-    The rows of a collection, as an `m3kit.store.Store`.
+    The rows of a collection, as an `m3kit.adapters.store.Store`.
 
     Args:
         rows: Who holds them.
@@ -50,7 +50,7 @@ class Table:
     def __init__(self, rows: Rows, layout: Layout) -> None:
         self._rows = rows
         self._layout = layout
-        self.stamp = layout.stamp
+        self.manifest = layout.manifest
 
     def write(self, records: Sequence[Record], /) -> None:
         """Write records, batch by batch; see `Store.write`."""
@@ -128,12 +128,12 @@ class Table:
             yield from self._records(some, reps)
 
     def _output(self, row: Row, reps: Collection[Rep]) -> M3Output:
-        return to_output(row, self._layout.columns, reps, self.stamp.colbert.dtype)
+        return to_output(row, self._layout.columns, reps, self.manifest.colbert.dtype)
 
 
 class _Searcher(ranking.Scorer):
     """
-    What `m3kit.ranking` asks of an engine.
+    What `m3kit.adapters.ranking` asks of an engine.
 
     The engine finds and scores. What may tie is scored anew by `m3kit.scoring`: engines sum in
     orders of their own, in which equal vectors need not be equal to the last bit. So is all that
@@ -193,7 +193,7 @@ class _Searcher(ranking.Scorer):
         seen: dict[str, Document] | None = None,
     ) -> Ranking:
         """Ask the engine, and score anew what it leaves unsure; `seen` takes the documents."""
-        column, colbert = self._layout.columns[rep], self._table.stamp.colbert.dtype
+        column, colbert = self._layout.columns[rep], self._table.manifest.colbert.dtype
         vector = to_query(self._query, rep, colbert)
         rows = self._rows.nearest(column, vector, where, size, fields)
         if seen is not None:

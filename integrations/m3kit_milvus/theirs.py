@@ -1,4 +1,4 @@
-"""The collections that others made: their documents in the places that `Fields` names."""
+"""The collections that others made: their documents in the places that `FieldNames` names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from pymilvus import DataType
 
-from m3kit.fields import Fields
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter
 from m3kit.index import DocumentError
 from m3kit.records import Document, Json, Record
-from m3kit.stamp import Stamp
 from m3kit.vectors import Rep
 from m3kit_milvus.columns import to_cells
 from m3kit_milvus.layout import Column, Engine, Key, Row, Said, Writing
@@ -32,7 +32,7 @@ class Theirs:
     Args:
         what: What a message calls the collection.
         fields: What the caller says of it.
-        stamp: What it holds.
+        manifest: What it holds.
         columns: Where the vectors are.
         primary: The field of the primary key.
         numbered: Whether Milvus numbers the rows itself.
@@ -40,14 +40,14 @@ class Theirs:
         scalars: Its fields of one type, those of the id and the text among them.
         jsons: Its fields of JSON.
         others: Its fields of any other type that are no named vectors.
-        vectors: Fields of vectors that nobody named and that every row needs.
+        vectors: FieldNames of vectors that nobody named and that every row needs.
         dynamic: Whether rows may have fields that the schema does not name.
         engine: What holds it.
     """
 
     what: str
-    fields: Fields
-    stamp: Stamp
+    fields: FieldNames
+    manifest: Manifest
     columns: Mapping[Rep, Column]
     primary: str
     numbered: bool
@@ -92,7 +92,7 @@ class Theirs:
             raise DocumentError(
                 f"{self.what} takes no documents from us: Milvus numbers its rows by "
                 f"{self.primary!r}, so that none keeps the id it is given; name another field that "
-                "holds the ids by Fields(id=…), or write by Milvus's client"
+                "holds the ids by FieldNames(id=…), or write by Milvus's client"
             )
         if not self.numbered and self.key != self.primary:
             raise DocumentError(
@@ -123,7 +123,7 @@ class Theirs:
         ]
         if missing:
             self._refuse(document, f"each needs {', '.join(missing)}, and its metadata lacks that")
-        return row | to_cells(record.output, self.columns, self.stamp.colbert.dtype)
+        return row | to_cells(record.output, self.columns, self.manifest.colbert.dtype)
 
     def to_document(self, row: Row) -> Document:
         """Read a document; see `Layout.to_document`."""
@@ -132,7 +132,7 @@ class Theirs:
             if not isinstance(metadata, Mapping | None):
                 raise DocumentError(
                     f"{self.fields.metadata!r} of {row[self.key]!r} in {self.what} holds no "
-                    "object, so that it is no metadata; name another field by Fields(metadata=…)"
+                    "object, so that it is no metadata; name another field by FieldNames(metadata=…)"
                 )
         else:
             metadata = dict(self._read(row))
@@ -187,7 +187,7 @@ class Theirs:
         if not isinstance(text, str | None):
             raise DocumentError(
                 f"{self.fields.text!r} of {row[self.key]!r} in {self.what} holds no text; name "
-                "another field by Fields(text=…)"
+                "another field by FieldNames(text=…)"
             )
         return text or ""
 

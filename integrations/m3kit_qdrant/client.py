@@ -8,11 +8,11 @@ from grpc import RpcError, StatusCode
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from m3kit.fields import Fields
-from m3kit.index import Holding, NoIndexError
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage
-from m3kit.store import StoreIndex
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage
+from m3kit.adapters.store import StoreIndex
+from m3kit.index import Holding, IndexNotFoundError
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.coding import coding
 from m3kit_qdrant.collection import ClientEngine, Place
@@ -35,7 +35,7 @@ class QdrantIndex(StoreIndex):
     With `fields` it is a collection that others made. Its points are written as theirs are; a point
     that is replaced loses its other vectors, which told of another text. A document's id is the
     point's own, a UUID or a number, unless a field holds it. The text of LlamaIndex's store lies in
-    `Fields(text="_node_content")`.
+    `FieldNames(text="_node_content")`.
 
     Args:
         client: A connected client.
@@ -50,11 +50,11 @@ class QdrantIndex(StoreIndex):
         options: What a server is told beyond that.
 
     Raises:
-        NoIndexError: If there is none and no `dim`, others made the collection and no `fields` are
+        IndexNotFoundError: If there is none and no `dim`, others made the collection and no `fields` are
             given, or its schema cannot serve.
         ModelMismatchError: If it was made by another model, with another width, or keeps ColBERT
             otherwise.
-        RepError: If Qdrant cannot keep ColBERT vectors so (`binary`).
+        RepresentationError: If Qdrant cannot keep ColBERT vectors so (`binary`).
         ValueError: If an index is wanted of a kind that the payload has no field for.
         OSError: From `upsert`, with `errno.ENOSPC`: if local mode's disk is nearly full.
     """
@@ -67,7 +67,7 @@ class QdrantIndex(StoreIndex):
         dim: int | None = None,
         reps: Collection[Rep] = REPS,
         model: str | None = None,
-        fields: Fields | None = None,
+        fields: FieldNames | None = None,
         colbert: ColbertStorage | None = None,
         options: QdrantOptions | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class QdrantIndex(StoreIndex):
             if fields is None
             else _theirs(place, fields=fields, dim=dim, model=model, options=wanted, what=what)
         )
-        points.stamp.check(dim, model, what, colbert=colbert)
+        points.manifest.check(dim, model, what, colbert=colbert)
         super().__init__(points)
         self._collection = collection
 
@@ -118,24 +118,24 @@ def _own(
         coding(colbert)
     info = place.info()
     if info is None:
-        info = place.make(Stamp.new(dim, reps, model, what, colbert=colbert), options)
+        info = place.make(Manifest.new(dim, reps, model, what, colbert=colbert), options)
     kept = (info.config.metadata or {}).get("m3kit")
     if kept is None:
-        raise NoIndexError(
-            f"{what} bears no stamp of m3kit's: others made it, or a server older than "
-            "Qdrant 1.16, which keeps none; say what it calls its fields (Fields), give another "
+        raise IndexNotFoundError(
+            f"{what} bears no manifest of m3kit's: others made it, or a server older than "
+            "Qdrant 1.16, which keeps none; say what it calls its fields (FieldNames), give another "
             "name, or upgrade the server"
         )
     place.index(info.payload_schema, indexes)
-    stamp = Stamp.from_json(kept, what)
-    engine = ClientEngine(place, place.vectors(stamp), options.search)
-    return Points(engine, Own(keywords(options)), stamp), []
+    manifest = Manifest.from_json(kept, what)
+    engine = ClientEngine(place, place.vectors(manifest), options.search)
+    return Points(engine, Own(keywords(options)), manifest), []
 
 
 def _theirs(
     place: Place,
     *,
-    fields: Fields,
+    fields: FieldNames,
     dim: int | None,
     model: str | None,
     options: QdrantOptions,
@@ -143,9 +143,11 @@ def _theirs(
 ) -> tuple[Points, list[str]]:
     """Open a collection that others made, and name the vectors that are left alone."""
     if (info := place.info()) is None:
-        raise NoIndexError(f"there is no index at {what}; Fields tell of one that others made")
-    stamp, vectors = adopted(info, fields, dim, model, what)
+        raise IndexNotFoundError(
+            f"there is no index at {what}; FieldNames tell of one that others made"
+        )
+    manifest, vectors = adopted(info, fields, dim, model, what)
     layout = Theirs(fields)
     place.index(info.payload_schema, their_indexes(options, layout.path))
     engine = ClientEngine(place, vectors, options.search)
-    return Points(engine, layout, stamp), left_alone(info, fields)
+    return Points(engine, layout, manifest), left_alone(info, fields)

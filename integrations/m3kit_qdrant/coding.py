@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from m3kit.index import RepError, VectorError
-from m3kit.storage import INT8_SCALE, ColbertStorage
+from m3kit.adapters.storage import INT8_SCALE, ColbertStorage
+from m3kit.index import RepresentationError, VectorError
 from m3kit.vectors import Floats
 
 _ZERO = 128
@@ -115,13 +115,13 @@ def coding(storage: ColbertStorage) -> Coding:
     Choose the spelling for a storage.
 
     Raises:
-        RepError: If Qdrant has none.
+        RepresentationError: If Qdrant has none.
     """
     match storage.dtype:
         case "int8":
             return Bytes()
         case "binary":
-            raise RepError(
+            raise RepresentationError(
                 "Qdrant keeps bits beside the whole vectors only; keep ColBERT vectors as int8 or "
                 "float16, pooled, or have bits made beside them for speed (Options.colbert)"
             )

@@ -11,8 +11,8 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 
+from m3kit.adapters.manifest import Manifest
 from m3kit.scoring import scores
-from m3kit.stamp import Stamp
 from m3kit.vectors import Rep
 from m3kit_qdrant.coding import AsIs
 from m3kit_qdrant.directory import check_room
@@ -53,20 +53,20 @@ class Place:
         with self.guard:
             return self.client.get_collection(self.name) if self._is_there() else None
 
-    def vectors(self, stamp: Stamp) -> Vectors:
+    def vectors(self, manifest: Manifest) -> Vectors:
         """Tell how the vectors of m3kit's own lie there; local mode computes in float32 alone."""
-        vectors = Vectors.of(stamp)
+        vectors = Vectors.of(manifest)
         return replace(vectors, colbert=AsIs()) if self.is_local else vectors
 
-    def make(self, stamp: Stamp, options: QdrantOptions) -> models.CollectionInfo:
+    def make(self, manifest: Manifest, options: QdrantOptions) -> models.CollectionInfo:
         """Make the collection, unless another worker does."""
-        told = to_create(stamp, self.vectors(stamp), options)
+        told = to_create(manifest, self.vectors(manifest), options)
         with self.guard:
             try:
                 self.client.create_collection(self.name, **told)
             except Exception:
                 if not self._is_there():
-                    raise  # else another worker was faster, and its stamp is checked
+                    raise  # else another worker was faster, and its manifest is checked
             return self.client.get_collection(self.name)
 
     def index(self, there: Collection[str], wanted: Mapping[str, Index]) -> None:

@@ -1,7 +1,7 @@
 """
-A directory that holds an index: its stamp, its lock, and the room it has left.
+A directory that holds an index: its manifest, its lock, and the room it has left.
 
-    m3kit.json    which engine made the index, and its `Stamp`
+    m3kit.json    which engine made the index, and its `Manifest`
     .lock         held while it is open
     edge/, local/ the engine's own files
 """
@@ -19,9 +19,9 @@ from typing import Literal, Self, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from m3kit.index import IndexLockedError, NoIndexError
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage
+from m3kit.index import IndexLockedError, IndexNotFoundError
 from m3kit.vectors import Rep
 from m3kit_qdrant.coding import coding
 
@@ -47,11 +47,11 @@ class Directory:
 
     Args:
         path: Where it is.
-        stamp: What the index in it says of itself.
+        manifest: What the index in it says of itself.
     """
 
     path: Path
-    stamp: Stamp
+    manifest: Manifest
     _lock: FileLock
 
     @classmethod
@@ -66,32 +66,32 @@ class Directory:
         colbert: ColbertStorage | None = None,
     ) -> Self:
         """
-        Lock a directory, and stamp it if it is new or empty.
+        Lock a directory, and manifest it if it is new or empty.
 
         Raises:
-            NoIndexError: If it holds something else, or nothing and `dim` is None.
+            IndexNotFoundError: If it holds something else, or nothing and `dim` is None.
             ModelMismatchError: If it was made by another model, with another width, or keeps
                 ColBERT otherwise.
-            RepError: If Qdrant cannot keep ColBERT vectors so.
+            RepresentationError: If Qdrant cannot keep ColBERT vectors so.
             IndexLockedError: If it is held already.
             OSError: If its disk is full.
         """
         if colbert is not None:
             coding(colbert)
         what = f"{path}"
-        new = None if engine_in(path) else Stamp.new(dim, reps, model, what, colbert=colbert)
+        new = None if engine_in(path) else Manifest.new(dim, reps, model, what, colbert=colbert)
         check_room(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
         try:
             if new is not None and not (path / _STAMP).exists():
                 _write_stamp(path, engine, new)
-            stamp = _read_stamp(path, engine)
-            stamp.check(dim, model, f"the index in {path}", colbert=colbert)
+            manifest = _read_stamp(path, engine)
+            manifest.check(dim, model, f"the index in {path}", colbert=colbert)
         except BaseException:
             lock.release()
             raise
-        return cls(path, stamp, lock)
+        return cls(path, manifest, lock)
 
     def made(self, name: str, make: Callable[[Path], None]) -> Path:
         """Return the folder `name` in it, which `make` makes at once or not at all."""
@@ -113,12 +113,12 @@ def engine_in(path: Path) -> EngineName | None:
     Tell which engine made the index in a directory, or None where an index may be made.
 
     Raises:
-        NoIndexError: If something else is there, which is left alone.
+        IndexNotFoundError: If something else is there, which is left alone.
     """
     if (path / _STAMP).exists():
         return _read_engine(path)
     if path.exists() and (not path.is_dir() or {one.name for one in path.iterdir()} - _EMPTY):
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"{path} is there and holds no index; give one that does, or a new or empty directory"
         )
     return None
@@ -159,22 +159,22 @@ def _locked(path: Path) -> FileLock:
     return lock
 
 
-def _write_stamp(path: Path, engine: EngineName, stamp: Stamp) -> None:
+def _write_stamp(path: Path, engine: EngineName, manifest: Manifest) -> None:
     unfinished = path / f"{_STAMP}{_UNFINISHED}"
     with unfinished.open("w", encoding="utf-8") as file:
-        json.dump({"engine": engine, **stamp.to_json()}, file, indent=2)
+        json.dump({"engine": engine, **manifest.to_json()}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path / _STAMP)
 
 
-def _read_stamp(path: Path, engine: EngineName) -> Stamp:
+def _read_stamp(path: Path, engine: EngineName) -> Manifest:
     if (kept := _read_engine(path)) != engine:
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"the index in {path} was made by Qdrant's engine {kept!r}, not {engine!r}; "
             "open it with m3kit.open_index, which knows both"
         )
-    return Stamp.from_json(_read(path), f"{path / _STAMP}")
+    return Manifest.from_json(_read(path), f"{path / _STAMP}")
 
 
 def _read_engine(path: Path) -> EngineName:
@@ -184,13 +184,13 @@ def _read_engine(path: Path) -> EngineName:
         case {"engine": "local"}:
             return "local"
         case _:
-            raise NoIndexError(f"{path / _STAMP} names no engine that this m3kit knows")
+            raise IndexNotFoundError(f"{path / _STAMP} names no engine that this m3kit knows")
 
 
 def _read(path: Path) -> object:
     try:
         return json.loads((path / _STAMP).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"{path / _STAMP} is damaged ({error}); restore it from a copy"
         ) from None

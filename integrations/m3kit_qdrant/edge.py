@@ -11,10 +11,10 @@ from typing import Any
 import qdrant_edge as edge
 from numpy.typing import NDArray
 
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage, ColbertType
+from m3kit.adapters.store import StoreIndex
 from m3kit.index import Closing
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage, ColbertType
-from m3kit.store import StoreIndex
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.coding import coding
 from m3kit_qdrant.directory import Directory, check_room
@@ -54,10 +54,10 @@ class EdgeIndex(StoreIndex, Closing):
             and is checked against it.
 
     Raises:
-        NoIndexError: If there is none and no `dim`, or the directory holds something else.
+        IndexNotFoundError: If there is none and no `dim`, or the directory holds something else.
         ModelMismatchError: If it was made by another model, with another width, or keeps ColBERT
             otherwise.
-        RepError: If Qdrant cannot keep ColBERT vectors so (`binary`).
+        RepresentationError: If Qdrant cannot keep ColBERT vectors so (`binary`).
         IndexLockedError: If it is open already.
         OSError: With `errno.ENOSPC`, if the disk has less than 32 MiB free, even for a search: the
             engine writes to its files when it opens them, and kills the process where they cannot
@@ -81,7 +81,7 @@ class EdgeIndex(StoreIndex, Closing):
         except BaseException:
             self._files.release()
             raise
-        super().__init__(Points(engine, Own(), self._files.stamp))
+        super().__init__(Points(engine, Own(), self._files.manifest))
         self._close = engine.close
 
     def close(self) -> None:
@@ -104,8 +104,8 @@ class _Edge:
 
     def __init__(self, files: Directory) -> None:
         self._path = files.path
-        self._vectors = Vectors.of(files.stamp)
-        folder = files.made("edge", lambda path: _make(path, files.stamp))
+        self._vectors = Vectors.of(files.manifest)
+        folder = files.made("edge", lambda path: _make(path, files.manifest))
         self._shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
         if "terms" not in self._shard.info().payload_schema:
             keyword = edge.PayloadSchemaType.Keyword
@@ -197,19 +197,21 @@ class _Edge:
         return self._shard
 
 
-def _make(path: Path, stamp: Stamp) -> None:
+def _make(path: Path, manifest: Manifest) -> None:
     """Create the engine's files, with named vectors for what the index holds."""
     colbert = edge.EdgeVectorParams(
-        coding(stamp.colbert).width(stamp.dim),
+        coding(manifest.colbert).width(manifest.dim),
         edge.Distance.Dot,
-        datatype=_DATATYPES[stamp.colbert.dtype],
+        datatype=_DATATYPES[manifest.colbert.dtype],
         multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
         hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
     )
-    vectors = {"dense": edge.EdgeVectorParams(stamp.dim, edge.Distance.Dot), "colbert": colbert}
+    vectors = {"dense": edge.EdgeVectorParams(manifest.dim, edge.Distance.Dot), "colbert": colbert}
     config = edge.EdgeConfig(
-        vectors={rep: params for rep, params in vectors.items() if rep in stamp.reps},
-        sparse_vectors={"sparse": edge.EdgeSparseVectorParams()} if "sparse" in stamp.reps else {},
+        vectors={rep: params for rep, params in vectors.items() if rep in manifest.reps},
+        sparse_vectors={"sparse": edge.EdgeSparseVectorParams()}
+        if "sparse" in manifest.reps
+        else {},
         wal_enabled=True,
     )
     edge.EdgeShard.create(str(path), config).close()

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias, assert_never
 
-from m3kit.facts import EXACT, ROUND, order
+from m3kit.adapters.filter_terms import EXACT, ROUND, order
 from m3kit.filters import (
     Contains,
     Eq,
@@ -45,7 +45,7 @@ def to_qdrant(where: Filter, keywords: Collection[str] = ()) -> Condition:
 
     Args:
         where: The filter.
-        keywords: Fields with a keyword index of their own, where equal strings are looked up.
+        keywords: FieldNames with a keyword index of their own, where equal strings are looked up.
 
     Raises:
         ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.

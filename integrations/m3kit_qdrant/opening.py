@@ -12,7 +12,7 @@ from socket import create_connection
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from warnings import warn
 
-from m3kit.index import IndexLockedError, NoIndexError, OpenedIndex
+from m3kit.index import IndexLockedError, IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import Directory, engine_in
 
@@ -33,13 +33,13 @@ def open_directory(
     by the local mode of `qdrant-client`, with a warning: the same answers, a hundred times slower.
 
     Raises:
-        NoIndexError, ModelMismatchError, IndexLockedError, OSError: As `EdgeIndex` says.
+        IndexNotFoundError, ModelMismatchError, IndexLockedError, OSError: As `EdgeIndex` says.
     """
     path = Path(address)
     kept = engine_in(path)
     has_edge = find_spec("qdrant_edge") is not None
     if kept == "edge" and not has_edge:
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"the index in {path} was made by Qdrant Edge, which is not installed; "
             "pip install qdrant-edge-py, or index the documents anew at another address"
         )
@@ -75,7 +75,7 @@ def open_server(
     Raises:
         ValueError: If the address is another.
         ConnectionError: If nobody answers.
-        NoIndexError, ModelMismatchError: As `QdrantIndex` says.
+        IndexNotFoundError, ModelMismatchError: As `QdrantIndex` says.
     """
     from qdrant_client import QdrantClient
 
@@ -90,7 +90,7 @@ def open_server(
             prefer_grpc=bool(place.grpc_port),
             api_key=key,
             timeout=_TIMEOUT_S,
-            check_compatibility=False,  # it warns from a thread; the stamp tells a server too old
+            check_compatibility=False,  # it warns from a thread; the manifest tells a server too old
         )
         held.callback(client.close)
         try:
@@ -122,9 +122,9 @@ def _open_local(
         except RuntimeError as error:
             raise IndexLockedError(f"{error} Close that one first.") from error
         held.callback(client.close)
-        stamp = files.stamp
+        manifest = files.manifest
         return OpenedQdrantIndex(
-            client, _COLLECTION, dim=stamp.dim, reps=stamp.reps, model=stamp.model
+            client, _COLLECTION, dim=manifest.dim, reps=manifest.reps, model=manifest.model
         ).holding(held)
 
 

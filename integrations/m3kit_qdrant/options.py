@@ -34,7 +34,7 @@ class QdrantOptions:
         colbert: The same of ColBERT vectors, which have no graph unless this says so.
         sparse: The index of sparse vectors, in a new collection.
         create: What else `create_collection` is to be told, such as `shard_number`.
-        indexes: Fields of the metadata with an index of their own, made if it is missing. In an
+        indexes: FieldNames of the metadata with an index of their own, made if it is missing. In an
             index of m3kit's, equality needs none; numbers profit in ranges, and a tenant's field
             (`KeywordIndexParams(type="keyword", is_tenant=True)`) keeps what is his together.
         search: How dense vectors are searched.

@@ -19,7 +19,7 @@ class Own:
     The layout of a collection that m3kit made.
 
     Args:
-        keywords: Fields whose strings have an index of their own.
+        keywords: FieldNames whose strings have an index of their own.
     """
 
     keywords: frozenset[str] = frozenset()

@@ -26,7 +26,7 @@ from json.encoder import encode_basestring
 from typing import Any
 from uuid import UUID
 
-from m3kit.facts import ROUND, Says, by_value, facts, is_number, order
+from m3kit.adapters.filter_terms import ROUND, Says, by_value, facts, is_number, order
 from m3kit.records import Document
 
 _SPACE = UUID("0ecb3909-3ca9-570b-a51f-29b55f7c4f02").bytes

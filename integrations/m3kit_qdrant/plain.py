@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, assert_never
 
-from m3kit.facts import EXACT, is_number
+from m3kit.adapters.filter_terms import EXACT, is_number
 from m3kit.filters import (
     Contains,
     Eq,

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from m3kit import ranking
-from m3kit.batches import batched, chunked
+from m3kit._batching import batched, chunked
+from m3kit.adapters import ranking
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, Ids
 from m3kit.fusion import Ranking
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
-from m3kit.stamp import Stamp
 from m3kit.vectors import M3Output, Rep
 from m3kit_qdrant.coding import coding
 from m3kit_qdrant.engine import Ask, Engine, Found, Key, Point, Select, Stored
@@ -37,20 +37,20 @@ _FEW = 64
 
 class Points:
     """
-    The points of an engine, as an `m3kit.store.Store`.
+    The points of an engine, as an `m3kit.adapters.store.Store`.
 
     Args:
         engine: Who holds them.
         layout: How documents lie in them.
-        stamp: What they are.
+        manifest: What they are.
     """
 
     tokens = 2**32
 
-    def __init__(self, engine: Engine, layout: Layout, stamp: Stamp) -> None:
+    def __init__(self, engine: Engine, layout: Layout, manifest: Manifest) -> None:
         self._engine = engine
         self._layout = layout
-        self.stamp = stamp
+        self.manifest = manifest
 
     def write(self, records: Sequence[Record], /) -> None:
         """Write records, batch by batch; see `Store.write`."""
@@ -93,7 +93,7 @@ class Points:
     def _point(self, record: Record) -> Point:
         output = record.output
         if output.colbert is not None:
-            output = replace(output, colbert=self.stamp.colbert.stored(output.colbert))
+            output = replace(output, colbert=self.manifest.colbert.stored(output.colbert))
         payload = self._layout.payload(record.document)
         nbytes = output.nbytes + len(str(payload))
         return Point(self._layout.key(record.document.id), output, payload, nbytes)
@@ -111,7 +111,7 @@ class Points:
             )
         if colbert is None or limit is None:
             return
-        numbers = len(colbert) * coding(self.stamp.colbert).width(self.stamp.dim)
+        numbers = len(colbert) * coding(self.manifest.colbert).width(self.manifest.dim)
         if numbers >= limit:
             raise DocumentError(
                 f"document {id_!r} has {numbers} numbers of ColBERT vectors, and a Qdrant server "
@@ -155,7 +155,7 @@ class Points:
 @dataclass(frozen=True, slots=True)
 class _Searcher(ranking.Scorer):
     """
-    What `m3kit.ranking` asks of an engine; documents go by the keys of their points.
+    What `m3kit.adapters.ranking` asks of an engine; documents go by the keys of their points.
 
     What an answer tells beyond the question is kept: payloads that came with their scores, and,
     from a server, the ColBERT scores of those that the fusion of the branches is likely to keep,

@@ -7,10 +7,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from m3kit.fields import Fields
-from m3kit.index import NoIndexError
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage, ColbertType
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage, ColbertType
+from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS
 from m3kit_qdrant.coding import AsIs
 from m3kit_qdrant.options import Index, QdrantOptions
@@ -36,14 +36,14 @@ _NUMBERS = {"integer", "float"}
 _WORDS = {"keyword", "uuid"}
 
 
-def to_create(stamp: Stamp, vectors: Vectors, options: QdrantOptions) -> dict[str, Any]:
+def to_create(manifest: Manifest, vectors: Vectors, options: QdrantOptions) -> dict[str, Any]:
     """Say what `create_collection` is told of an index that m3kit makes."""
-    dtype = stamp.colbert.dtype
+    dtype = manifest.colbert.dtype
     dense = models.VectorParams(
-        size=stamp.dim, distance=models.Distance.DOT, **_given(options.dense)
+        size=manifest.dim, distance=models.Distance.DOT, **_given(options.dense)
     )
     colbert = models.VectorParams(
-        size=vectors.colbert.width(stamp.dim),
+        size=vectors.colbert.width(manifest.dim),
         distance=models.Distance.DOT,
         datatype=None if dtype == "float32" else _DATATYPES[dtype],
         multivector_config=models.MultiVectorConfig(
@@ -54,9 +54,9 @@ def to_create(stamp: Stamp, vectors: Vectors, options: QdrantOptions) -> dict[st
     params = {"dense": dense, "colbert": colbert}
     sparse = {"sparse": models.SparseVectorParams(index=options.sparse)}
     return {
-        "vectors_config": {rep: one for rep, one in params.items() if rep in stamp.reps},
-        "sparse_vectors_config": sparse if "sparse" in stamp.reps else {},
-        "metadata": {"m3kit": stamp.to_json()},
+        "vectors_config": {rep: one for rep, one in params.items() if rep in manifest.reps},
+        "sparse_vectors_config": sparse if "sparse" in manifest.reps else {},
+        "metadata": {"m3kit": manifest.to_json()},
         **options.create,
     }
 
@@ -96,20 +96,22 @@ def keywords(options: QdrantOptions) -> frozenset[str]:
 
 
 def adopted(
-    info: models.CollectionInfo, fields: Fields, dim: int | None, model: str | None, what: str
-) -> tuple[Stamp, Vectors]:
+    info: models.CollectionInfo, fields: FieldNames, dim: int | None, model: str | None, what: str
+) -> tuple[Manifest, Vectors]:
     """
     Read the schema of a collection that others made.
 
     Raises:
-        NoIndexError: If it cannot serve, with every difference.
+        IndexNotFoundError: If it cannot serve, with every difference.
     """
     if (info.config.metadata or {}).get("m3kit") is not None:
-        raise NoIndexError(f"m3kit made {what} and knows its fields; open it without Fields")
+        raise IndexNotFoundError(
+            f"m3kit made {what} and knows its fields; open it without FieldNames"
+        )
     params = info.config.params
     dense, sparse = _named(params.vectors), params.sparse_vectors or {}
     if wrong := [*_differences(fields, dense, sparse)]:
-        raise NoIndexError(f"{what} cannot serve: {'; '.join(wrong)}")
+        raise IndexNotFoundError(f"{what} cannot serve: {'; '.join(wrong)}")
     widths = [dense[name].size for name in (fields.dense, fields.colbert) if name is not None]
     width = widths[0] if widths else dim or 1
     names = {rep: name for rep in REPS if (name := fields.vector(rep)) is not None}
@@ -117,11 +119,11 @@ def adopted(
     if fields.colbert is not None and dense[fields.colbert].datatype == models.Datatype.FLOAT16:
         storage = ColbertStorage("float16")
     metric = "dot" if fields.dense is None else _METRICS[dense[fields.dense].distance]
-    stamp = Stamp(width, fields.reps, model, storage)
-    return stamp, Vectors(width, names, AsIs(), metric)
+    manifest = Manifest(width, fields.reps, model, storage)
+    return manifest, Vectors(width, names, AsIs(), metric)
 
 
-def left_alone(info: models.CollectionInfo, fields: Fields) -> list[str]:
+def left_alone(info: models.CollectionInfo, fields: FieldNames) -> list[str]:
     """Name the vectors of a collection that nothing is done with."""
     params = info.config.params
     there = {**_named(params.vectors), **(params.sparse_vectors or {})}
@@ -129,7 +131,7 @@ def left_alone(info: models.CollectionInfo, fields: Fields) -> list[str]:
 
 
 def _differences(
-    fields: Fields,
+    fields: FieldNames,
     dense: Mapping[str, models.VectorParams],
     sparse: Mapping[str, models.SparseVectorParams],
 ) -> Iterator[str]:
@@ -151,7 +153,7 @@ def _differences(
     if fields.sparse in sparse and (modifier := sparse[fields.sparse or ""].modifier) is not None:
         yield (
             f"the sparse vector {fields.sparse!r} has the modifier {modifier.value}, so its "
-            "weights are made of word counts (BM25) and not by M3; leave it out of Fields"
+            "weights are made of word counts (BM25) and not by M3; leave it out of FieldNames"
         )
 
 

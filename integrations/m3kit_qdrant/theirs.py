@@ -1,4 +1,4 @@
-"""How a collection that others made lays its documents in points, as `m3kit.Fields` tells."""
+"""How a collection that others made lays its documents in points, as `m3kit.FieldNames` tells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from m3kit.fields import Fields
+from m3kit.adapters.field_names import FieldNames
 from m3kit.filters import Filter
 from m3kit.index import DocumentError
 from m3kit.records import Document
@@ -31,7 +31,7 @@ class Theirs:
         fields: What the payload's fields are called.
     """
 
-    fields: Fields
+    fields: FieldNames
 
     @property
     def is_keyed(self) -> bool:
@@ -56,7 +56,7 @@ class Theirs:
             raise DocumentError(
                 f"document {id_!r} cannot be the key of a point, which is an unsigned number of 64 "
                 f"bits or a UUID like {_example(id_)}; rename it, or name the payload's field that "
-                "holds ids of any form: Fields(id=…)"
+                "holds ids of any form: FieldNames(id=…)"
             )
         return key
 
@@ -74,7 +74,7 @@ class Theirs:
         if not isinstance(text, str | None):
             raise DocumentError(
                 f"point {key} of the collection holds no text in {self.fields.text!r} but "
-                f"{text!r:.80}; name its text's field: Fields(text=…)"
+                f"{text!r:.80}; name its text's field: FieldNames(text=…)"
             )
         if text is not None and self.fields.text == nodes.CONTENT:
             text = nodes.text_of(text)
@@ -110,7 +110,7 @@ class Theirs:
         if not isinstance(metadata, Mapping | None):
             raise DocumentError(
                 f"point {key} of the collection holds no metadata in {self.fields.metadata!r} but "
-                f"{metadata!r:.80}; name the field that nests it: Fields(metadata=…)"
+                f"{metadata!r:.80}; name the field that nests it: FieldNames(metadata=…)"
             )
         return metadata or {}
 

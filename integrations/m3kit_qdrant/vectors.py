@@ -10,8 +10,8 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from m3kit.scoring import carried
-from m3kit.stamp import Stamp
+from m3kit.adapters.manifest import Manifest
+from m3kit.scoring import require
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
 from m3kit_qdrant.coding import Coding, coding
 from m3kit_qdrant.engine import Ask
@@ -38,10 +38,10 @@ class Vectors:
     dense: Metric = "dot"
 
     @classmethod
-    def of(cls, stamp: Stamp) -> Self:
+    def of(cls, manifest: Manifest) -> Self:
         """Describe the vectors of an index that m3kit makes."""
-        names = {rep: str(rep) for rep in REPS if rep in stamp.reps}
-        return cls(stamp.dim, names, coding(stamp.colbert))
+        names = {rep: str(rep) for rep in REPS if rep in manifest.reps}
+        return cls(manifest.dim, names, coding(manifest.colbert))
 
     def written(
         self,
@@ -75,12 +75,12 @@ class Vectors:
         """Write the vector of a question, and tell how M3's score is made of the engine's."""
         match ask.rep:
             case "dense":
-                vector = carried(ask.query.dense, "dense").tolist()
+                vector = require(ask.query.dense, "dense").tolist()
                 return vector, _as_it_is if self.dense == "dot" else _near
             case "sparse":
-                return _sparse(carried(ask.query.sparse, "sparse"), sparse), _as_it_is
+                return _sparse(require(ask.query.sparse, "sparse"), sparse), _as_it_is
             case "colbert":
-                asked = self.colbert.asked(carried(ask.query.colbert, "colbert"))
+                asked = self.colbert.asked(require(ask.query.colbert, "colbert"))
                 return asked.rows.tolist(), lambda raw: asked.factor * raw - asked.offset
 
     def wanted(self, reps: Collection[Rep]) -> list[str] | bool:

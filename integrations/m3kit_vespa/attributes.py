@@ -52,7 +52,7 @@ class Attributes:
         if self.id is None or self.kinds.get(self.id) != "str":
             raise ValueError(
                 "a search cannot be kept to ids here: declare the field that holds them, "
-                "Fields(id=…) and attributes={…: str}, and let it be an attribute of the schema"
+                "FieldNames(id=…) and attributes={…: str}, and let it be an attribute of the schema"
             )
         return self.equals(self.id, ids)
 

@@ -1,5 +1,5 @@
 """
-Schemas that others made, as `m3kit.store` sees them.
+Schemas that others made, as `m3kit.adapters.store` sees them.
 
 Vectors and texts stay where they are. `add_profiles` adds the rank profiles to the application
 package, which is then deployed again. Such a schema has no salts and no terms, so each branch of a
@@ -17,11 +17,11 @@ from typing import Any
 from vespa.application import Vespa
 from vespa.exceptions import VespaError
 
-from m3kit.fields import Fields
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, Ids, matches
-from m3kit.index import DocumentError, NoIndexError
+from m3kit.index import DocumentError, IndexNotFoundError
 from m3kit.records import Document, Record
-from m3kit.stamp import Stamp
 from m3kit.vectors import REPS, M3Output, Rep
 from m3kit_vespa.answers import Application, Written
 from m3kit_vespa.attributes import Attributes
@@ -41,11 +41,11 @@ class ExistingDocuments:
         schema: The schema's name.
         fields: Its fields.
         attributes: Its attributes that filters use, and what they hold.
-        stamp: What it holds.
+        manifest: What it holds.
         timeout: How many seconds a query may take.
 
     Raises:
-        NoIndexError: If the schema is not there, or lacks a rank profile.
+        IndexNotFoundError: If the schema is not there, or lacks a rank profile.
     """
 
     tokens = MOST_TOKENS
@@ -54,14 +54,14 @@ class ExistingDocuments:
         self,
         app: Vespa,
         schema: str,
-        fields: Fields,
+        fields: FieldNames,
         *,
         attributes: Mapping[str, FieldType],
-        stamp: Stamp,
+        manifest: Manifest,
         timeout: float,
     ) -> None:
         self.app = Application(app, schema, timeout, tensors="short")  # of any cells
-        self.stamp = stamp
+        self.manifest = manifest
         kinds = {of: to_kinds(of, type_)[0] for of, type_ in attributes.items()}
         self._plan = Existing(fields, tuple(attributes))
         self._attributes = Attributes(kinds, fields.id)
@@ -128,7 +128,7 @@ class ExistingDocuments:
         try:
             self.app.ask(NOTHING, select=["documentid"], ranking=profile, hits=0)
         except VespaError as error:
-            raise NoIndexError(
+            raise IndexNotFoundError(
                 f"the schema {schema!r} has no rank profile {profile} ({error}); let "
                 "m3kit_vespa.add_profiles add it to the application package, and deploy it again"
             ) from error
@@ -151,7 +151,7 @@ class ExistingDocuments:
 class Existing:
     """How a schema that others made is asked, and how its documents are read and written."""
 
-    names: Fields
+    names: FieldNames
     attributes: Sequence[str]
 
     @property

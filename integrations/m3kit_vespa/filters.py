@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
-from m3kit.facts import EXACT
+from m3kit.adapters.filter_terms import EXACT
 from m3kit.filters import (
     Contains,
     Eq,

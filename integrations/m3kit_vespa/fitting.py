@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from vespa.package import ApplicationPackage, Field
 
-from m3kit.fields import Fields
+from m3kit.adapters.field_names import FieldNames
 from m3kit.vectors import REPS, Rep
 from m3kit_vespa.package import allow_many_hits
 from m3kit_vespa.profiles import Vectors, score_profiles
@@ -21,7 +21,7 @@ _WANTED: Mapping[Rep, str] = {
 }
 
 
-def add_profiles(package: ApplicationPackage, schema: str, names: Fields, *, dim: int) -> None:
+def add_profiles(package: ApplicationPackage, schema: str, names: FieldNames, *, dim: int) -> None:
     """
     Add the rank profiles that `VespaIndex` asks to a schema of an application package.
 

@@ -8,12 +8,12 @@ from typing import Self
 
 from vespa.application import Vespa
 
-from m3kit.fields import Fields
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage
+from m3kit.adapters.store import StoreIndex
 from m3kit.index import Holding, Search, check_search
 from m3kit.records import Hit
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage
-from m3kit.store import StoreIndex
 from m3kit_vespa.existing import ExistingDocuments
 from m3kit_vespa.schema import Documents
 from m3kit_vespa.shape import FieldType
@@ -42,7 +42,7 @@ class VespaIndex(StoreIndex):
 
     Raises:
         ValueError: If there are `fields` and no `dim`, or no schema can have this name.
-        NoIndexError: If there is none and no `dim`, or others made the schema.
+        IndexNotFoundError: If there is none and no `dim`, or others made the schema.
         ModelMismatchError: If it was made by another model, or for another width or form.
     """
 
@@ -54,7 +54,7 @@ class VespaIndex(StoreIndex):
         dim: int | None,
         model: str | None = None,
         colbert: ColbertStorage | None = None,
-        fields: Fields | None = None,
+        fields: FieldNames | None = None,
         attributes: Mapping[str, FieldType] | None = None,
         timeout: float = 30.0,
     ) -> None:
@@ -62,13 +62,13 @@ class VespaIndex(StoreIndex):
         self._documents: Documents | ExistingDocuments
         if fields is None:
             self._documents = Documents(app, schema, timeout, model=model, new=dim is not None)
-            self._documents.stamp.check(dim, model, what, colbert=colbert)
+            self._documents.manifest.check(dim, model, what, colbert=colbert)
         else:
             if dim is None:
                 raise ValueError(f"{what} is others', and does not say how wide it is; give dim")
-            stamp = Stamp(dim, fields.reps, model)
+            manifest = Manifest(dim, fields.reps, model)
             self._documents = ExistingDocuments(
-                app, schema, fields, attributes=attributes or {}, stamp=stamp, timeout=timeout
+                app, schema, fields, attributes=attributes or {}, manifest=manifest, timeout=timeout
             )
         self._schema = schema
         super().__init__(self._documents)
@@ -78,7 +78,7 @@ class VespaIndex(StoreIndex):
 
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by Vespa's own profiles, mostly in one request; see `HybridIndex.search`."""
-        check_search(search, reps=self.reps, dim=self._documents.stamp.dim)
+        check_search(search, reps=self.reps, dim=self._documents.manifest.dim)
         if isinstance(self._documents, Documents) and len(search.query.reps) > 1:
             hits = self._documents.searcher(search.query, search.where).at_once(search)
             if hits is not None:

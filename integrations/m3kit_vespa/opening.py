@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from vespa.application import Vespa
 
-from m3kit.index import OpenedIndex, RepError
+from m3kit.index import OpenedIndex, RepresentationError
 from m3kit.vectors import REPS, Rep
 from m3kit_vespa.index import OpenedVespaIndex
 
@@ -42,7 +42,7 @@ def open_server(
     Raises:
         ValueError: If the address is another.
         ConnectionError: If nobody answers.
-        RepError, NoIndexError, ModelMismatchError: As `VespaIndex` says, and if it holds none of
+        RepresentationError, IndexNotFoundError, ModelMismatchError: As `VespaIndex` says, and if it holds none of
             `reps`.
     """
     place = _parsed(address)
@@ -54,7 +54,7 @@ def open_server(
         index = OpenedVespaIndex(app, place.schema, dim=dim, model=model).holding(held)
         if reps and not index.reps & set(reps):
             index.close()
-            raise RepError(
+            raise RepresentationError(
                 f"the schema {place.schema!r} holds {_listed(index.reps)} and none of "
                 f"{_listed(reps)}; deploy a package that does"
             )

@@ -19,7 +19,7 @@ from vespa.package import (
     Schema,
 )
 
-from m3kit.storage import ColbertStorage
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.vectors import REPS, Rep
 from m3kit_vespa.profiles import rank_profiles
 from m3kit_vespa.shape import FieldType, Kind, Retrieval, Shape, rest, to_kinds
@@ -60,7 +60,7 @@ def m3_package(
     Args:
         name: The application's name. The schema bears it too, with `_` for `-`.
         dim: The width of the vectors.
-        fields: Fields of the metadata that ranges and substrings go by, and queries of your own:
+        fields: FieldNames of the metadata that ranges and substrings go by, and queries of your own:
             `{"lang": str, "year": int, "price": float, "tags": list[str]}`. `Eq`, `In`, `Contains`
             and `Exists` need no declaration.
         reps: What the index holds.
@@ -76,7 +76,7 @@ def m3_package(
     Raises:
         ValueError: If Vespa has no such names or forms.
         TypeError: If a field is declared as something that is no attribute.
-        RepError: If there is no representation, or an unknown one.
+        RepresentationError: If there is no representation, or an unknown one.
     """
     schema = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", schema) or schema == DESCRIPTION:

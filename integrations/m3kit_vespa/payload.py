@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, assert_never
 
-from m3kit.facts import Says, by_value, facts, is_number
+from m3kit.adapters.filter_terms import Says, by_value, facts, is_number
 from m3kit.index import DocumentError
 from m3kit.records import Document
 from m3kit_vespa.shape import Kind, Shape, rest

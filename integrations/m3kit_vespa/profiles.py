@@ -7,7 +7,7 @@ The rank profiles: what Vespa computes.
 
 Of a fusion, the first phase only chooses what the global phase sees: all that the dense branch
 found, then the best of the sparse branch. There, a document has a rank in a branch only if it is
-among its `depth` best, as if the branch had been asked alone.
+among its `candidates` best, as if the branch had been asked alone.
 
 Vespa gives documents of equal scores any order. So each score is ranked twice, with a tiny share of
 the document's salt added and taken away: where the ranks differ, documents tie, and where that may
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from vespa.package import Function, GlobalPhaseRanking, RankProfile
 
-from m3kit.storage import INT8_SCALE
+from m3kit.adapters.storage import INT8_SCALE
 from m3kit.vectors import REPS, Rep
 from m3kit_vespa.shape import Shape
 
@@ -112,7 +112,7 @@ def _inputs(
     for rep in REPS:
         if rep in shape.reps:
             yield f"query({INPUTS[rep]})", tensors[rep].format(fields[rep], shape.dim)
-    numbers = {"tokens": "1.0", "k": "60.0", "depth": "100.0", "by_dense": "1.0"}
+    numbers = {"tokens": "1.0", "k": "60.0", "candidates": "100.0", "by_dense": "1.0"}
     numbers |= {"w_dense": "1.0", "w_sparse": "0.3", "w_colbert": "1.0"}
     yield from ((f"query(m3_{name})", "double", default) for name, default in numbers.items())
 

@@ -1,4 +1,4 @@
-"""One schema that `m3_package` made, as `m3kit.store` sees it."""
+"""One schema that `m3_package` made, as `m3kit.adapters.store` sees it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from vespa.application import Vespa
 from vespa.exceptions import VespaError
 
-from m3kit.batches import batched
+from m3kit._batching import batched
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, matches
-from m3kit.index import DocumentError, NoIndexError
+from m3kit.index import DocumentError, IndexNotFoundError
 from m3kit.records import Document, Record
-from m3kit.scoring import carried
-from m3kit.stamp import Stamp
+from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_vespa.answers import Application, Written
 from m3kit_vespa.filters import EVERYTHING, Terms, has_keys, to_yql
@@ -55,7 +55,7 @@ class Own:
             return EVERYTHING
         if rep == "dense":
             return nearest("dense", size)
-        sparse = carried(query.sparse, rep)
+        sparse = require(query.sparse, rep)
         if self.shape.sparse == "exact":
             return f"token_ids in ({', '.join(map(str, sparse.ids.tolist()))})"
         weights = ", ".join(f'"{id_}": {one}' for id_, one in whole_weights(sparse).items())
@@ -82,7 +82,7 @@ class Documents:
         new: Whether a new one is to be stamped.
 
     Raises:
-        NoIndexError: If `m3_package` did not make it, or it is new and not to be stamped.
+        IndexNotFoundError: If `m3_package` did not make it, or it is new and not to be stamped.
     """
 
     tokens = MOST_TOKENS
@@ -96,15 +96,15 @@ class Documents:
         what = f"the schema {schema!r}"
         found = self._description(what)
         if found is None and new:
-            stamp = {"of": self._schema, "stamp": stamp_text(model)}
-            self._described.create(key(self._schema), stamp)
+            manifest = {"of": self._schema, "stamp": stamp_text(model)}
+            self._described.create(key(self._schema), manifest)
             found = self._description(what)
         if found is None:
-            raise NoIndexError(f"there is no index in {what}; give dim to make one")
+            raise IndexNotFoundError(f"there is no index in {what}; give dim to make one")
         fields = found["fields"]
         self._cluster = str(found["source"])
         self.shape = Shape.from_constants(fields["matchfeatures"], what)
-        self.stamp = Stamp(
+        self.manifest = Manifest(
             self.shape.dim,
             self.shape.reps,
             json.loads(fields["stamp"])["model"],
@@ -197,9 +197,9 @@ class Documents:
                 f'of contains "{self._schema}"', select=["stamp"], ranking=self._schema, hits=1
             )
         except VespaError as error:
-            raise NoIndexError(
+            raise IndexNotFoundError(
                 f"{what} is none that m3_package made ({error}); deploy the package that it makes, "
-                "or name the fields of an existing schema by fields=Fields(…)"
+                "or name the fields of an existing schema by fields=FieldNames(…)"
             ) from error
         return hits[0] if hits else None
 

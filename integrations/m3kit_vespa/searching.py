@@ -3,7 +3,7 @@ Searches: one request each, several where documents tie.
 
 A search by one representation is one request. So is a fusion, in the global phase of a rank
 profile, unless it says that documents of equal scores decide the answer (`TIE`): then each branch
-is asked alone and `m3kit.ranking` fuses, which breaks ties by id. RRF with ColBERT asks for all
+is asked alone and `m3kit.adapters.ranking` fuses, which breaks ties by id. RRF with ColBERT asks for all
 that the fusion keeps, each with its ColBERT score, by which they are ordered here.
 """
 
@@ -15,12 +15,12 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from m3kit import ranking
+from m3kit.adapters import ranking
+from m3kit.adapters.ranking import BRANCHES, Scorer
 from m3kit.fusion import Ranking, WeightedSum
 from m3kit.index import Search
-from m3kit.ranking import BRANCHES, Scorer
 from m3kit.records import Document, Hit
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import REPS, M3Output, Rep
 from m3kit_vespa.answers import Application
 from m3kit_vespa.filters import NOTHING
@@ -85,7 +85,7 @@ class Searcher(Scorer):
     """The hits so far, by their documents' ids."""
 
     def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
-        """Return the best of each representation; see `m3kit.ranking.Scorer`."""
+        """Return the best of each representation; see `m3kit.adapters.ranking.Scorer`."""
 
         def ask(sizes: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
             return {rep: self._found(rep, size) for rep, size in sizes.items()}
@@ -93,7 +93,7 @@ class Searcher(Scorer):
         return ranking.nearest(ask, reps, limit, ids=self.ids, noise=_NOISE, slack=SLACK)
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
-        """Score documents, each of which a branch has found; see `m3kit.ranking.Scorer`."""
+        """Score documents, each of which a branch has found; see `m3kit.adapters.ranking.Scorer`."""
         return {
             rep: {id_: _part(self.seen[id_], rep) for id_ in ids} for rep, ids in wanted.items()
         }
@@ -116,7 +116,7 @@ class Searcher(Scorer):
         if "colbert" not in reps:
             found = self._fused(search, search.k)
             return None if found is None else self._hits(search, found)
-        found = self._fused(search, search.depth)
+        found = self._fused(search, search.candidates)
         if found is None:
             return None
         rescored = sorted(
@@ -168,8 +168,8 @@ class Searcher(Scorer):
     ) -> list[Any]:
         """Ask a profile that fuses; `reps` are those of the query that it needs."""
         branches = [rep for rep in BRANCHES if rep in reps]
-        size = search.depth + SLACK
-        inputs |= {"m3_depth": search.depth, "m3_by_dense": float("dense" in branches)}
+        size = search.candidates + SLACK
+        inputs |= {"m3_depth": search.candidates, "m3_by_dense": float("dense" in branches)}
         surplus = 2 if "colbert" in reps else 4  # what MaxSim costs, nothing else does
         return self._ask(
             self._branches(branches, size),
@@ -183,7 +183,7 @@ class Searcher(Scorer):
 
     def _branches(self, reps: Sequence[Rep], size: int) -> str:
         """Say what finds the candidates: nothing where the query has no word to say."""
-        able = [rep for rep in reps if rep != "sparse" or len(carried(self.query.sparse, rep))]
+        able = [rep for rep in reps if rep != "sparse" or len(require(self.query.sparse, rep))]
         found = [self.plan.branch(rep, self.query, size) for rep in able]
         if not found or self.where == NOTHING:
             return NOTHING

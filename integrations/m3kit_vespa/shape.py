@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from types import GenericAlias, UnionType
 from typing import Literal, Self, TypeAlias, cast, get_args
 
-from m3kit.index import NoIndexError
-from m3kit.stamp import check_shape
-from m3kit.storage import ColbertStorage, ColbertType
+from m3kit.adapters.manifest import check_shape
+from m3kit.adapters.storage import ColbertStorage, ColbertType
+from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS, Rep
 
 Kind: TypeAlias = Literal["str", "int", "float", "bool", "strs", "ints"]
@@ -61,7 +61,7 @@ class Shape:
 
     Raises:
         ValueError: If Vespa has no such form of ColBERT vectors, or names of fields collide.
-        RepError: If there is no representation, or an unknown one.
+        RepresentationError: If there is no representation, or an unknown one.
     """
 
     dim: int
@@ -120,7 +120,7 @@ class Shape:
         Read what `to_constants` wrote.
 
         Raises:
-            NoIndexError: If it is something else.
+            IndexNotFoundError: If it is something else.
         """
         fields: dict[str, tuple[Kind, ...]] = {}
         for name in said:
@@ -140,7 +140,7 @@ class Shape:
                 fields,
             )
         except (KeyError, StopIteration) as error:
-            raise NoIndexError(
+            raise IndexNotFoundError(
                 f"{what} describes no index that this m3kit knows; upgrade m3kit, or deploy the "
                 "package that m3_package makes"
             ) from error

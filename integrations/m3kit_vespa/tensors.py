@@ -8,7 +8,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from m3kit.storage import INT8_SCALE, ColbertType
+from m3kit.adapters.storage import INT8_SCALE, ColbertType
 from m3kit.vectors import Floats, Sparse
 
 SCALE = 2**14

@@ -5,8 +5,9 @@ This package needs NumPy alone. The model is in `m3kit.torch`, the conformance s
 `m3kit.testing`, and each database in a package of its own (`m3kit_qdrant`).
 """
 
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import CachedEncoder, Encoder
-from m3kit.fields import Fields
 from m3kit.filters import (
     All,
     And,
@@ -27,21 +28,20 @@ from m3kit.index import (
     DocumentError,
     HybridIndex,
     IndexLockedError,
+    IndexNotFoundError,
     M3Error,
     ModelMismatchError,
-    NoIndexError,
     OpenedIndex,
-    RepError,
+    RepresentationError,
     Search,
     VectorError,
     open_index,
 )
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Hit, Json, Record
-from m3kit.rescore import Rescored
 from m3kit.retriever import Reranker, Retriever
-from m3kit.storage import ColbertStorage
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
+from m3kit.with_colbert import WithColbert
 
 __version__ = "0.1.0"
 
@@ -58,7 +58,7 @@ __all__ = [
     "Encoder",
     "Eq",
     "Exists",
-    "Fields",
+    "FieldNames",
     "Filter",
     "Fusion",
     "Hit",
@@ -66,27 +66,27 @@ __all__ = [
     "Ids",
     "In",
     "IndexLockedError",
+    "IndexNotFoundError",
     "Json",
     "M3Error",
     "M3Output",
     "MemoryIndex",
     "ModelMismatchError",
-    "NoIndexError",
     "Not",
     "OpenedIndex",
     "Or",
     "Range",
     "Record",
     "Rep",
-    "RepError",
+    "RepresentationError",
     "Reranker",
-    "Rescored",
     "Retriever",
     "Search",
     "Sparse",
     "Substring",
     "VectorError",
     "WeightedSum",
+    "WithColbert",
     "matches",
     "open_index",
 ]

@@ -1,5 +1,5 @@
 """
-Metadata filters as data; `matches` is their meaning, and every store keeps exactly what it keeps.
+Metadata filters as data; `matches` is their meaning, and every store agrees with it.
 
 Filters reach the top level of the metadata: a scalar, or a list of scalars. Numbers compare by
 value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing but `Not`.
@@ -7,17 +7,24 @@ value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, TypeAlias, TypeVar, assert_never
+from typing import Any, Literal, TypeAlias, TypeGuard, assert_never
 from unicodedata import category
 
 from m3kit.records import Document, check_number, check_text, plain_text
 
-_T = TypeVar("_T")
-
 Value: TypeAlias = str | int | float | bool
 """What a field is compared with."""
+
+Comparison: TypeAlias = Literal["gt", "ge", "lt", "le"]
+"""The name of a bound of a `Range`."""
+
+COMPARE: Mapping[Comparison, Callable[[float, float], bool]] = {
+    "gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le
+}  # fmt: skip
+"""What each bound means: `COMPARE[name](number, bound)`."""
 
 
 class _Operators:
@@ -72,13 +79,26 @@ class Range(_Operators):
 
     def __post_init__(self) -> None:
         _check_field(self.field)
-        given = [bound for bound in (self.gt, self.ge, self.lt, self.le) if bound is not None]
-        if not given:
+        if not self.bounds:
             raise ValueError(f"Range({self.field!r}) has no bound; give gt, ge, lt or le")
-        for bound in given:
-            if not _is_number(bound):
+        for bound in self.bounds.values():
+            if not is_number(bound):
                 raise TypeError(f"{bound!r} is no bound of a range; ranges compare numbers")
             check_number(bound)
+
+    @property
+    def bounds(self) -> dict[Comparison, float]:
+        """The bounds that are given: `{"ge": 2020, "lt": 2025}`."""
+        given: dict[Comparison, float | None] = {
+            "gt": self.gt, "ge": self.ge, "lt": self.lt, "le": self.le
+        }  # fmt: skip
+        return {name: bound for name, bound in given.items() if bound is not None}
+
+    def covers(self, value: object) -> bool:
+        """Tell whether a value is a number within all bounds."""
+        return is_number(value) and all(
+            COMPARE[name](value, bound) for name, bound in self.bounds.items()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,101 +204,44 @@ def matches(where: Filter, document: Document) -> bool:
         case In(field, values):
             return any(equal(metadata.get(field), value) for value in values)
         case Range(field=field):
-            number = metadata.get(field)
-            return _is_number(number) and _within(number, where)
+            return where.covers(metadata.get(field))
         case Contains(field, value):
-            held = metadata.get(field)
-            return isinstance(held, list) and any(equal(one, value) for one in held)
+            stored = metadata.get(field)
+            return isinstance(stored, list) and any(equal(element, value) for element in stored)
         case Exists(field):
             return metadata.get(field) not in (None, [])
         case Substring(field, text):
-            held = metadata.get(field)
-            return isinstance(held, str) and text in held
+            stored = metadata.get(field)
+            return isinstance(stored, str) and text in stored
         case Ids(ids):
             return document.id in ids
         case All():
             return True
         case And(of):
-            return all(matches(one, document) for one in of)
+            return all(matches(part, document) for part in of)
         case Or(of):
-            return any(matches(one, document) for one in of)
+            return any(matches(part, document) for part in of)
         case Not(of):
             return not matches(of, document)
         case _:
             assert_never(where)
 
 
-def merged(of: Iterable[Filter], kind: type[And | Or]) -> Iterator[Filter]:
-    """Flatten an `And` of `And`s, or an `Or` of `Or`s, however deep it nests."""
-    left = [*of][::-1]
-    while left:
-        one = left.pop()
-        if isinstance(one, kind):
-            left.extend(one.of[::-1])
-        else:
-            yield one
-
-
-def folded(
-    where: Filter,
-    *,
-    leaf: Callable[[Leaf], _T],
-    every: Callable[[Sequence[_T]], _T],
-    some: Callable[[Sequence[_T]], _T],
-    none: Callable[[_T], _T],
-    deepest: int,
-) -> _T:
-    """
-    Translate a filter into a host's words, from what holds no other filter up.
-
-    Args:
-        where: The filter.
-        leaf: Translates what holds no other.
-        every: Joins what all has to hold; of no parts it is everything, as `All` is.
-        some: Joins what one of has to hold; of no parts it is nothing.
-        none: Negates.
-        deepest: How deep the host can nest.
-
-    Raises:
-        ValueError: If `And`, `Or` and `Not` alternate more than `deepest` levels deep.
-    """
-
-    def told(one: Filter, depth: int) -> _T:
-        if depth > deepest:
-            raise ValueError(f"this filter nests And, Or and Not deeper than {deepest} levels")
-        match one:
-            case All():
-                return every([])
-            case And(of):
-                return every([told(part, depth + 1) for part in merged(of, And)])
-            case Or(of):
-                return some([told(part, depth + 1) for part in merged(of, Or)])
-            case Not(of):
-                return none(told(of, depth + 1))
-            case _:
-                return leaf(one)
-
-    return told(where, 0)
-
-
-def equal(held: object, value: Value) -> bool:
+def equal(stored: object, value: Value) -> bool:
     """Compare numbers by value, and all else by type and value: True is not 1."""
-    if _is_number(held) and _is_number(value):
-        return held == value
-    return type(held) is type(value) and held == value
+    if is_number(stored) and is_number(value):
+        return stored == value
+    return type(stored) is type(value) and stored == value
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell numbers from all else; a boolean is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _within(number: float, where: Range) -> bool:
-    return (
-        (where.gt is None or number > where.gt)
-        and (where.ge is None or number >= where.ge)
-        and (where.lt is None or number < where.lt)
-        and (where.le is None or number <= where.le)
-    )
+def is_scalar(value: object) -> TypeGuard[Value]:
+    """Tell what a filter's value can equal."""
+    return isinstance(value, str | int | float)
 
 
 def _check_field(field: str) -> None:
@@ -321,7 +284,7 @@ def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
 
 def _filters(of: Iterable[Any]) -> tuple[Filter, ...]:
     filters = tuple(of)
-    for one in filters:
-        if not isinstance(one, Filter):
-            raise TypeError(f"{one!r} is no filter")
+    for part in filters:
+        if not isinstance(part, Filter):
+            raise TypeError(f"{part!r} is not a filter; compose Eq, In, Range, And, Or, Not, …")
     return filters

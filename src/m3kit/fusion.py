@@ -13,7 +13,7 @@ Ranking: TypeAlias = Sequence[tuple[str, float]]
 """
 Documents with their scores, best first.
 
-They are called by their ids, or by an engine's own names for them; see `m3kit.ranking.Scorer`.
+They go by their ids, or by an engine's own names for them; see `m3kit.adapters.ranking`.
 """
 
 
@@ -68,12 +68,12 @@ class WeightedSum:
         """Return the weight of one representation."""
         return float(getattr(self, rep))
 
-    def score(self, parts: Mapping[Rep, float]) -> float:
+    def score(self, scores: Mapping[Rep, float]) -> float:
         """Combine the scores of one document on the representations that take part."""
-        total = sum(self.weight(rep) for rep in parts)
+        total = sum(self.weight(rep) for rep in scores)
         if not total:
-            raise ValueError(f"{self} gives no weight to {', '.join(parts)}")
-        return sum(self.weight(rep) * score for rep, score in parts.items()) / total
+            raise ValueError(f"{self} gives no weight to {', '.join(scores)}")
+        return sum(self.weight(rep) * score for rep, score in scores.items()) / total
 
 
 Fusion: TypeAlias = RRF | WeightedSum

@@ -2,18 +2,17 @@
 The seam between M3 and a vector database: one request, one protocol, and its errors.
 
     M3Error
-    ├── RepError           a representation that is not there
-    ├── VectorError        a vector that no index takes
-    ├── DocumentError      a document that this engine cannot hold
-    ├── ModelMismatchError an index that another model or dimension made
-    ├── NoIndexError       nothing to open at an address
-    └── IndexLockedError   files that another process holds
+    ├── RepresentationError  a representation that is not there
+    ├── VectorError          a vector that no index takes
+    ├── DocumentError        a document that this engine cannot hold
+    ├── ModelMismatchError   an index that another model or dimension made
+    ├── IndexNotFoundError   nothing to open at an address
+    └── IndexLockedError     files that another process holds
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from types import TracebackType
@@ -21,7 +20,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from m3kit.encoder import same_model
+from m3kit.encoder import Encoder, same_model
 from m3kit.filters import Filter
 from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.records import Hit, Record
@@ -29,10 +28,10 @@ from m3kit.vectors import REPS, M3Output, Rep
 
 
 class M3Error(Exception):
-    """What m3kit itself has to say; an engine's own errors pass through."""
+    """The errors of m3kit itself; an engine's own pass through."""
 
 
-class RepError(M3Error, ValueError):
+class RepresentationError(M3Error, ValueError):
     """A representation that a record, a query, an index or a model does not have."""
 
 
@@ -48,12 +47,12 @@ class ModelMismatchError(M3Error, ValueError):
     """An index that another model, or one of another dimension, has made."""
 
 
-class NoIndexError(M3Error, LookupError):
-    """No index at an address, or nobody who knows the address."""
+class IndexNotFoundError(M3Error, LookupError):
+    """There is no index at the address, or no installed package handles its scheme."""
 
 
 class IndexLockedError(M3Error, OSError):
-    """The files of an index, held by another process."""
+    """The files of an index are open in another process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +65,34 @@ class Search:
         k: How many hits are wanted, at least 1.
         where: What the candidates must match, before any branch is cut.
         fusion: How several representations become one ranking.
-        depth: How many candidates each of the dense and the sparse branch brings, and how many
+        candidates: How many candidates each of the dense and the sparse branch brings, and how many
             are rescored by ColBERT; never below `k`.
         min_score: Hits below this score are left out.
-        parts: Whether to fill `Hit.parts`.
+        with_scores: Whether to fill `Hit.scores`.
 
     Raises:
-        ValueError: If `k` or `depth` is below 1, or the fusion gives the query no weight.
-        RepError: If the query carries nothing.
+        ValueError: If `k` or `candidates` is below 1, or the fusion gives the query no weight.
+        RepresentationError: If the query carries nothing.
     """
 
     query: M3Output
     k: int = 10
     where: Filter | None = None
     fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
-    depth: int = 100
+    candidates: int = 100
     min_score: float | None = None
-    parts: bool = False
+    with_scores: bool = False
 
     def __post_init__(self) -> None:
-        if self.k < 1 or self.depth < 1:
-            raise ValueError(f"k and depth are at least 1, not {self.k} and {self.depth}")
+        if self.k < 1 or self.candidates < 1:
+            raise ValueError(f"k and candidates are at least 1, not {self.k} and {self.candidates}")
         if not self.query.reps:
-            raise RepError("the query carries no representation; encode it with at least one")
+            raise RepresentationError(
+                "the query carries no representation; encode it with at least one"
+            )
         if isinstance(self.fusion, WeightedSum):
             self.fusion.score(dict.fromkeys(self.query.reps, 0.0))
-        object.__setattr__(self, "depth", max(self.depth, self.k))
+        object.__setattr__(self, "candidates", max(self.candidates, self.k))
 
 
 class HybridIndex(Protocol):
@@ -113,12 +114,14 @@ class HybridIndex(Protocol):
 
     def upsert(self, records: Sequence[Record], /) -> None:
         """
-        Write records, or nothing of them; one with a known id replaces the old altogether.
+        Write records; one with a known id replaces the old record as a whole.
 
-        Of several records with one id, the last is kept.
+        All of them are checked before the first is written. If the engine itself fails midway, what
+        it has written stays, and the same call again completes it. Of several records with one id,
+        the last is written.
 
         Raises:
-            RepError: If a record lacks one of the index's representations.
+            RepresentationError: If a record lacks one of the index's representations.
             VectorError: If a vector has another width or is not finite.
             DocumentError: If the engine cannot hold a document.
         """
@@ -129,7 +132,7 @@ class HybridIndex(Protocol):
         Return at most `search.k` hits, best first, ties by id.
 
         Raises:
-            RepError: If the query carries a representation that the index does not hold.
+            RepresentationError: If the query carries a representation that the index does not hold.
             VectorError: If a vector has another width or is not finite.
         """
         ...
@@ -139,7 +142,7 @@ class HybridIndex(Protocol):
         Return the records of `ids` in that order, unknown ones left out, with `reps` of them.
 
         Raises:
-            RepError: If the index does not hold one of `reps`.
+            RepresentationError: If the index does not hold one of `reps`.
         """
         ...
 
@@ -148,11 +151,11 @@ class HybridIndex(Protocol):
         ...
 
     def delete(self, ids: Sequence[str], /) -> None:
-        """Forget these ids; unknown ones are no error."""
+        """Delete the documents of these ids; unknown ones are no error."""
         ...
 
     def delete_where(self, where: Filter, /) -> None:
-        """Forget every document that matches; to forget all, say `All()`."""
+        """Delete matching documents; to delete all, pass `All()`."""
         ...
 
     def count(self, where: Filter | None = None, /) -> int:
@@ -168,7 +171,7 @@ class OpenedIndex(HybridIndex, Protocol):
     """An index that opened its own files or connection, and closes them."""
 
     def close(self) -> None:
-        """Flush and let go of everything; a second call does nothing."""
+        """Flush and release everything; a second call does nothing."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -182,43 +185,8 @@ class OpenedIndex(HybridIndex, Protocol):
     ) -> None: ...
 
 
-class Closing:
-    """What makes a context manager of an index with a `close`."""
-
-    def close(self) -> None:
-        """Let go of everything; a second call does nothing."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self.close()
-
-
-class Holding(Closing):
-    """An index that owns what it stands on, and lets go of it when it is closed."""
-
-    _held: ExitStack
-
-    def holding(self, held: ExitStack) -> Self:
-        """Take over what is held."""
-        self._held = held.pop_all()
-        return self
-
-    def close(self) -> None:
-        """Let go of everything; a second call does nothing."""
-        self._held.close()
-
-
 class Opener(Protocol):
-    """What stands behind an entry point of the group `m3kit.indexes`."""
+    """The type of an entry point of the group `m3kit.indexes`."""
 
     def __call__(
         self, address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
@@ -230,58 +198,100 @@ class Opener(Protocol):
 def open_index(
     address: str | PathLike[str],
     *,
+    encoder: Encoder | None = None,
     dim: int | None = None,
-    reps: Collection[Rep] = REPS,
+    reps: Collection[Rep] | None = None,
     model: str | None = None,
 ) -> OpenedIndex:
     """
-    Open the index at an address, and make it if there is none and `dim` is given.
+    Open the index at an address, and create it if there is none and an `encoder` is given.
 
     Args:
         address: A directory (`"path/to/dir"`), or `"scheme://…"` for a scheme that an installed
             package knows (entry points of the group `m3kit.indexes`).
-        dim: The width of the vectors. None opens only what exists.
-        reps: What a new index holds; an existing one knows it.
-        model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
-            one is checked against it.
+        encoder: What makes the vectors. It supplies `dim`, `model` and `reps`.
+        dim: Without an encoder: the width of the vectors. None opens only what exists.
+        reps: What a new index holds, by default all that the encoder can make; an existing index
+            knows it.
+        model: Without an encoder: what makes the vectors, as `Encoder.model` says. A new index
+            records it, an existing one is checked against it.
 
     Raises:
-        NoIndexError: If there is no index and no `dim`, or nobody knows the scheme.
+        IndexNotFoundError: If there is no index and neither `encoder` nor `dim`, or no installed
+            package knows the scheme.
+        ValueError: If `dim` or `model` is given besides an encoder.
         ModelMismatchError: If the index was made by another model or with another dimension.
         IndexLockedError: If another process holds its files.
     """
     from importlib.metadata import entry_points  # 20 ms that only this function needs
 
-    scheme, found, rest = fspath(address).partition("://")
-    if not found:
+    dim, chosen, model = resolve_encoder(encoder, dim=dim, reps=reps, model=model)
+    scheme, separator, rest = fspath(address).partition("://")
+    if not separator:
         scheme, rest = "file", fspath(address)
-    known = entry_points(group="m3kit.indexes")
-    if scheme not in known.names:
-        raise NoIndexError(
+    openers = entry_points(group="m3kit.indexes")
+    if scheme not in openers.names:
+        raise IndexNotFoundError(
             f"no installed package opens {scheme}:// addresses; known are "
-            f"{', '.join(sorted(known.names)) or 'none'}"
+            f"{', '.join(sorted(openers.names)) or 'none'}"
         )
-    opener: Opener = known[scheme].load()
-    return opener(rest, dim=dim, reps=reps, model=model)
+    opener: Opener = openers[scheme].load()
+    return opener(rest, dim=dim, reps=chosen, model=model)
+
+
+def resolve_encoder(
+    encoder: Encoder | None,
+    *,
+    dim: int | None,
+    reps: Collection[Rep] | None,
+    model: str | None,
+    default_reps: Collection[Rep] = REPS,
+) -> tuple[int | None, Collection[Rep], str | None]:
+    """
+    Return the `dim`, `reps` and `model` of an index that is opened for an encoder.
+
+    Args:
+        encoder: See `open_index`.
+        dim: See `open_index`.
+        reps: See `open_index`.
+        model: See `open_index`.
+        default_reps: What an index holds unless told otherwise.
+
+    Raises:
+        ValueError: If `dim` or `model` is given besides an encoder.
+        RepresentationError: If the encoder cannot make one of `reps`.
+    """
+    if encoder is None:
+        return dim, default_reps if reps is None else reps, model
+    if dim is not None or model is not None:
+        raise ValueError("encoder= supplies dim and model; give encoder=, or dim= and model=")
+    if reps is None:
+        return encoder.dim, [rep for rep in default_reps if rep in encoder.reps], encoder.model
+    if missing := [rep for rep in REPS if rep in reps and rep not in encoder.reps]:
+        raise RepresentationError(
+            f"{encoder.model} makes no {', '.join(missing)} vectors; leave reps= out for all that "
+            "it makes"
+        )
+    return encoder.dim, reps, encoder.model
 
 
 def check_records(
     records: Iterable[Record], *, reps: Collection[Rep], dim: int | None
 ) -> list[Record]:
     """
-    Check records before anything of them is written, and keep the last of those with one id.
+    Check records before the first is written, and return the last of those with one id.
 
     Every index calls this at the start of `upsert`, so that all refuse the same. A `dim` of None is
     one that is not known yet.
 
     Raises:
-        RepError, VectorError: As `HybridIndex.upsert` says, naming the document.
+        RepresentationError, VectorError: As `HybridIndex.upsert` says, naming the document.
     """
     last = {record.document.id: record for record in records}
     for id_, record in last.items():
         missing = [rep for rep in REPS if rep in reps and rep not in record.output.reps]
         if missing:
-            raise RepError(
+            raise RepresentationError(
                 f"document {id_!r} carries no {', '.join(missing)} vectors, which this index "
                 "holds; encode it with all of the index's representations"
             )
@@ -294,7 +304,7 @@ def check_search(search: Search, *, reps: Collection[Rep], dim: int | None) -> N
     Check a request against what an index holds; every index calls this at the start of `search`.
 
     Raises:
-        RepError, VectorError: As `HybridIndex.search` says.
+        RepresentationError, VectorError: As `HybridIndex.search` says.
     """
     check_reps(search.query.reps, held=reps)
     _check_vectors(search.query, dim, "of the query")
@@ -305,29 +315,31 @@ def check_reps(wanted: Collection[Rep], *, held: Collection[Rep]) -> None:
     Check that an index holds the representations that it is asked for.
 
     Raises:
-        RepError: If it does not, or if there is no such representation.
+        RepresentationError: If it does not, or if there is no such representation.
     """
     if isinstance(wanted, str) or any(rep not in REPS for rep in wanted):
-        raise RepError(f"representations are some of {REPS}, in a list or a tuple, not {wanted!r}")
+        raise RepresentationError(
+            f"representations are some of {REPS}, in a list or a tuple, not {wanted!r}"
+        )
     missing = [rep for rep in REPS if rep in wanted and rep not in held]
     if missing:
-        raise RepError(
+        raise RepresentationError(
             f"this index holds no {', '.join(missing)} vectors, only {', '.join(sorted(held))}; "
-            f"ask for those{', or add ColBERT with m3kit.Rescored' * ('colbert' in missing)}"
+            f"ask for those{', or add ColBERT with m3kit.WithColbert' * ('colbert' in missing)}"
         )
 
 
-def check_model(kept: str | None, model: str | None, what: str) -> None:
+def check_model(recorded: str | None, model: str | None, what: str) -> None:
     """
     Compare the model that made an index with the one that is to use it; None is not compared.
 
     Raises:
         ModelMismatchError: If they are not the same weights.
     """
-    if kept is not None and model is not None and not same_model(kept, model):
+    if recorded is not None and model is not None and not same_model(recorded, model):
         raise ModelMismatchError(
-            f"{what} was made by {kept}, and {model} would search it; vectors of two models cannot "
-            "be compared: use that model, or index the documents anew at another address"
+            f"{what} was made by {recorded}, and {model} would search it; vectors of two models "
+            "cannot be compared: use that model, or index the documents again at another address"
         )
 
 

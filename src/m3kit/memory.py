@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from m3kit.adapters.manifest import IndexRequest
+from m3kit.adapters.ranking import Scorer, rank, to_hits
+from m3kit.adapters.storage import ColbertStorage
+from m3kit.encoder import Encoder
 from m3kit.filters import Filter, matches
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import Search, check_records, check_reps, check_search
-from m3kit.ranking import Scorer, rank, to_hits
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import scores
-from m3kit.storage import ColbertStorage
-from m3kit.vectors import REPS, M3Output, Rep
+from m3kit.vectors import M3Output, Rep
 
 
 class MemoryIndex:
@@ -21,22 +23,25 @@ class MemoryIndex:
 
     Args:
         dim: The width of the vectors; None takes it from the first record.
+        encoder: What makes the vectors. It supplies `dim`, `model` and `reps`.
         reps: The representations it holds.
-        model: What makes the vectors, as `Encoder.model` says.
-        colbert: How the documents' ColBERT vectors are kept, and so what they are scored by.
+        model: Without an encoder: what makes the vectors, as `Encoder.model` says.
+        colbert: How the documents' ColBERT vectors are stored, and so what they are scored by.
     """
 
     def __init__(
         self,
         dim: int | None = None,
         *,
-        reps: Collection[Rep] = REPS,
+        encoder: Encoder | None = None,
+        reps: Collection[Rep] | None = None,
         model: str | None = None,
         colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
     ) -> None:
-        self._dim = dim
-        self._reps = frozenset(reps)
-        self._model = model
+        request = IndexRequest.of(encoder, dim=dim, reps=reps, model=model, colbert=colbert)
+        self._dim = request.dim
+        self._reps = request.reps
+        self._model = request.model
         self._colbert = colbert
         self._records: dict[str, Record] = {}
 
@@ -56,18 +61,17 @@ class MemoryIndex:
         checked = check_records(records, reps=self._reps, dim=dim)
         self._dim = dim
         self._records |= {
-            record.document.id: Record(record.document, self._kept(record.output))
+            record.document.id: Record(record.document, self._stored(record.output))
             for record in checked
         }
 
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by the exact score of every record; see `HybridIndex.search`."""
         check_search(search, reps=self._reps, dim=self._dim)
-        kept = {record.document.id: record for record in self._matching(search.where)}
-        ranked = rank(_Exact(search.query, kept), search)
-        return to_hits(
-            ranked, {one.name: _copied(kept[one.name].document) for one in ranked}, search
-        )
+        records = {record.document.id: record for record in self._matching(search.where)}
+        ranked = rank(_Exact(search.query, records), search)
+        documents = {entry.name: _copied(records[entry.name].document) for entry in ranked}
+        return to_hits(ranked, documents, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
@@ -80,12 +84,12 @@ class MemoryIndex:
         return (_with(record, reps) for record in self._matching(where))
 
     def delete(self, ids: Sequence[str], /) -> None:
-        """Forget these ids; see `HybridIndex.delete`."""
+        """Delete the documents of these ids; see `HybridIndex.delete`."""
         for id_ in ids:
             self._records.pop(id_, None)
 
     def delete_where(self, where: Filter, /) -> None:
-        """Forget what matches; see `HybridIndex.delete_where`."""
+        """Delete what matches; see `HybridIndex.delete_where`."""
         self.delete([record.document.id for record in self._matching(where)])
 
     def count(self, where: Filter | None = None, /) -> int:
@@ -95,15 +99,15 @@ class MemoryIndex:
     def flush(self) -> None:
         """Do nothing: memory is as durable as it gets."""
 
-    def _kept(self, output: M3Output) -> M3Output:
-        own = output.only(*self._reps)
-        if own.colbert is not None:
-            own = replace(own, colbert=self._colbert.stored(own.colbert))
-        return own.copy()
+    def _stored(self, output: M3Output) -> M3Output:
+        output = output.only(*self._reps)
+        if output.colbert is not None:
+            output = replace(output, colbert=self._colbert.stored(output.colbert))
+        return output.copy()
 
     def _matching(self, where: Filter | None) -> list[Record]:
         records = list(self._records.values())
-        return [one for one in records if where is None or matches(where, one.document)]
+        return [record for record in records if where is None or matches(where, record.document)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +115,15 @@ class _Exact(Scorer):
     """The scorer behind a search: no index structure, every record compared."""
 
     query: M3Output
-    kept: Mapping[str, Record]
+    records: Mapping[str, Record]
 
-    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
-        everything = self.scores({rep: list(self.kept) for rep in reps})
+    def nearest(self, limits: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
+        scores = self.scores({rep: list(self.records) for rep in limits})
         return {
-            rep: by_score((id_, score) for id_, score in own.items() if rep != "sparse" or score)[
-                :limit
+            rep: by_score((id_, score) for id_, score in by_id.items() if rep != "sparse" or score)[
+                : limits[rep]
             ]
-            for rep, own in everything.items()
+            for rep, by_id in scores.items()
         }
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
@@ -127,7 +131,7 @@ class _Exact(Scorer):
             rep: dict(
                 zip(
                     ids,
-                    scores(rep, self.query, [self.kept[id_].output for id_ in ids]).tolist(),
+                    scores(rep, self.query, [self.records[id_].output for id_ in ids]).tolist(),
                     strict=True,
                 )
             )

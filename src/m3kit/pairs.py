@@ -7,8 +7,8 @@ from typing import Literal, Protocol, TypeAlias, overload
 
 import numpy as np
 
-from m3kit.batches import batched
-from m3kit.cuts import said_once
+from m3kit._batching import batched
+from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.scoring import scores
 from m3kit.vectors import REPS, Floats, M3Output, Rep
@@ -97,7 +97,7 @@ def score_pairs(
     if len(given) != len(REPS):
         raise ValueError(f"weights are three numbers, of {', '.join(REPS)}, not {weights!r}")
     check_pairs(pairs)
-    with said_once():
+    with aggregate_warnings():
         found = _scores(encoder, pairs, _limit(max_query_length), _limit(max_passage_length))
     dense, sparse, colbert = given
     return {

@@ -75,12 +75,12 @@ class Hit:
     Args:
         document: As it was written.
         score: Higher is better, everywhere.
-        parts: Each representation's own score, where `Search.parts` asked for it.
+        scores: Each representation's own score, where `Search.with_scores` asked for it.
     """
 
     document: Document
     score: float
-    parts: Mapping[Rep, float] = field(default_factory=dict)
+    scores: Mapping[Rep, float] = field(default_factory=dict)
 
 
 def check_text(text: str, what: str) -> None:

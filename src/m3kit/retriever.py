@@ -7,12 +7,12 @@ from dataclasses import replace
 from math import isnan
 from typing import TypeAlias
 
-from m3kit.batches import batched
-from m3kit.cuts import said_once
+from m3kit._batching import batched
+from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
 from m3kit.fusion import RRF, Fusion
-from m3kit.index import HybridIndex, RepError, Search, check_model, check_reps
+from m3kit.index import HybridIndex, RepresentationError, Search, check_model, check_reps
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, Rep
 
@@ -45,10 +45,10 @@ class Retriever:
     Args:
         encoder: What reads them.
         index: Where they live.
-        reranker: What orders the final candidates, if anything; its score becomes the hit's.
+        reranker: Scores the final candidates, if given; its score becomes the hit's.
 
     Raises:
-        RepError: If the encoder cannot give what the index holds.
+        RepresentationError: If the encoder cannot give what the index holds.
         ModelMismatchError: If the index was made by another model.
     """
 
@@ -57,7 +57,7 @@ class Retriever:
     ) -> None:
         missing = index.reps - encoder.reps
         if missing:
-            raise RepError(
+            raise RepresentationError(
                 f"the index holds {', '.join(sorted(missing))} vectors, which {encoder.model} "
                 "cannot make; make the index with reps=encoder.reps"
             )
@@ -70,7 +70,7 @@ class Retriever:
         self,
         documents: Iterable[Document],
         *,
-        batch: int = 128,
+        batch_size: int = 128,
         on_batch: Callable[[int], None] | None = None,
     ) -> int:
         """
@@ -81,24 +81,24 @@ class Retriever:
 
         Args:
             documents: Read as they are needed.
-            batch: How many are encoded and written at once.
+            batch_size: How many are encoded and written at once.
             on_batch: Told how many documents are written, after each batch.
 
         Returns:
             How many documents were written.
 
         Raises:
-            ValueError: If `batch` is below 1.
+            ValueError: If `batch_size` is below 1.
             Exception: What the encoder or the index raises, with a note of what was written.
         """
-        if batch < 1:
-            raise ValueError(f"a batch has at least 1 document, not {batch}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is at least 1, not {batch_size}")
         written = 0
         try:
-            with said_once():
-                for some in batched(documents, batch):
-                    self._write(some)
-                    written += len(some)
+            with aggregate_warnings():
+                for batch in batched(documents, batch_size):
+                    self._write(batch)
+                    written += len(batch)
                     if on_batch is not None:
                         on_batch(written)
             self.index.flush()
@@ -115,15 +115,15 @@ class Retriever:
         where: Filter | None = None,
         reps: Collection[Rep] | None = None,
         fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
-        depth: int = 100,
+        candidates: int = 100,
         min_score: float | None = None,
-        parts: bool = False,
+        with_scores: bool = False,
     ) -> list[Hit]:
         """
         Find the documents that answer `text`.
 
-        With a reranker, the `depth` best, never fewer than `k`, are reranked, and `min_score` is
-        held against its scores.
+        With a reranker, the best `candidates` hits, never fewer than `k`, are reranked, and
+        `min_score` applies to its scores.
 
         Args:
             text: The query.
@@ -131,12 +131,12 @@ class Retriever:
             where: What they must match.
             reps: Which representations take part; by default all that the index holds.
             fusion: How they become one ranking.
-            depth: How many candidates each branch brings, and how many are rescored.
+            candidates: How many candidates each branch brings, and how many are rescored.
             min_score: Hits below it are left out.
-            parts: Whether to fill `Hit.parts`.
+            with_scores: Whether to fill `Hit.scores`.
 
         Raises:
-            RepError: If the index does not hold one of `reps`.
+            RepresentationError: If the index does not hold one of `reps`.
             ValueError: If the reranker does not give a number for each text.
         """
         chosen = self.index.reps if reps is None else reps
@@ -148,13 +148,13 @@ class Retriever:
             k=k,
             where=where,
             fusion=fusion,
-            depth=depth,
+            candidates=candidates,
             min_score=min_score,
-            parts=parts,
+            with_scores=with_scores,
         )
         if self.reranker is None:
             return self.index.search(search)
-        pool = self.index.search(replace(search, k=search.depth, min_score=None))
+        pool = self.index.search(replace(search, k=search.candidates, min_score=None))
         reranked = _reranked(self.reranker, text, pool)
         return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
 

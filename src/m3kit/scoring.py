@@ -16,7 +16,7 @@ from typing import Any, TypeVar, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from m3kit.batches import batched, chunked
+from m3kit._batching import batched, chunked
 from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
 
 _T = TypeVar("_T")
@@ -263,20 +263,20 @@ def scores(rep: Rep, query: M3Output, documents: Sequence[M3Output]) -> Floats:
     """
     match rep:
         case "dense":
-            dense = [carried(document.dense, rep) for document in documents]
-            vector = carried(query.dense, rep)
+            dense = [require(document.dense, rep) for document in documents]
+            vector = require(query.dense, rep)
             return dot(vector, np.stack(dense) if dense else np.zeros((0, len(vector)), np.float32))
         case "sparse":
-            sparse = [carried(document.sparse, rep) for document in documents]
-            return overlap(carried(query.sparse, rep), sparse)
+            sparse = [require(document.sparse, rep) for document in documents]
+            return overlap(require(query.sparse, rep), sparse)
         case "colbert":
-            colbert = [carried(document.colbert, rep) for document in documents]
-            return maxsim(carried(query.colbert, rep), colbert)
+            colbert = [require(document.colbert, rep) for document in documents]
+            return maxsim(require(query.colbert, rep), colbert)
         case _:
             assert_never(rep)
 
 
-def carried(vectors: _T | None, rep: Rep) -> _T:
+def require(vectors: _T | None, rep: Rep) -> _T:
     """Return the vectors of `rep`, or refuse an output without them."""
     if vectors is None:
         raise ValueError(f"an output carries no {rep} vectors")

@@ -28,6 +28,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.filters import (
     All,
     And,
@@ -44,11 +45,10 @@ from m3kit.filters import (
     matches,
 )
 from m3kit.fusion import RRF, Fusion, WeightedSum
-from m3kit.index import DocumentError, HybridIndex, RepError, Search, VectorError
+from m3kit.index import DocumentError, HybridIndex, RepresentationError, Search, VectorError
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Hit, Record
-from m3kit.scoring import carried
-from m3kit.storage import ColbertStorage
+from m3kit.scoring import require
 from m3kit.vectors import REPS, Floats, M3Output, Rep, Sparse
 
 DIM = 32
@@ -186,7 +186,7 @@ def records(
     kept = list(documents)
     outputs = ENCODER.encode_documents([document.text for document in kept])
     return [
-        Record(one, replace(output, colbert=storage.stored(carried(output.colbert, "colbert"))))
+        Record(one, replace(output, colbert=storage.stored(require(output.colbert, "colbert"))))
         for one, output in zip(kept, outputs, strict=True)
     ]
 
@@ -286,10 +286,10 @@ def searches(reps: Collection[Rep]) -> st.SearchStrategy[Search]:
         _texts,
         chosen,
         k=st.integers(1, 6),
-        depth=st.sampled_from([1, 2, 3, 100]),
+        candidates=st.sampled_from([1, 2, 3, 100]),
         fusion=fusions,
         where=st.none() | filters(),
-        parts=st.booleans(),
+        with_scores=st.booleans(),
     )
 
 
@@ -348,13 +348,13 @@ def assert_ranking(
 def assert_same_hits(
     hits: Sequence[Hit], expected: Sequence[Hit], *, within: float = PRECISION
 ) -> None:
-    """Compare hits with the oracle's as `assert_ranking` does, with their documents and parts."""
+    """Compare hits with the oracle's as `assert_ranking` does, with their documents and scores."""
     assert_ranking(hits, [(hit.document.id, hit.score) for hit in expected], within=within)
     theirs = {hit.document.id: hit for hit in expected}
     for mine in hits:
         other = theirs.get(mine.document.id, mine)
         assert mine.document == other.document
-        assert dict(mine.parts) == pytest.approx(dict(other.parts), abs=within)
+        assert dict(mine.scores) == pytest.approx(dict(other.scores), abs=within)
 
 
 def assert_same_vectors(got: M3Output, expected: M3Output, reps: Collection[Rep]) -> None:
@@ -446,19 +446,19 @@ class IndexConformance:
     ) -> None:
         _needs(filled, "dense", "sparse")
         asked = query("purring cat and growling dog", "dense", "sparse")
-        expected = _plain_rrf(asked, records(DOCUMENTS), k=k, depth=100)
+        expected = _plain_rrf(asked, records(DOCUMENTS), k=k, candidates=100)
         assert_ranking(filled.search(Search(query=asked, fusion=RRF(k), k=5)), expected[:5])
 
-    @pytest.mark.parametrize("depth", [2, 3, 100])
+    @pytest.mark.parametrize("candidates", [2, 3, 100])
     def test_colbert_rescores_the_best_of_rrf_and_is_no_third_ranking(
-        self, filled: HybridIndex, depth: int
+        self, filled: HybridIndex, candidates: int
     ) -> None:
         _needs(filled, *REPS)
         asked = query("the salmon and the friends")
-        fused = _plain_rrf(asked, records(DOCUMENTS), k=60, depth=depth)
-        best = self.kept(_among({id_ for id_, _ in fused[:depth]}))
+        fused = _plain_rrf(asked, records(DOCUMENTS), k=60, candidates=candidates)
+        best = self.kept(_among({id_ for id_, _ in fused[:candidates]}))
         expected = plain_ranking("colbert", asked, best)
-        hits = filled.search(Search(query=asked, k=2, depth=depth))
+        hits = filled.search(Search(query=asked, k=2, candidates=candidates))
         assert_ranking(hits, expected[:2], within=self.tolerance)
 
     @pytest.mark.parametrize("rep", ["dense", "sparse"])
@@ -469,16 +469,16 @@ class IndexConformance:
         asked = query("the salmon and the friends", rep, "colbert")
         found = {id_ for id_, _ in plain_ranking(rep, asked, records(DOCUMENTS))[:3]}
         expected = plain_ranking("colbert", asked, self.kept(_among(found)))
-        hits = filled.search(Search(query=asked, k=3, depth=3))
+        hits = filled.search(Search(query=asked, k=3, candidates=3))
         assert_ranking(hits, expected, within=self.tolerance)
 
-    @pytest.mark.parametrize("depth", [1, 2, 100])
+    @pytest.mark.parametrize("candidates", [1, 2, 100])
     @pytest.mark.parametrize("fusion", [WeightedSum(), WeightedSum(0.4, 0.2, 0.4)], ids=repr)
     @pytest.mark.parametrize(
         "reps", [("dense", "sparse"), ("sparse", "colbert"), REPS], ids="+".join
     )
     def test_weighted_sum_scores_every_candidate_on_every_representation(
-        self, filled: HybridIndex, reps: tuple[Rep, ...], fusion: WeightedSum, depth: int
+        self, filled: HybridIndex, reps: tuple[Rep, ...], fusion: WeightedSum, candidates: int
     ) -> None:
         _needs(filled, *reps)
         for text in (
@@ -488,9 +488,9 @@ class IndexConformance:
             "über the sparse",
         ):
             asked = query(text, *reps)
-            expected = _plain_weighted(asked, self.kept(DOCUMENTS), fusion, depth=depth)
-            k = min(depth, 4)
-            hits = filled.search(Search(query=asked, fusion=fusion, depth=depth, k=k))
+            expected = _plain_weighted(asked, self.kept(DOCUMENTS), fusion, candidates=candidates)
+            k = min(candidates, 4)
+            hits = filled.search(Search(query=asked, fusion=fusion, candidates=candidates, k=k))
             assert_ranking(hits, expected[:k], within=self.within(asked))
 
     @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
@@ -500,7 +500,7 @@ class IndexConformance:
         reps = [rep for rep in REPS if rep in filled.reps]
         asked = query("the dog is barking", *reps)
         where = Eq("lang", "de")
-        (hit,) = filled.search(Search(query=asked, where=where, depth=1, k=1, fusion=fusion))
+        (hit,) = filled.search(Search(query=asked, where=where, candidates=1, k=1, fusion=fusion))
         assert hit.document == DOCUMENTS[8]
 
     @pytest.mark.parametrize("rep", REPS)
@@ -521,9 +521,11 @@ class IndexConformance:
         twins = [Document(f"{n:02}", "the same bear") for n in (7, 3, 11, 5, 2, 9, 1, 8)]
         index.upsert(records([*DOCUMENTS, *twins]))
         asked = query("same bear", "dense", "sparse")
-        for depth in (3, 5, 100):
-            expected = _plain_rrf(asked, records([*DOCUMENTS, *twins]), k=60, depth=depth)
-            assert_ranking(index.search(Search(query=asked, k=3, depth=depth)), expected[:3])
+        for candidates in (3, 5, 100):
+            expected = _plain_rrf(asked, records([*DOCUMENTS, *twins]), k=60, candidates=candidates)
+            assert_ranking(
+                index.search(Search(query=asked, k=3, candidates=candidates)), expected[:3]
+            )
 
     @pytest.mark.parametrize("text", ["", "unheardof words"])
     def test_a_query_without_a_known_token_finds_nothing_in_the_sparse_branch(
@@ -533,7 +535,7 @@ class IndexConformance:
         assert filled.search(Search(query=query(text, "sparse"))) == []
         if "dense" in filled.reps:
             asked = query(text, "dense", "sparse")
-            expected = _plain_rrf(asked, records(DOCUMENTS), k=60, depth=100)
+            expected = _plain_rrf(asked, records(DOCUMENTS), k=60, candidates=100)
             assert_ranking(filled.search(Search(query=asked, k=3)), expected[:3])
 
     def test_an_empty_text_is_a_document_like_others(self, filled: HybridIndex) -> None:
@@ -554,7 +556,7 @@ class IndexConformance:
     def test_k_above_depth_widens_the_branches(self, filled: HybridIndex) -> None:
         _needs(filled, "dense", "sparse")
         asked = query("the bear", "dense", "sparse")
-        assert len(filled.search(Search(query=asked, k=8, depth=1))) == 8
+        assert len(filled.search(Search(query=asked, k=8, candidates=1))) == 8
 
     @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
     def test_min_score_leaves_out_what_is_below(self, filled: HybridIndex, fusion: Fusion) -> None:
@@ -566,16 +568,14 @@ class IndexConformance:
             assert_ranking(kept, [(hit.document.id, hit.score) for hit in every[:2]])
 
     @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
-    def test_parts_are_each_representations_own_score(
-        self, filled: HybridIndex, fusion: Fusion
-    ) -> None:
+    def test_scores_are_each_representations_own(self, filled: HybridIndex, fusion: Fusion) -> None:
         asked = query("dog against the stream", *filled.reps)
         by_id = {one.document.id: one.output for one in self.kept(DOCUMENTS)}
-        hits = filled.search(Search(query=asked, fusion=fusion, parts=True))
+        hits = filled.search(Search(query=asked, fusion=fusion, with_scores=True))
         for hit in hits:
             own = {rep: plain_score(rep, asked, by_id[hit.document.id]) for rep in asked.reps}
-            assert dict(hit.parts) == pytest.approx(own, abs=self.within(asked))
-        assert all(not hit.parts for hit in filled.search(Search(query=asked, fusion=fusion)))
+            assert dict(hit.scores) == pytest.approx(own, abs=self.within(asked))
+        assert all(not hit.scores for hit in filled.search(Search(query=asked, fusion=fusion)))
 
     # What is refused, and that nothing is lost by it
 
@@ -583,9 +583,9 @@ class IndexConformance:
         missing = [rep for rep in REPS if rep not in filled.reps]
         if not missing:
             pytest.skip("holds all representations")
-        with pytest.raises(RepError, match=missing[0]):
+        with pytest.raises(RepresentationError, match=missing[0]):
             filled.search(Search(query=query("bear", missing[0])))
-        with pytest.raises(RepError, match=missing[0]):
+        with pytest.raises(RepresentationError, match=missing[0]):
             filled.get([DOCUMENTS[0].id], missing[:1])
 
     @pytest.mark.parametrize("rep", REPS)
@@ -595,7 +595,7 @@ class IndexConformance:
         _needs(filled, rep)
         good, bad = records([Document("good", "new"), Document("bad one", "new")])
         others = [other for other in REPS if other != rep]
-        with pytest.raises(RepError, match=f"'bad one' carries no {rep}"):
+        with pytest.raises(RepresentationError, match=f"'bad one' carries no {rep}"):
             filled.upsert([good, Record(bad.document, bad.output.only(*others))])
         assert filled.get(["good", "bad one"]) == []
         assert filled.count() == len(DOCUMENTS)
@@ -904,21 +904,21 @@ def _among(ids: Collection[str]) -> list[Document]:
 
 
 def _plain_rrf(
-    asked: M3Output, among: Sequence[Record], *, k: int, depth: int
+    asked: M3Output, among: Sequence[Record], *, k: int, candidates: int
 ) -> list[tuple[str, float]]:
     scores: dict[str, float] = {}
     for rep in ("dense", "sparse"):
-        for rank, (id_, _) in enumerate(plain_ranking(rep, asked, among)[:depth]):
+        for rank, (id_, _) in enumerate(plain_ranking(rep, asked, among)[:candidates]):
             scores[id_] = scores.get(id_, 0.0) + 1 / (k + rank + 1)
     return sorted(scores.items(), key=lambda pair: (-round(pair[1], 12), pair[0]))
 
 
 def _plain_weighted(
-    asked: M3Output, among: Sequence[Record], fusion: WeightedSum, *, depth: int
+    asked: M3Output, among: Sequence[Record], fusion: WeightedSum, *, candidates: int
 ) -> list[tuple[str, float]]:
     branches: list[Rep] = [rep for rep in ("dense", "sparse") if rep in asked.reps]
-    rankings = [plain_ranking(rep, asked, among)[:depth] for rep in branches]
-    candidates = {id_ for ranking in rankings for id_, _ in ranking}
+    rankings = [plain_ranking(rep, asked, among)[:candidates] for rep in branches]
+    union = {id_ for ranking in rankings for id_, _ in ranking}
     weights = {rep: getattr(fusion, rep) for rep in asked.reps}
     scores = {
         one.document.id: sum(
@@ -926,7 +926,7 @@ def _plain_weighted(
         )
         / sum(weights.values())
         for one in among
-        if one.document.id in candidates
+        if one.document.id in union
     }
     return sorted(scores.items(), key=lambda pair: (-round(pair[1], 6), pair[0]))
 

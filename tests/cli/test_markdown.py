@@ -6,7 +6,7 @@ import pytest
 
 from m3kit.cli.markdown import Section, sections
 from m3kit.cli.reading import Reading
-from m3kit.cli.source import sources
+from m3kit.cli.sources import sources
 
 
 def read(text: str) -> list[Section]:

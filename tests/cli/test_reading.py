@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from m3kit import Document
-from m3kit.cli.exits import InputError
+from m3kit.cli.exit_codes import InputError
 from m3kit.cli.reading import Reading, Split
-from m3kit.cli.source import Format, sources
+from m3kit.cli.sources import Format, sources
 
 Write = Callable[[str, "str | bytes"], str]
 

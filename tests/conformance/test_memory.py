@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3kit import ColbertStorage, HybridIndex, MemoryIndex, Rescored
+from m3kit import ColbertStorage, HybridIndex, MemoryIndex, WithColbert
 from m3kit.testing import DIM, ENCODER, IndexConformance
 
 
@@ -19,7 +19,7 @@ class TestMemoryIndexWithoutColbert(IndexConformance):
 
 
 class TestMemoryIndexWithSmallColbert(IndexConformance):
-    storage = ColbertStorage("int8", pool=2)
+    storage = ColbertStorage("int8", pool_factor=2)
 
     @pytest.fixture
     def index(self) -> HybridIndex:
@@ -29,4 +29,4 @@ class TestMemoryIndexWithSmallColbert(IndexConformance):
 class TestRescored(IndexConformance):
     @pytest.fixture
     def index(self) -> HybridIndex:
-        return Rescored(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER)
+        return WithColbert(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER)

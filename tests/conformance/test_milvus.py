@@ -7,7 +7,7 @@ from pymilvus import DataType, MilvusClient
 from tests.conftest import quick_folder
 from tests.milvus.conftest import lite
 
-from m3kit import Fields, Rescored
+from m3kit import FieldNames, WithColbert
 from m3kit.filters import All
 from m3kit.index import HybridIndex
 from m3kit.testing import DIM, ENCODER, IndexConformance
@@ -33,7 +33,7 @@ class TestRescored(IndexConformance):
     def index(self, client: MilvusClient) -> HybridIndex:
         index = MilvusIndex(client, "papers", dim=DIM)
         index.delete_where(All())
-        return Rescored(index, ENCODER)
+        return WithColbert(index, ENCODER)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ class TestTheirs(IndexConformance):
 
     @pytest.fixture
     def index(self, client: MilvusClient, theirs: str) -> HybridIndex:
-        fields = Fields(metadata="about", dense="vector", sparse="lexical")
+        fields = FieldNames(metadata="about", dense="vector", sparse="lexical")
         index = MilvusIndex(client, theirs, fields=fields)
         index.delete_where(All())
         return index

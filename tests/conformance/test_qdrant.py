@@ -36,7 +36,7 @@ class TestLocalOnDisk(IndexConformance):
 
 
 class TestEdgeWithHalfTheBytes(IndexConformance):
-    storage = ColbertStorage("float16", pool=2)
+    storage = ColbertStorage("float16", pool_factor=2)
     tolerance = 1e-3
 
     @pytest.fixture
@@ -47,7 +47,7 @@ class TestEdgeWithHalfTheBytes(IndexConformance):
 
 @pytest.mark.slow
 class TestLocalWithHalfTheBytes(IndexConformance):
-    storage = ColbertStorage("float16", pool=2)
+    storage = ColbertStorage("float16", pool_factor=2)
 
     @pytest.fixture
     def index(self) -> Iterator[HybridIndex]:

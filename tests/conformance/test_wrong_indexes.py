@@ -26,7 +26,7 @@ WRONG = {
     "BreaksTiesByArrival": "ties_go_by_id",
     "KeepsTheCallersArrays": "what_was_written_is_the_indexs_own",
     "ForgetsToNormaliseTheWeights": "weighted_sum_scores_every_candidate",
-    "GivesPartsOnlyWhereABranchFoundThem": "parts_are_each_representations_own",
+    "GivesScoresOnlyWhereABranchFoundThem": "scores_are_each_representations_own",
     "FindsZeroOverlap": "a_query_without_a_known_token",
     "ConfusesIdsByCase": "ids_are_any_text_and_never_confused",
     "GetsInItsOwnOrder": "get_keeps_the_order_asked",

@@ -33,7 +33,7 @@ class ScoresAMissingBranchZero(MemoryIndex):
         total: dict[str, float] = {}
         documents: dict[str, Document] = {}
         for rep in search.query.reps:
-            branch = replace(search, query=search.query.only(rep), k=search.depth)
+            branch = replace(search, query=search.query.only(rep), k=search.candidates)
             for hit in super().search(branch):
                 documents[hit.document.id] = hit.document
                 weighted = fusion.weight(rep) * hit.score
@@ -67,7 +67,9 @@ class MakesColbertAThirdRanking(MemoryIndex):
         documents: dict[str, Document] = {}
         rankings: list[Ranking] = []
         for rep in search.query.reps:
-            hits = super().search(replace(search, query=search.query.only(rep), k=search.depth))
+            hits = super().search(
+                replace(search, query=search.query.only(rep), k=search.candidates)
+            )
             documents |= {hit.document.id: hit.document for hit in hits}
             rankings.append([(hit.document.id, hit.score) for hit in hits])
         fused = by_score(search.fusion.fuse(rankings).items())[: search.k]
@@ -149,10 +151,10 @@ class ForgetsToNormaliseTheWeights(MemoryIndex):
                 return hits
 
 
-class GivesPartsOnlyWhereABranchFoundThem(MemoryIndex):
+class GivesScoresOnlyWhereABranchFoundThem(MemoryIndex):
     def search(self, search: Search, /) -> list[Hit]:
         hits = super().search(search)
-        return [replace(h, parts={r: s for r, s in h.parts.items() if s}) for h in hits]
+        return [replace(h, scores={r: s for r, s in h.scores.items() if s}) for h in hits]
 
 
 class FindsZeroOverlap(MemoryIndex):

@@ -22,9 +22,9 @@ from tests.containers.lite_image import NAME
 from tests.filter_cases import CORPUS, FILTERS
 from tests.milvus import test_plain_filters as plain
 
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.filters import All, Filter
-from m3kit.index import HybridIndex, RepError
-from m3kit.storage import ColbertStorage
+from m3kit.index import HybridIndex, RepresentationError
 from m3kit.testing import DIM, IndexConformance
 from m3kit.vectors import REPS
 from m3kit_milvus import MilvusIndex
@@ -94,14 +94,14 @@ class TestColbert(IndexConformance):
             index = MilvusIndex(
                 server, f"{name}_{self.storage.dtype}", dim=DIM, reps=REPS, colbert=self.storage
             )
-        except RepError as error:
+        except RepresentationError as error:
             pytest.skip(f"{error}")
         index.delete_where(All())
         return index
 
 
 class TestColbertFloat16(TestColbert):
-    storage: ClassVar[ColbertStorage] = ColbertStorage("float16", pool=2)
+    storage: ClassVar[ColbertStorage] = ColbertStorage("float16", pool_factor=2)
     tolerance = 2e-3
 
 

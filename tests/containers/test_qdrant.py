@@ -78,7 +78,7 @@ class TestServer(IndexConformance):
 
 
 class TestServerWithHalfTheBytes(IndexConformance):
-    storage = ColbertStorage("float16", pool=2)
+    storage = ColbertStorage("float16", pool_factor=2)
     tolerance = 1e-3
 
     @pytest.fixture

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3kit import RRF, M3Output, RepError, Search, WeightedSum
+from m3kit import RRF, M3Output, RepresentationError, Search, WeightedSum
 from m3kit.fusion import by_score
 from m3kit.testing import query
 
@@ -32,13 +32,13 @@ def test_a_search_that_cannot_be_answered_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         RRF(k=0)
     with pytest.raises(ValueError, match="at least 1"):
-        Search(query=query("bear"), depth=0)
-    with pytest.raises(RepError, match="carries no representation"):
+        Search(query=query("bear"), candidates=0)
+    with pytest.raises(RepresentationError, match="carries no representation"):
         Search(query=M3Output())
     with pytest.raises(ValueError, match="gives no weight to sparse"):
         Search(query=query("bear", "sparse"), fusion=WeightedSum(sparse=0))
 
 
 def test_depth_is_never_below_k() -> None:
-    assert Search(query=query("bear"), k=500).depth == 500
-    assert Search(query=query("bear"), k=5, depth=7).depth == 7
+    assert Search(query=query("bear"), k=500).candidates == 500
+    assert Search(query=query("bear"), k=5, candidates=7).candidates == 7

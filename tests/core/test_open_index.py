@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from m3kit import NoIndexError, open_index
+from m3kit import IndexNotFoundError, open_index
 
 THIRD_PARTY = """
 from contextlib import nullcontext
@@ -24,7 +24,7 @@ with open_index("shelf://left/top?x=1", dim=4, reps=["dense"], model="m@1") as i
 
 
 def test_an_unknown_scheme_names_the_known_ones() -> None:
-    with pytest.raises(NoIndexError, match=r"nowhere://.*known are file, milvus, qdrant"):
+    with pytest.raises(IndexNotFoundError, match=r"nowhere://.*known are file, milvus, qdrant"):
         open_index("nowhere://host/papers")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from m3kit import REPS, M3Output, Rep
-from m3kit.cuts import Cut, report
+from m3kit._truncation import Truncation, report
 from m3kit.pairs import score_pairs
 from m3kit.testing import HashEncoder, plain_score
 
@@ -43,7 +43,7 @@ class Watched(HashEncoder):
     ) -> list[M3Output]:
         if max_length is not None:
             self.limits.append(max_length)
-            report(Cut(len(texts), 1, 9, max_length, "split them"))
+            report(Truncation(len(texts), 1, 9, max_length, "split them"))
             self.documents += texts
         return [self._encode(text).only(*(reps or REPS)) for text in texts]
 

@@ -15,11 +15,11 @@ from m3kit import (
     ModelMismatchError,
     Record,
     Rep,
-    RepError,
-    Rescored,
+    RepresentationError,
     Retriever,
     Search,
     WeightedSum,
+    WithColbert,
 )
 from m3kit.testing import DIM, DOCUMENTS, ENCODER, HashEncoder
 
@@ -39,8 +39,8 @@ def test_it_finds_texts_by_a_text() -> None:
     assert finder.search("growling bear")[0].document == DOCUMENTS[2]
     assert finder.search("über", where=Eq("lang", "de"), k=1)[0].document == DOCUMENTS[8]
     assert len(finder.search("the bear", k=3)) == 3
-    hits = finder.search("dog", reps=["sparse"], parts=True, min_score=0.1)
-    assert [set(hit.parts) for hit in hits] == [{"sparse"}] * 2
+    hits = finder.search("dog", reps=["sparse"], with_scores=True, min_score=0.1)
+    assert [set(hit.scores) for hit in hits] == [{"sparse"}] * 2
     assert finder.search("dog", fusion=WeightedSum())[0].document.text.count("dog") == 1
 
 
@@ -53,7 +53,9 @@ def test_documents_are_read_a_batch_at_a_time() -> None:
             read.append(n)
             yield Document(f"{n}", "bear")
 
-    written = retriever().add(many(), batch=4, on_batch=lambda done: seen.append((done, len(read))))
+    written = retriever().add(
+        many(), batch_size=4, on_batch=lambda done: seen.append((done, len(read)))
+    )
     assert written == 10
     assert seen == [(4, 4), (8, 8), (10, 10)]
 
@@ -70,7 +72,7 @@ class Dying(MemoryIndex):
 def test_a_store_that_dies_keeps_what_was_written_and_says_how_much() -> None:
     index = Dying(DIM)
     with pytest.raises(ConnectionError, match="gone") as error:
-        retriever(index).add((Document(f"{n}", "bear") for n in range(12)), batch=4)
+        retriever(index).add((Document(f"{n}", "bear") for n in range(12)), batch_size=4)
     assert "8 documents were written before" in error.value.__notes__[0]
     assert index.count() == 8
 
@@ -84,7 +86,7 @@ def test_adding_again_completes_what_was_interrupted() -> None:
 
     finder = retriever()
     with pytest.raises(KeyboardInterrupt):
-        finder.add(interrupted(), batch=3)
+        finder.add(interrupted(), batch_size=3)
     assert finder.index.count() == 6
     assert finder.add(documents) == 10
     assert finder.index.count() == 10
@@ -104,22 +106,24 @@ def test_a_reranker_has_the_last_word() -> None:
 
 
 def test_an_encoder_that_cannot_serve_the_index_is_refused() -> None:
-    with pytest.raises(RepError, match="colbert, sparse vectors, which dense cannot make"):
+    with pytest.raises(
+        RepresentationError, match="colbert, sparse vectors, which dense cannot make"
+    ):
         Retriever(Dense(), MemoryIndex(DIM))
     Retriever(Dense(), MemoryIndex(DIM, reps=["dense"]))
     with pytest.raises(ModelMismatchError, match="made by other"):
         Retriever(ENCODER, MemoryIndex(DIM, model="other"))
-    with pytest.raises(RepError, match="no ColBERT"):
-        Rescored(MemoryIndex(DIM), Dense())
+    with pytest.raises(RepresentationError, match="no ColBERT"):
+        WithColbert(MemoryIndex(DIM), Dense())
 
 
 def test_rescored_answers_as_an_index_that_holds_colbert() -> None:
     exact = retriever()
-    composed = retriever(Rescored(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER))
+    composed = retriever(WithColbert(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER))
     for finder in (exact, composed):
         finder.add(DOCUMENTS)
     for text in ("the bear", "sparse vector", "friends"):
-        assert composed.search(text, parts=True) == exact.search(text, parts=True)
+        assert composed.search(text, with_scores=True) == exact.search(text, with_scores=True)
         only = {"reps": ["colbert"], "k": 4}
         assert composed.search(text, **only) == exact.search(text, **only)  # type: ignore[arg-type]  # a dict of options
 
@@ -127,7 +131,7 @@ def test_rescored_answers_as_an_index_that_holds_colbert() -> None:
 def test_a_reranker_is_given_no_fewer_than_are_wanted() -> None:
     finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=lambda _, texts: [0.0] * len(texts))
     finder.add(Document(f"{n}", "bear") for n in range(30))
-    assert len(finder.search("bear", k=20, depth=5)) == 20
+    assert len(finder.search("bear", k=20, candidates=5)) == 20
 
 
 @pytest.mark.parametrize(
@@ -144,15 +148,15 @@ def test_a_reranker_gives_each_text_a_number(scores: list[float], told: str) -> 
 @pytest.mark.parametrize("reps", [["dense", "colbrt"], "dense", ["spam"]])
 def test_representations_that_there_are_none_of_are_refused(reps: Any) -> None:
     finder = retriever()
-    with pytest.raises(RepError, match="some of"):
+    with pytest.raises(RepresentationError, match="some of"):
         finder.search("bear", reps=reps)
-    with pytest.raises(RepError, match="some of"):
+    with pytest.raises(RepresentationError, match="some of"):
         finder.index.get(["a"], reps)
 
 
 def test_a_batch_has_at_least_one_document() -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        retriever().add(DOCUMENTS, batch=0)
+        retriever().add(DOCUMENTS, batch_size=0)
 
 
 class Flushed(MemoryIndex):
@@ -164,7 +168,7 @@ class Flushed(MemoryIndex):
 
 def test_what_was_added_is_flushed() -> None:
     index = Flushed(DIM)
-    retriever(index).add(DOCUMENTS, batch=2)
+    retriever(index).add(DOCUMENTS, batch_size=2)
     assert index.flushes == 1
 
 
@@ -184,12 +188,12 @@ class Vanishing(MemoryIndex):
 @pytest.mark.parametrize("reps", [["dense", "sparse", "colbert"], ["colbert"]])
 def test_rescored_leaves_out_what_is_deleted_meanwhile(reps: list[Rep]) -> None:
     index = Vanishing(DIM, reps=["dense", "sparse"])
-    finder = retriever(Rescored(index, ENCODER))
+    finder = retriever(WithColbert(index, ENCODER))
     finder.add(DOCUMENTS)
-    hits = finder.search("growling bear", reps=reps, parts=True)
+    hits = finder.search("growling bear", reps=reps, with_scores=True)
     assert len(hits) >= len(DOCUMENTS) - 2
 
 
 def test_rescored_refuses_an_index_of_another_model() -> None:
     with pytest.raises(ModelMismatchError, match="made by other"):
-        Rescored(MemoryIndex(DIM, reps=["dense"], model="other"), ENCODER)
+        WithColbert(MemoryIndex(DIM, reps=["dense"], model="other"), ENCODER)

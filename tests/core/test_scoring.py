@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m3kit import REPS, M3Output, Rep, Sparse
-from m3kit.scoring import Stacked, carried, dot, lexical_scores, maxsim, overlap, scores
+from m3kit.scoring import Stacked, dot, lexical_scores, maxsim, overlap, require, scores
 from m3kit.testing import HashEncoder, plain_score
 
 _texts = st.lists(st.text("abcde ", max_size=12), max_size=8)
@@ -106,8 +106,8 @@ def test_lexical_scores_are_the_overlaps_of_all_with_all(
     asked: list[str], texts: list[str]
 ) -> None:
     encoder = HashEncoder()
-    queries = [carried(one.sparse, "sparse") for one in encoder.encode_queries(asked)]
-    documents = [carried(one.sparse, "sparse") for one in encoder.encode_documents(texts)]
+    queries = [require(one.sparse, "sparse") for one in encoder.encode_queries(asked)]
+    documents = [require(one.sparse, "sparse") for one in encoder.encode_documents(texts)]
     expected = [overlap(query, documents).tolist() for query in queries]
     found = lexical_scores(queries, documents)
     assert found.dtype == np.float32

@@ -17,7 +17,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from tests.langchain.conftest import Counted
 from tests.torch.random_checkpoint import TINY
 
-from m3kit import M3Output, Rep, RepError
+from m3kit import M3Output, Rep, RepresentationError
 from m3kit.testing import HashEncoder
 from m3kit.torch import CheckpointError, TorchEncoder
 from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, to_encoder
@@ -201,7 +201,7 @@ def test_a_vector_of_zeros_stays() -> None:
 def test_embeddings_have_no_other_representation() -> None:
     encoder = EmbeddingsEncoder(FAKE)
     for encode in (encoder.encode_queries, encoder.encode_documents):
-        with pytest.raises(RepError, match="sparse"):
+        with pytest.raises(RepresentationError, match="sparse"):
             encode(["wolf"], ["sparse"])
 
 

@@ -32,7 +32,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"k": 2},
     {"where": Eq("even", value=True)},
     {"fusion": WeightedSum()},
-    {"reps": ("dense", "sparse"), "depth": 5},
+    {"reps": ("dense", "sparse"), "candidates": 5},
     {"reps": ("colbert",), "min_score": 0.4, "k": 9},
 ]
 

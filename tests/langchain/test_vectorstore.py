@@ -25,7 +25,7 @@ from m3kit import (
     MemoryIndex,
     ModelMismatchError,
     Rep,
-    RepError,
+    RepresentationError,
     Retriever,
     WeightedSum,
 )
@@ -164,7 +164,7 @@ def test_unknown_arguments_are_refused_by_name(store: M3VectorStore) -> None:
 
 @pytest.mark.parametrize("reps", [["dens"], "dense", ["dense", "colbrt"]])
 def test_a_misspelt_representation_is_refused(store: M3VectorStore, reps: Any) -> None:
-    with pytest.raises(RepError, match="representations are some of"):
+    with pytest.raises(RepresentationError, match="representations are some of"):
         store.similarity_search("bear", reps=reps)
 
 
@@ -227,14 +227,14 @@ async def test_from_documents_takes_m3_embeddings_and_keeps_ids() -> None:
 
 def test_from_texts_fills_an_index_that_is_given() -> None:
     index = MemoryIndex(reps=["dense"])
-    M3VectorStore.from_texts(["foo"], FAKE, index=index, depth=5)
+    M3VectorStore.from_texts(["foo"], FAKE, index=index, candidates=5)
     assert index.count() == 1
 
 
 def test_an_index_of_another_model_is_refused() -> None:
     with pytest.raises(ModelMismatchError):
         M3VectorStore(HashEncoder(), MemoryIndex(model="BAAI/bge-m3@1"))
-    with pytest.raises(RepError):
+    with pytest.raises(RepresentationError):
         M3VectorStore(FAKE, MemoryIndex())
 
 
@@ -246,7 +246,7 @@ def test_a_search_is_the_retrievers_own(store: M3VectorStore) -> None:
     options: list[dict[str, Any]] = [
         {},
         {"reps": ("dense",)},
-        {"reps": ("dense", "sparse"), "fusion": RRF(k=3), "depth": 4},
+        {"reps": ("dense", "sparse"), "fusion": RRF(k=3), "candidates": 4},
         {"fusion": WeightedSum(), "where": Eq("even", value=True)},
         {"reps": ("sparse",), "min_score": 0.5},
     ]
@@ -262,7 +262,7 @@ def test_a_search_is_the_retrievers_own(store: M3VectorStore) -> None:
 
 
 def test_what_the_store_was_made_with_is_what_a_call_does_not_say() -> None:
-    store = M3VectorStore(HashEncoder(), MemoryIndex(), reps=["sparse"], depth=3)
+    store = M3VectorStore(HashEncoder(), MemoryIndex(), reps=["sparse"], candidates=3)
     store.add_texts(TEXTS)
     assert len(store.similarity_search("salmon", k=9)) == 2
     assert len(store.similarity_search("salmon", k=9, reps=("dense",))) == 9

@@ -16,7 +16,7 @@ from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import QUERY, Counting
 
 from m3kit.encoder import CachedEncoder
-from m3kit.index import RepError
+from m3kit.index import RepresentationError
 from m3kit.memory import MemoryIndex
 from m3kit.scoring import overlap
 from m3kit.testing import TEXTS, HashEncoder
@@ -82,7 +82,7 @@ def test_what_the_model_cannot_say() -> None:
         reps: frozenset[Rep] = frozenset({"dense"})
 
     M3Embedding(Dense())
-    with pytest.raises(RepError, match="no sparse"):
+    with pytest.raises(RepresentationError, match="no sparse"):
         M3SparseEmbedding(Dense())
 
 

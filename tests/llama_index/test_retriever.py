@@ -10,7 +10,7 @@ from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, Quer
 from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one
 
-from m3kit import RRF, Eq, MemoryIndex, Rep, RepError, Retriever, WeightedSum
+from m3kit import RRF, Eq, MemoryIndex, Rep, RepresentationError, Retriever, WeightedSum
 from m3kit.testing import HashEncoder
 from m3kit_llama_index import M3Retriever, M3VectorStore, to_filter
 
@@ -31,7 +31,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"fusion": RRF(k=1), "reps": ["dense", "sparse"]},
     {"reps": ["dense"]},
     {"reps": ["sparse"]},
-    {"depth": 3, "k": 3},
+    {"candidates": 3, "k": 3},
     {"min_score": 0.6},
 ]
 
@@ -108,5 +108,5 @@ def test_the_encoder_must_fit() -> None:
     class Dense(HashEncoder):
         reps: frozenset[Rep] = frozenset({"dense"})
 
-    with pytest.raises(RepError, match="cannot make"):
+    with pytest.raises(RepresentationError, match="cannot make"):
         M3Retriever(Dense(), MemoryIndex())

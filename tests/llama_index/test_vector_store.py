@@ -31,7 +31,7 @@ from tests.llama_index.corpus import (
 )
 
 from m3kit.encoder import CachedEncoder
-from m3kit.index import ModelMismatchError, RepError
+from m3kit.index import ModelMismatchError, RepresentationError
 from m3kit.memory import MemoryIndex
 from m3kit.testing import HashEncoder
 from m3kit.vectors import Rep
@@ -84,9 +84,9 @@ def test_hybrid_is_rescored_by_colbert(filled: M3VectorStore, call: Call) -> Non
     assert same(pairs(result), ranked(COLBERT)[:3])
 
 
-def rrf(depth: int) -> list[tuple[str, float]]:
+def rrf(candidates: int) -> list[tuple[str, float]]:
     fused = dict.fromkeys(DENSE, 0.0)
-    for ranking in (ranked(DENSE)[:depth], ranked(FOUND)[:depth]):
+    for ranking in (ranked(DENSE)[:candidates], ranked(FOUND)[:candidates]):
         for place, (id_, _) in enumerate(ranking, start=1):
             fused[id_] += 1 / (60 + place)
     return ranked({id_: score for id_, score in fused.items() if score})
@@ -396,7 +396,7 @@ def test_an_index_must_hold_what_a_mode_needs() -> None:
     store.add(NODES)
     assert store.query(asked(MODE.DEFAULT)).nodes
     for mode in (MODE.SPARSE, MODE.HYBRID):
-        with pytest.raises(RepError, match="holds no sparse"):
+        with pytest.raises(RepresentationError, match="holds no sparse"):
             store.query(asked(mode))
 
 
@@ -404,7 +404,7 @@ def test_an_encoder_and_an_index_must_fit() -> None:
     class Dense(HashEncoder):
         reps: frozenset[Rep] = frozenset({"dense"})
 
-    with pytest.raises(RepError, match="cannot make"):
+    with pytest.raises(RepresentationError, match="cannot make"):
         M3VectorStore(Dense(), MemoryIndex())
     with pytest.raises(ModelMismatchError, match="other"):
         M3VectorStore(HashEncoder(), MemoryIndex(model="other"))

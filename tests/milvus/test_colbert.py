@@ -14,11 +14,11 @@ from pymilvus import DataType, MilvusClient
 from pymilvus.client.entity_helper import sparse_proto_to_rows
 from pymilvus.client.prepare import Prepare
 
-from m3kit.index import DocumentError, RepError
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import ColbertStorage
+from m3kit.index import DocumentError, RepresentationError
 from m3kit.records import Document, Record
-from m3kit.scoring import carried, maxsim
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertStorage
+from m3kit.scoring import maxsim, require
 from m3kit.testing import DIM, DOCUMENTS, ENCODER, assert_same_vectors, query, records
 from m3kit.vectors import REPS
 from m3kit_milvus import MilvusIndex, own
@@ -29,14 +29,14 @@ from m3kit_milvus.own import MOST_VECTORS, Own
 COLUMNS = {rep: Column(rep, rep, "IP", "FLAT", {}, anns=own.field(rep)) for rep in REPS}
 STORAGES = {
     ColbertStorage(): DataType.FLOAT_VECTOR,
-    ColbertStorage("float16", pool=2): DataType.FLOAT16_VECTOR,
+    ColbertStorage("float16", pool_factor=2): DataType.FLOAT16_VECTOR,
     ColbertStorage("int8"): DataType.INT8_VECTOR,
 }
 
 
 def _layout(storage: ColbertStorage) -> Own:
-    stamp = Stamp(DIM, frozenset(REPS), None, storage)
-    return Own(stamp, COLUMNS, "array", None, negates=True)
+    manifest = Manifest(DIM, frozenset(REPS), None, storage)
+    return Own(manifest, COLUMNS, "array", None, negates=True)
 
 
 @pytest.fixture(params=STORAGES, ids=str)
@@ -46,7 +46,7 @@ def storage(request: pytest.FixtureRequest) -> ColbertStorage:
 
 
 def test_a_vector_of_a_token_is_a_struct(storage: ColbertStorage) -> None:
-    schema = own.schema(_layout(storage).stamp, "array", None)
+    schema = own.schema(_layout(storage).manifest, "array", None)
     request = Prepare.create_collection_request("papers", schema)
     assert request.collection_name == "papers"
     (struct,) = schema.struct_fields
@@ -58,7 +58,7 @@ def test_a_vector_of_a_token_is_a_struct(storage: ColbertStorage) -> None:
 
 def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None:
     layout = _layout(storage)
-    shape = own.schema(layout.stamp, "array", None).to_dict()
+    shape = own.schema(layout.manifest, "array", None).to_dict()
     (record,) = records(DOCUMENTS[3:4])
     (kept,) = records(DOCUMENTS[3:4], storage)
     row = layout.to_row(record)
@@ -71,7 +71,7 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
         enable_dynamic=True,
     )
     assert "colbert" in {field.field_name for field in request.fields_data}
-    assert len(row["colbert"]) == len(carried(kept.output.colbert, "colbert"))
+    assert len(row["colbert"]) == len(require(kept.output.colbert, "colbert"))
     as_bytes = [{TOKEN: cell[TOKEN].tobytes()} for cell in row["colbert"]]
     as_numbers = [{TOKEN: cell[TOKEN].tolist()} for cell in row["colbert"]]
     (sparse,) = [field.vectors for field in request.fields_data if field.field_name == "sparse"]
@@ -84,30 +84,36 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
 
 def test_a_sum_of_the_engines_becomes_the_mean_that_is_m3s_score(storage: ColbertStorage) -> None:
     asked = query("the growling bear", "colbert")
-    told = carried(records(DOCUMENTS[:1], storage)[0].output.colbert, "colbert")
+    told = require(records(DOCUMENTS[:1], storage)[0].output.colbert, "colbert")
     vectors = np.asarray(to_query(asked, "colbert", storage.dtype).to_numpy(), np.float32)
     kept = told * 127 if storage.dtype == "int8" else told
     engines = float((vectors @ kept.T).max(axis=1).sum())
     score = to_score(engines, "MAX_SIM_IP", asked, storage.dtype)
-    exact = maxsim(carried(asked.colbert, "colbert"), [told])
+    exact = maxsim(require(asked.colbert, "colbert"), [told])
     assert score == pytest.approx(float(exact[0]), abs=1e-2)
 
 
 def test_more_vectors_than_an_array_holds_are_refused_and_the_remedy_named() -> None:
     (output,) = ENCODER.encode_documents([" ".join(f"word{n}" for n in range(MOST_VECTORS))])
     record = Record(Document("long", ""), output)
-    with pytest.raises(DocumentError, match=r"has 4097 ColBERT vectors.*ColbertStorage\(pool=2\)"):
+    with pytest.raises(
+        DocumentError, match=r"has 4097 ColBERT vectors.*ColbertStorage\(pool_factor=2\)"
+    ):
         _layout(ColbertStorage()).to_row(record)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "binary"])
 def test_numbers_that_milvus_does_not_compare_are_refused(client: MilvusClient, dtype: Any) -> None:
-    with pytest.raises(RepError, match=f"kept as {dtype}; keep them as one of float32, float16"):
+    with pytest.raises(
+        RepresentationError, match=f"kept as {dtype}; keep them as one of float32, float16"
+    ):
         MilvusIndex(client, "papers", dim=DIM, reps=REPS, colbert=ColbertStorage(dtype))
     assert not client.has_collection("papers")
 
 
 def test_a_server_that_drops_the_field_is_found_out(client: MilvusClient) -> None:
-    with pytest.raises(RepError, match=r"it has dropped their field.*m3kit\.Rescored"):
+    with pytest.raises(
+        RepresentationError, match=r"it has dropped their field.*m3kit\.WithColbert"
+    ):
         MilvusIndex(client, "papers", dim=DIM, reps=REPS)
     assert not client.has_collection("papers")

@@ -15,7 +15,7 @@ from pymilvus import (
     WeightedRanker,
 )
 
-from m3kit import Fields, M3Output, MemoryIndex, Search
+from m3kit import FieldNames, M3Output, MemoryIndex, Search
 from m3kit.encoder import Encoder
 from m3kit.records import Document, Record
 from m3kit.testing import ENCODER, TEXTS, assert_same_hits
@@ -132,13 +132,13 @@ def test_the_tutorial_runs_with_its_import_changed(
     for ranker in (RRFRanker(60), WeightedRanker(0.7, 1.0)):
         (hits,) = client.hybrid_search("hybrid_demo", requests, ranker, 3, output_fields=["text"])
         assert {hit["entity"]["text"] for hit in hits} == set(DOCS)
-    fields = Fields(dense="dense_vector", sparse="sparse_vector")
+    fields = FieldNames(dense="dense_vector", sparse="sparse_vector")
     index = MilvusIndex(client, "hybrid_demo", fields=fields, model=ef.encoder.model)
     oracle = MemoryIndex(ef.dim["dense"], reps=index.reps)
     outputs = ef.encoder.encode_documents(DOCS)
     oracle.upsert([Record(Document(f"{n}", DOCS[n]), output) for n, output in enumerate(outputs)])
     (asked,) = ef.encoder.encode_queries([QUERY], ["dense", "sparse"])
-    search = Search(query=asked, k=3, parts=True)
+    search = Search(query=asked, k=3, with_scores=True)
     assert_same_hits(index.search(search), oracle.search(search))
 
 

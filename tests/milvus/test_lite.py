@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
 
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Eq
-from m3kit.index import DocumentError, ModelMismatchError, NoIndexError, RepError, Search
+from m3kit.index import (
+    DocumentError,
+    IndexNotFoundError,
+    ModelMismatchError,
+    RepresentationError,
+    Search,
+)
 from m3kit.records import Document, Record
-from m3kit.stamp import Stamp
 from m3kit.testing import DIM, DOCUMENTS, assert_same_hits, query, records
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_milvus import MilvusIndex, collection, making
@@ -89,8 +95,8 @@ def test_a_text_without_a_token_has_none_when_it_comes_back(client: MilvusClient
     asked = M3Output(sparse=Sparse.from_dict({NO_TOKEN: 1.0, NO_TOKEN + 1: 1.0}))
     assert index.search(Search(query=asked)) == []
     everything = M3Output(dense=output().dense, sparse=asked.sparse)
-    (hit,) = index.search(Search(query=everything, parts=True))
-    assert hit.parts == {"dense": 1.0, "sparse": 0.0}
+    (hit,) = index.search(Search(query=everything, with_scores=True))
+    assert hit.scores == {"dense": 1.0, "sparse": 0.0}
 
 
 def test_an_index_that_a_process_left_half_made_is_completed(
@@ -166,15 +172,15 @@ def test_more_hits_than_a_server_gives_are_scored_here(
 
 
 def test_colbert_is_refused_and_the_way_to_it_named(client: MilvusClient) -> None:
-    with pytest.raises(RepError, match=r"m3kit\.Rescored"):
+    with pytest.raises(RepresentationError, match=r"m3kit\.WithColbert"):
         MilvusIndex(client, "papers", dim=DIM, reps=["dense", "sparse", "colbert"])
-    with pytest.raises(RepError, match="some of dense, sparse, colbert, not none"):
+    with pytest.raises(RepresentationError, match="some of dense, sparse, colbert, not none"):
         MilvusIndex(client, "papers", dim=DIM, reps=[])
     assert not client.has_collection("papers")
 
 
 def test_there_is_no_index_without_a_width(client: MilvusClient) -> None:
-    with pytest.raises(NoIndexError, match="the collection 'papers'; give dim"):
+    with pytest.raises(IndexNotFoundError, match="the collection 'papers'; give dim"):
         MilvusIndex(client, "papers", dim=None)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         MilvusIndex(client, "papers", dim=0)
@@ -251,7 +257,7 @@ def test_writings_are_cut_by_rows_and_by_bytes(
 
 def test_a_collection_of_others_is_left_alone(client: MilvusClient) -> None:
     client.create_collection("theirs", dimension=DIM)
-    with pytest.raises(NoIndexError, match="'theirs' bears no stamp of m3kit's"):
+    with pytest.raises(IndexNotFoundError, match="'theirs' bears no manifest of m3kit's"):
         MilvusIndex(client, "theirs", dim=DIM)
     assert client.has_collection("theirs")
 
@@ -262,14 +268,17 @@ def test_a_collection_of_others_is_left_alone(client: MilvusClient) -> None:
         ({"m3kit": {"format": 2}}, "of format 2, and this m3kit reads 1; upgrade"),
         ({"m3kit": {"format": 1}}, "holds no index"),
         ("[", "bears no stamp"),
-        ({"m3kit": Stamp(DIM, frozenset({"dense", "sparse"}), None).to_json()}, "lacks id, metad"),
+        (
+            {"m3kit": Manifest(DIM, frozenset({"dense", "sparse"}), None).to_json()},
+            "lacks id, metad",
+        ),
     ],
 )
-def test_a_stamp_is_read_with_care(client: MilvusClient, stamp: object, said: str) -> None:
+def test_a_stamp_is_read_with_care(client: MilvusClient, manifest: object, said: str) -> None:
     schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
     schema.add_field("dense", DataType.FLOAT_VECTOR, dim=DIM)
-    kept = stamp if isinstance(stamp, str) else json.dumps(stamp)
+    kept = manifest if isinstance(manifest, str) else json.dumps(manifest)
     client.create_collection("papers", schema=schema, properties={"m3kit": kept})
-    with pytest.raises(NoIndexError, match=said):
+    with pytest.raises(IndexNotFoundError, match=said):
         MilvusIndex(client, "papers", dim=DIM)

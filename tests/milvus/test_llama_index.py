@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymilvus import MilvusClient
 
-from m3kit import Fields
+from m3kit import FieldNames
 from m3kit.filters import Contains, Eq, Not
 from m3kit.index import DocumentError, Search
 from m3kit.memory import MemoryIndex
@@ -25,7 +25,7 @@ schema = pytest.importorskip("llama_index.core.schema")
 types = pytest.importorskip("llama_index.core.vector_stores.types")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-FIELDS = Fields(dense="embedding", sparse="sparse_embedding")
+FIELDS = FieldNames(dense="embedding", sparse="sparse_embedding")
 
 
 def _weights(text: str) -> dict[int, float]:
@@ -85,7 +85,7 @@ def test_llama_indexs_collection_opens_searches_and_is_written(
     oracle.upsert([Record(one, records([one])[0].output) for one in documents.values()])
     for where in (None, Eq("n", 3), Not(Contains("tags", "the")), Eq("doc_id", "book")):
         asked = query("the growling bear", "dense", "sparse")
-        search = Search(query=asked, k=5, where=where, parts=True)
+        search = Search(query=asked, k=5, where=where, with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search))
 
     with pytest.raises(DocumentError, match="each needs doc_id, and its metadata lacks that"):

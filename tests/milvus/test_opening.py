@@ -13,7 +13,12 @@ import pytest
 from pymilvus import MilvusClient, MilvusException
 from tests.milvus.conftest import lite
 
-from m3kit.index import IndexLockedError, ModelMismatchError, NoIndexError, RepError
+from m3kit.index import (
+    IndexLockedError,
+    IndexNotFoundError,
+    ModelMismatchError,
+    RepresentationError,
+)
 from m3kit.testing import DIM, DOCUMENTS, records
 from m3kit.vectors import REPS
 from m3kit_milvus import MilvusIndex, open_server
@@ -43,7 +48,7 @@ def test_an_address_is_a_collection_in_a_file(file: Path) -> None:
         assert index.model == MODEL
     with pytest.raises(ModelMismatchError, match=f"made by {MODEL}, and other@1"):
         open_server(address, dim=DIM, reps=REPS, model="other@1")
-    with pytest.raises(NoIndexError, match="the collection 'others'"):
+    with pytest.raises(IndexNotFoundError, match="the collection 'others'"):
         open_server(f"{file}/others", dim=None, reps=REPS, model=None)
     with lite(file) as client:  # nobody holds the file
         assert client.list_collections() == ["papers"]
@@ -60,13 +65,13 @@ def test_a_relative_file_is_made_with_its_folder(
 
 
 def test_where_there_is_nothing_nothing_is_made(file: Path) -> None:
-    with pytest.raises(NoIndexError, match=r"papers\.db; give dim"):
+    with pytest.raises(IndexNotFoundError, match=r"papers\.db; give dim"):
         open_server(f"{file}/papers", dim=None, reps=REPS, model=None)
     assert not file.exists()
 
 
 def test_colbert_alone_is_refused(file: Path) -> None:
-    with pytest.raises(RepError, match="Rescored"):
+    with pytest.raises(RepresentationError, match="WithColbert"):
         open_server(f"{file}/papers", dim=DIM, reps=["colbert"], model=None)
 
 
@@ -111,7 +116,7 @@ def test_an_address_is_a_collection_on_a_server(
         assert TOKEN not in repr(index)
     with open_server(f"{server}/by_address?database=default", dim=None, reps=(), model=None) as one:
         assert one.count() == len(DOCUMENTS)
-    with pytest.raises(NoIndexError, match="the collection 'missing'"):
+    with pytest.raises(IndexNotFoundError, match="the collection 'missing'"):
         open_server(f"{server}/missing", dim=None, reps=REPS, model=None)
 
 

@@ -13,9 +13,9 @@ from langchain_core.documents import Document as TheirDocument
 from langchain_milvus import BM25BuiltInFunction, Milvus
 from pymilvus import DataType, Function, FunctionType, MilvusClient
 
-from m3kit import Fields
+from m3kit import FieldNames
 from m3kit.filters import Contains, Eq, Exists, Filter, Not, Range, Substring
-from m3kit.index import DocumentError, HybridIndex, ModelMismatchError, NoIndexError, Search
+from m3kit.index import DocumentError, HybridIndex, IndexNotFoundError, ModelMismatchError, Search
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Record
 from m3kit.testing import (
@@ -35,7 +35,7 @@ from m3kit_milvus import MilvusIndex
 
 FLAT = {"metric_type": "IP", "index_type": "FLAT"}
 SPARSE = {"metric_type": "IP", "index_type": "SPARSE_INVERTED_INDEX"}
-FIELDS = Fields(dense="dense", sparse="sparse")
+FIELDS = FieldNames(dense="dense", sparse="sparse")
 FILTERS: list[Filter | None] = [
     None,
     Eq("n", 3),
@@ -56,7 +56,7 @@ def _assert_searches_as_the_oracle(
         if set(reps) <= index.reps:
             for where in filters:
                 asked = query("the growling bear", *reps)  # type: ignore[arg-type]  # REPS
-                search = Search(query=asked, k=6, where=where, parts=True)
+                search = Search(query=asked, k=6, where=where, with_scores=True)
                 assert_same_hits(index.search(search), oracle.search(search))
     for where in filters:
         assert index.count(where) == oracle.count(where)
@@ -94,7 +94,7 @@ def langchain(file: Path, client: MilvusClient) -> Callable[..., Milvus]:
     return make
 
 
-METADATA: dict[str, tuple[dict[str, Any], Fields]] = {
+METADATA: dict[str, tuple[dict[str, Any], FieldNames]] = {
     "a JSON": ({"metadata_field": "about"}, replace(FIELDS, metadata="about")),
     "dynamic fields": ({"enable_dynamic_field": True}, FIELDS),
     "fields of the schema": ({}, FIELDS),
@@ -148,9 +148,11 @@ def test_langchains_bm25_is_left_alone_and_named(client: MilvusClient, file: Pat
         connection_args={"uri": str(file)},
         index_params=[FLAT, {**SPARSE, "metric_type": "BM25"}],
     )
-    with pytest.raises(NoIndexError, match="'sparse' is made by a function of the server, not by"):
+    with pytest.raises(
+        IndexNotFoundError, match="'sparse' is made by a function of the server, not by"
+    ):
         MilvusIndex(client, "LangChainCollection", fields=FIELDS)
-    index = MilvusIndex(client, "LangChainCollection", fields=Fields(dense="dense"))
+    index = MilvusIndex(client, "LangChainCollection", fields=FieldNames(dense="dense"))
     (hit,) = index.search(Search(query=query("the bear is growling", "dense"), k=1))
     assert hit.document.text == "the bear is growling"
     assert hit.document.metadata == {"n": 2}
@@ -249,7 +251,7 @@ def test_rows_that_milvus_numbers_are_read_and_forgotten_and_not_written(
     assert [one.document.id for one in index.get(ids[:3])] == ids[:3]
     index.delete(ids[:3])
     assert index.count() == len(DOCUMENTS) - 3
-    with pytest.raises(DocumentError, match=r"numbers its rows by 'pk'.*Fields\(id=…\)"):
+    with pytest.raises(DocumentError, match=r"numbers its rows by 'pk'.*FieldNames\(id=…\)"):
         index.upsert(_numbered())
 
 
@@ -310,7 +312,7 @@ def test_a_vector_that_m3_does_not_make_forbids_writing_alone(
     make(PK, TEXT)
     kept = _numbered()
     client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
-    index = MilvusIndex(client, "theirs", fields=Fields(dense="dense"))
+    index = MilvusIndex(client, "theirs", fields=FieldNames(dense="dense"))
     _assert_searches_as_the_oracle(index, kept, None, Exists("sparse"))
     assert index.get(["1"])[0].document.metadata == kept[1].document.metadata
     with pytest.raises(DocumentError, match="each needs sparse, which M3 does not make"):
@@ -323,25 +325,27 @@ def test_a_text_that_the_schema_does_not_name_is_read_and_written(client: Milvus
     kept = [Record(one.document, one.output.only("dense")) for one in _numbered()]
     rows = _rows(_numbered(), pk=lambda one: int(one.id))
     client.insert("theirs", [{key: row[key] for key in row if key != "sparse"} for row in rows])
-    index = MilvusIndex(client, "theirs", fields=Fields(dense="dense"))
+    index = MilvusIndex(client, "theirs", fields=FieldNames(dense="dense"))
     _assert_searches_as_the_oracle(index, kept, *FILTERS)
     _assert_writes(index, kept, records([Document("-7", "a new bear", {"n": 99})])[0])
     (row,) = client.get("theirs", [-7], ["pk", "text", "n"])
     assert row == {"pk": -7, "text": "a new bear", "n": 99}
 
 
-DIFFERENCES: dict[str, Fields] = {
-    "the text should be in 'body', which neither its schema nor its rows have": Fields(
+DIFFERENCES: dict[str, FieldNames] = {
+    "the text should be in 'body', which neither its schema nor its rows have": FieldNames(
         text="body", dense="dense"
     ),
-    "the text should be VARCHAR, and 'pk' is INT64": Fields(text="pk", dense="dense"),
-    "the dense vectors should be FLOAT_VECTOR, and 'sparse' is SPARSE_FLOAT": Fields(
+    "the text should be VARCHAR, and 'pk' is INT64": FieldNames(text="pk", dense="dense"),
+    "the dense vectors should be FLOAT_VECTOR, and 'sparse' is SPARSE_FLOAT": FieldNames(
         dense="sparse"
     ),
-    "the sparse vectors should be in 'lexical'": Fields(sparse="lexical"),
-    "the metadata should be JSON, and 'text'": Fields(text="other", metadata="text", dense="dense"),
-    "the id should be VARCHAR or INT64, and 'dense' is": Fields(id="dense", sparse="sparse"),
-    r"ColBERT vectors of others \('colbert'\) are not read": Fields(colbert="colbert"),
+    "the sparse vectors should be in 'lexical'": FieldNames(sparse="lexical"),
+    "the metadata should be JSON, and 'text'": FieldNames(
+        text="other", metadata="text", dense="dense"
+    ),
+    "the id should be VARCHAR or INT64, and 'dense' is": FieldNames(id="dense", sparse="sparse"),
+    r"ColBERT vectors of others \('colbert'\) are not read": FieldNames(colbert="colbert"),
 }
 
 
@@ -351,23 +355,23 @@ def test_a_schema_that_cannot_serve_is_refused_with_the_difference(
 ) -> None:
     make(PK, TEXT)
     client.insert("theirs", [*_rows(_numbered(), pk=lambda one: int(one.id))])
-    with pytest.raises(NoIndexError, match=f"'theirs' cannot serve.*{said}"):
+    with pytest.raises(IndexNotFoundError, match=f"'theirs' cannot serve.*{said}"):
         MilvusIndex(client, "theirs", fields=DIFFERENCES[said])
 
 
 def test_a_width_a_metric_a_missing_collection_are_told(
     client: MilvusClient, make: Callable[..., None]
 ) -> None:
-    with pytest.raises(NoIndexError, match="no such thing as the collection 'theirs'"):
+    with pytest.raises(IndexNotFoundError, match="no such thing as the collection 'theirs'"):
         MilvusIndex(client, "theirs", dim=DIM, fields=FIELDS)
     make(PK, TEXT)
     with pytest.raises(ModelMismatchError, match=f"are {DIM} wide, and 7 is asked for"):
         MilvusIndex(client, "theirs", dim=7, fields=FIELDS)
-    with pytest.raises(NoIndexError, match=r"others made it; say by fields=Fields\("):
+    with pytest.raises(IndexNotFoundError, match=r"others made it; say by fields=FieldNames\("):
         MilvusIndex(client, "theirs", dim=DIM)
     client.release_collection("theirs")
     client.drop_index("theirs", "dense")
-    with pytest.raises(NoIndexError, match="'dense' has no index"):
+    with pytest.raises(IndexNotFoundError, match="'dense' has no index"):
         MilvusIndex(client, "theirs", fields=FIELDS)
 
 
@@ -380,7 +384,7 @@ def test_vectors_of_another_length_are_refused_where_the_metric_would_tell(
         Record(Document("1", ""), M3Output(dense=long, sparse=records(DOCUMENTS)[0].output.sparse))
     ]
     client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
-    with pytest.raises(NoIndexError, match=r"'1' is of length 11\.3.*L2"):
+    with pytest.raises(IndexNotFoundError, match=r"'1' is of length 11\.3.*L2"):
         MilvusIndex(client, "theirs", fields=FIELDS)
 
 

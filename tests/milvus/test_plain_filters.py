@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymilvus import DataType, MilvusClient
 from tests.filter_cases import CORPUS, DRAWN_NUMBERS, FILTERS, STRINGS
 
-from m3kit import Fields
+from m3kit import FieldNames
 from m3kit.filters import (
     And,
     Contains,
@@ -90,8 +90,8 @@ def made(client: MilvusClient, suffix: str = "") -> list[MilvusIndex]:
     _collection(client, f"json{suffix}", about, dynamic=False)
     _collection(client, f"dynamic{suffix}", dynamic=True)
     indexes = [
-        MilvusIndex(client, f"json{suffix}", fields=Fields(metadata="about", dense="dense")),
-        MilvusIndex(client, f"dynamic{suffix}", fields=Fields(dense="dense")),
+        MilvusIndex(client, f"json{suffix}", fields=FieldNames(metadata="about", dense="dense")),
+        MilvusIndex(client, f"dynamic{suffix}", fields=FieldNames(dense="dense")),
     ]
     for index in indexes:
         index.upsert(records(CORPUS))
@@ -112,7 +112,7 @@ def typed(shared_client: MilvusClient) -> MilvusIndex:
         for name, how in COLUMNS.items()
     ]
     _collection(shared_client, "typed", *fields, dynamic=False)
-    index = MilvusIndex(shared_client, "typed", fields=Fields(dense="dense"))
+    index = MilvusIndex(shared_client, "typed", fields=FieldNames(dense="dense"))
     index.upsert(records(TYPED))
     index.flush()
     return index

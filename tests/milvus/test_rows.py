@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pymilvus.client.prepare import Prepare
 
+from m3kit.adapters.manifest import Manifest
 from m3kit.records import Document, Record
-from m3kit.stamp import Stamp
 from m3kit.testing import DIM, ENCODER
 from m3kit.vectors import M3Output, Rep, Sparse
 from m3kit_milvus import own
@@ -22,7 +22,7 @@ from m3kit_milvus.whole import Whole
 
 REPS: tuple[Rep, ...] = ("dense", "sparse")
 COLUMNS = {rep: Column(rep, rep, "IP", "FLAT", {}) for rep in REPS}
-STAMP = Stamp(DIM, frozenset(REPS), None)
+STAMP = Manifest(DIM, frozenset(REPS), None)
 DOCUMENTS = [
     Document("1", "A growling bear, \u2028 a 熊\0.", {"n": 2, "lang": "en", "tags": ["a", 1]}),
     Document("é", "", {}),

@@ -15,7 +15,7 @@ from m3kit.index import (
     DocumentError,
     HybridIndex,
     ModelMismatchError,
-    RepError,
+    RepresentationError,
     Search,
     VectorError,
 )
@@ -29,9 +29,9 @@ from m3kit_qdrant.coding import AsIs, Bytes, coding
 DIM = 1024
 STORAGES = [
     ColbertStorage("float16"),
-    ColbertStorage("bfloat16", pool=2),
+    ColbertStorage("bfloat16", pool_factor=2),
     ColbertStorage("int8"),
-    ColbertStorage("int8", pool=3),
+    ColbertStorage("int8", pool_factor=3),
 ]
 WITHIN = {"float16": 2e-5, "bfloat16": 2e-5, "int8": 5e-4}
 """An engine that keeps fewer bits rounds the query's, too."""
@@ -77,7 +77,7 @@ def test_answers_are_those_of_the_oracle(index: HybridIndex, storage: ColbertSto
         one.upsert(some(30))
     within = WITHIN[storage.dtype]
     for asked in (M3Output(colbert=unit(np.random.default_rng(9), 8)), some(2)[1].output):
-        search = Search(query=asked, k=7, depth=20, parts=True)
+        search = Search(query=asked, k=7, candidates=20, with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search), within=within)
     (mine,) = index.get(["04"], index.reps)
     (true,) = oracle.get(["04"], index.reps)
@@ -87,7 +87,7 @@ def test_answers_are_those_of_the_oracle(index: HybridIndex, storage: ColbertSto
 
 
 def test_an_index_knows_its_storage(directory: Path) -> None:
-    kept = ColbertStorage("int8", pool=2)
+    kept = ColbertStorage("int8", pool_factor=2)
     EdgeIndex(directory, dim=DIM, colbert=kept).close()
     with open_index(directory, dim=DIM) as index:
         assert "colbert=int8 pooled by 2" in repr(index)
@@ -108,7 +108,9 @@ def test_what_qdrant_cannot_keep_is_refused_with_the_remedy(directory: Path) -> 
             QdrantClient(":memory:"), "papers", dim=DIM, colbert=ColbertStorage("binary")
         ),
     ):
-        with pytest.raises(RepError, match="keep ColBERT vectors as int8 or float16, pooled"):
+        with pytest.raises(
+            RepresentationError, match="keep ColBERT vectors as int8 or float16, pooled"
+        ):
             use()
     assert not directory.exists()
 
@@ -135,7 +137,7 @@ def test_pooling_makes_room_under_a_servers_limit(server: Any) -> None:
     with pytest.raises(DocumentError, match="split its text, or pool its vectors"):
         whole.upsert([long])
     pooled = QdrantIndex(
-        client, "pooled", dim=DIM, reps=["colbert"], colbert=ColbertStorage("int8", pool=2)
+        client, "pooled", dim=DIM, reps=["colbert"], colbert=ColbertStorage("int8", pool_factor=2)
     )
     pooled.upsert([long])
     assert pooled.count() == 1

@@ -85,7 +85,7 @@ def test_what_one_process_wrote_another_finds(
         assert index.reps == oracle.reps
         for search in (
             Search(query=query("the growling bear")),
-            Search(query=query("the growling bear"), where=Range("n", ge=3), parts=True),
+            Search(query=query("the growling bear"), where=Range("n", ge=3), with_scores=True),
         ):
             assert_same_hits(index.search(search), oracle.search(search))
         assert_whole(index)

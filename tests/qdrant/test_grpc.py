@@ -70,7 +70,9 @@ def test_answers_are_those_of_the_oracle(
         one.delete_where(Eq("n", 4))
     for where in (None, *WHERE):
         asked = query("the growling bear", *reps)
-        search = Search(query=asked, where=where, fusion=fusion, k=4, depth=6, parts=True)
+        search = Search(
+            query=asked, where=where, fusion=fusion, k=4, candidates=6, with_scores=True
+        )
         assert_same_hits(index.search(search), oracle.search(search))
         kept = {one.document.id for one in oracle.scan(where)}
         assert {one.document.id for one in index.scan(where)} == kept

@@ -17,7 +17,13 @@ from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from m3kit import open_index
-from m3kit.index import IndexLockedError, ModelMismatchError, NoIndexError, RepError, Search
+from m3kit.index import (
+    IndexLockedError,
+    IndexNotFoundError,
+    ModelMismatchError,
+    RepresentationError,
+    Search,
+)
 from m3kit.testing import DIM, DOCUMENTS, query, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 
@@ -94,10 +100,10 @@ def test_another_model_or_width_is_refused_and_the_index_stays_whole(
 
 
 def test_nothing_is_made_without_a_width(directory: Path) -> None:
-    with pytest.raises(NoIndexError, match=f"no index at {directory}; give dim"):
+    with pytest.raises(IndexNotFoundError, match=f"no index at {directory}; give dim"):
         open_index(directory)
     directory.mkdir()
-    with pytest.raises(NoIndexError, match=f"no index at {directory}; give dim"):
+    with pytest.raises(IndexNotFoundError, match=f"no index at {directory}; give dim"):
         open_index(directory)
     assert list(directory.iterdir()) == []
     with open_index(directory, dim=DIM) as index:
@@ -110,7 +116,7 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
     file = tmp_path / "file"
     file.write_text("a file")
     for path in (directory, file):
-        with pytest.raises(NoIndexError, match=f"{path} is there and holds no index"):
+        with pytest.raises(IndexNotFoundError, match=f"{path} is there and holds no index"):
             open_index(path, dim=DIM)
     assert [one.name for one in directory.iterdir()] == ["thesis.txt"]
 
@@ -126,10 +132,10 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
         ('{"engine": "local", "format": 1}', "engine 'local', not 'edge'; open it with"),
     ],
 )
-def test_a_stamp_that_is_not_understood_is_told(directory: Path, stamp: str, told: str) -> None:
+def test_a_stamp_that_is_not_understood_is_told(directory: Path, manifest: str, told: str) -> None:
     directory.mkdir()
-    (directory / "m3kit.json").write_text(stamp)
-    with pytest.raises(NoIndexError, match=told):
+    (directory / "m3kit.json").write_text(manifest)
+    with pytest.raises(IndexNotFoundError, match=told):
         EdgeIndex(directory, dim=DIM)
 
 
@@ -157,8 +163,8 @@ def test_a_process_killed_while_it_made_the_files_leaves_a_new_index(directory: 
     ("shape", "kind", "told"),
     [
         ({"dim": 0}, ValueError, "at least 1, not 0"),
-        ({"reps": []}, RepError, "not none"),
-        ({"reps": ["multi"]}, RepError, "not multi"),
+        ({"reps": []}, RepresentationError, "not none"),
+        ({"reps": ["multi"]}, RepresentationError, "not multi"),
     ],
 )
 def test_a_shape_that_no_index_has_is_refused(
@@ -214,7 +220,7 @@ def test_an_edge_index_is_not_opened_by_another_engine(
     with open_index(directory, dim=DIM):
         pass
     without_edge()
-    with pytest.raises(NoIndexError, match="made by Qdrant Edge, which is not installed"):
+    with pytest.raises(IndexNotFoundError, match="made by Qdrant Edge, which is not installed"):
         open_index(directory)
 
 
@@ -251,7 +257,7 @@ def test_an_address_is_a_collection_on_a_server(
 
 
 def test_a_missing_collection_is_told(server: Any) -> None:
-    with pytest.raises(NoIndexError, match="no index at the collection 'papers'; give dim"):
+    with pytest.raises(IndexNotFoundError, match="no index at the collection 'papers'; give dim"):
         open_index(f"qdrant://{server.address}/papers")
 
 

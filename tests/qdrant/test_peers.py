@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from qdrant_client import QdrantClient
 
-from m3kit import Fields, MemoryIndex
+from m3kit import FieldNames, MemoryIndex
 from m3kit.filters import Contains, Eq, Filter, Not, Range
 from m3kit.index import DocumentError, Search
 from m3kit.records import Document
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.testing import DIM, ENCODER, TEXTS, assert_same_hits, query, records, typed
 from m3kit.vectors import Rep
 from m3kit_qdrant import QdrantIndex
@@ -37,11 +37,11 @@ def client() -> Iterator[QdrantClient]:
 
 def dense(texts: list[str]) -> list[list[float]]:
     outputs = ENCODER.encode_documents(texts)
-    return [carried(one.dense, "dense").tolist() for one in outputs]
+    return [require(one.dense, "dense").tolist() for one in outputs]
 
 
 def weights(texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:
-    outputs = [carried(one.sparse, "sparse") for one in ENCODER.encode_documents(texts)]
+    outputs = [require(one.sparse, "sparse") for one in ENCODER.encode_documents(texts)]
     return [one.ids.tolist() for one in outputs], [one.weights.tolist() for one in outputs]
 
 
@@ -107,7 +107,7 @@ def test_langchains_collection(mode: str, vector_name: str) -> None:
     )
     store.add_texts(TEXTS, METADATA, ids=IDS)
     own = {} if mode == "DENSE" else {"sparse": "langchain-sparse"}
-    fields = Fields(dense=vector_name, text="page_content", metadata="metadata", **own)
+    fields = FieldNames(dense=vector_name, text="page_content", metadata="metadata", **own)
     index = QdrantIndex(store.client, "papers", fields=fields)
     assert_answers(index, DOCUMENTS)
     left = change(index, DOCUMENTS)
@@ -133,7 +133,7 @@ def test_langchains_texts_without_metadata() -> None:
         collection_name="papers",
     )
     store.add_texts(["a", "b"])
-    fields = Fields(dense="", text="page_content", metadata="metadata")
+    fields = FieldNames(dense="", text="page_content", metadata="metadata")
     index = QdrantIndex(store.client, "papers", fields=fields)
     assert sorted((one.document.text, dict(one.document.metadata)) for one in index.scan()) == [
         ("a", {}),
@@ -167,9 +167,9 @@ def test_llama_indexs_collection(client: QdrantClient, *, hybrid: bool) -> None:
     for node, vector in zip(nodes, dense(TEXTS), strict=True):
         node.embedding = vector
     store.add(nodes)
-    fields = Fields(dense="", text="_node_content")
+    fields = FieldNames(dense="", text="_node_content")
     if hybrid:
-        fields = Fields(dense="text-dense", sparse="text-sparse-new", text="_node_content")
+        fields = FieldNames(dense="text-dense", sparse="text-sparse-new", text="_node_content")
         # the store's lexical weights are made of the text with its metadata; ours of the text
         index = QdrantIndex(client, "papers", fields=fields)
         index.upsert(records([one.document for one in index.scan()]))
@@ -217,7 +217,7 @@ def test_a_field_of_llama_indexs_own_is_no_metadata(client: QdrantClient) -> Non
     node = ImageNode(id_=IDS[0], image_url="http://x/y.png", metadata={"n": 1})
     node.embedding = dense([""])[0]
     store.add([node])
-    index = QdrantIndex(client, "papers", fields=Fields(dense="", text="_node_content"))
+    index = QdrantIndex(client, "papers", fields=FieldNames(dense="", text="_node_content"))
     (record,) = index.scan()
     assert record.document.text == ""
     assert index.count(Eq("_node_type", "ImageNode")) == 0

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from qdrant_client import QdrantClient, models
 from tests.filter_cases import CORPUS, FILTERS
 
-from m3kit import Fields
+from m3kit import FieldNames
 from m3kit.filters import (
     And,
     Contains,
@@ -38,8 +38,8 @@ from m3kit_qdrant import QdrantIndex
 
 _Test = TypeVar("_Test", bound=Callable[..., None])
 EXAMPLES = max(500, 5 * settings().max_examples)  # 10,000 in the nightly profile
-NESTED = Fields(dense="d", metadata="meta")
-FLAT = Fields(id="the id", text="a text", dense="d")
+NESTED = FieldNames(dense="d", metadata="meta")
+FLAT = FieldNames(id="the id", text="a text", dense="d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Held:
     documents: Sequence[Document]
 
 
-def _held(client: QdrantClient, name: str, fields: Fields) -> Held:
+def _held(client: QdrantClient, name: str, fields: FieldNames) -> Held:
     """Write the corpus by the client alone."""
     size = models.VectorParams(size=1, distance=models.Distance.DOT)
     client.create_collection(name, vectors_config={"d": size}, sparse_vectors_config={})

@@ -14,12 +14,12 @@ import pytest
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
-from m3kit import Fields, MemoryIndex, open_index
+from m3kit import FieldNames, MemoryIndex, open_index
 from m3kit.filters import Eq, Range
 from m3kit.fusion import RRF, Fusion, WeightedSum
-from m3kit.index import NoIndexError, Search
+from m3kit.index import IndexNotFoundError, Search
 from m3kit.records import Document, Record
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.testing import DIM, TEXTS, assert_same_hits, query, records
 from m3kit.vectors import REPS, Rep, Sparse
 from m3kit_qdrant import QdrantIndex, QdrantOptions
@@ -35,11 +35,11 @@ def apart() -> list[Record]:
             one.document,
             replace(
                 one.output,
-                dense=carried(one.output.dense, "dense") * np.float32(1 + rng.random() / 9),
+                dense=require(one.output.dense, "dense") * np.float32(1 + rng.random() / 9),
                 sparse=Sparse.from_dict(
                     {
                         token: weight * (1 + rng.random() / 9)
-                        for token, weight in carried(one.output.sparse, "sparse").to_dict().items()
+                        for token, weight in require(one.output.sparse, "sparse").to_dict().items()
                     }
                 ),
             ),
@@ -75,7 +75,7 @@ def test_a_search_takes_few_requests(
     for one in (index, oracle):
         one.upsert(apart())
     asked = query("the growling bear and the salmon", *reps)
-    search = Search(query=asked, k=4, depth=12, fusion=fusion, where=Range("n", ge=3))
+    search = Search(query=asked, k=4, candidates=12, fusion=fusion, where=Range("n", ge=3))
     server.bodies.clear()
     hits = index.search(search)
     assert len(server.bodies) <= requests
@@ -88,7 +88,7 @@ def test_a_rescoring_is_nested_in_the_request_of_its_branches(
     index = QdrantIndex(client, "papers", dim=DIM)
     index.upsert(apart())
     server.bodies.clear()
-    index.search(Search(query=query("the growling bear"), k=4, depth=12))
+    index.search(Search(query=query("the growling bear"), k=4, candidates=12))
     ((verb, body),) = server.bodies
     assert verb == "POST collections/papers/points/query/batch"
     *branches, rescored = body["searches"]
@@ -177,7 +177,7 @@ def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient
 def test_others_payloads_are_indexed_where_they_lie(server: Any, client: QdrantClient) -> None:
     size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
     client.create_collection("theirs", vectors_config={"d": size}, sparse_vectors_config={})
-    fields = Fields(dense="d", metadata="meta.data")
+    fields = FieldNames(dense="d", metadata="meta.data")
     options = QdrantOptions(indexes={"tenant": TENANT, "when": models.PayloadSchemaType.DATETIME})
     QdrantIndex(client, "theirs", fields=fields, options=options)
     indexed = [body["field_name"] for verb, body in server.bodies if verb.endswith("theirs/index")]
@@ -188,7 +188,7 @@ def test_an_index_that_no_field_could_have_is_refused(client: QdrantClient) -> N
     options = QdrantOptions(indexes={"place": models.PayloadSchemaType.GEO})
     with pytest.raises(ValueError, match="no geo index over 'place'; say one of float, integer"):
         QdrantIndex(client, "papers", dim=DIM, options=options)
-    with pytest.raises(NoIndexError):
+    with pytest.raises(IndexNotFoundError):
         QdrantIndex(client, "papers")
 
 
@@ -215,7 +215,7 @@ def test_a_key_is_in_no_log_and_no_repr(
         index.upsert(records(DOCUMENTS))
         index.search(Search(query=query("the bear")))
         said = [repr(index), str(index), *map(str, (one.message for one in warned))]
-    with pytest.warns(UserWarning, match="insecure"), pytest.raises(NoIndexError) as caught:
+    with pytest.warns(UserWarning, match="insecure"), pytest.raises(IndexNotFoundError) as caught:
         open_index(f"qdrant://{server.address}/nowhere")
     said += [caplog.text, repr(caught.value), *format_exception(caught.value)]
     assert server.keys == {"s3cret-key"}
@@ -238,7 +238,7 @@ def test_every_request_crosses_grpc_unchanged(
     monkeypatch.setattr(QdrantClient, "query_batch_points", noted)
     for reps in (("dense",), ("sparse",), ("colbert",), REPS):
         for where in (None, Range("n", ge=3) & Eq("tenant", "t1")):
-            index.search(Search(query=query("the bear", *reps), where=where, parts=True))
+            index.search(Search(query=query("the bear", *reps), where=where, with_scores=True))
     assert len(asked) > 10
     for request in asked:
         message = RestToGrpc.convert_query_request(request, "papers")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from m3kit.index import DocumentError, HybridIndex, ModelMismatchError, NoIndexError
+from m3kit.index import DocumentError, HybridIndex, IndexNotFoundError, ModelMismatchError
 from m3kit.records import Document, Record
 from m3kit.testing import DIM, DOCUMENTS, IndexConformance, records
 from m3kit.vectors import M3Output, Sparse
@@ -49,10 +49,10 @@ def test_many_workers_make_one_collection(client: QdrantClient) -> None:
 def test_a_collection_of_others_is_left_alone(server: Any, client: QdrantClient) -> None:
     size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
     client.create_collection("theirs", {"dense": size}, sparse_vectors_config={}, metadata={})
-    with pytest.raises(NoIndexError, match="'theirs' bears no stamp"):
+    with pytest.raises(IndexNotFoundError, match="'theirs' bears no stamp"):
         QdrantIndex(client, "theirs", dim=DIM)
     server.keeps_metadata = False
-    with pytest.raises(NoIndexError, match=r"older than Qdrant 1\.16"):
+    with pytest.raises(IndexNotFoundError, match=r"older than Qdrant 1\.16"):
         QdrantIndex(client, "papers", dim=DIM)
 
 

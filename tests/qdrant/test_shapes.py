@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient
 
 from m3kit import MemoryIndex
 from m3kit.filters import Range
-from m3kit.index import HybridIndex, RepError, Search
+from m3kit.index import HybridIndex, RepresentationError, Search
 from m3kit.testing import DIM, DOCUMENTS, assert_same_hits, assert_same_vectors, query, records
 from m3kit.vectors import REPS, Rep
 from m3kit_qdrant import EdgeIndex, QdrantIndex
@@ -46,7 +46,7 @@ def test_what_an_index_holds_is_what_it_keeps_and_answers(
     for record in records(DOCUMENTS):
         (kept,) = index.get([record.document.id], reps)
         assert_same_vectors(kept.output, record.output, reps)
-    with pytest.raises(RepError, match="ask for those"):
+    with pytest.raises(RepresentationError, match="ask for those"):
         index.search(Search(query=query("bear")))
 
 

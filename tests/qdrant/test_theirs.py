@@ -9,14 +9,14 @@ from uuid import UUID, uuid4, uuid5
 import pytest
 from qdrant_client import QdrantClient, models
 
-from m3kit import Fields, MemoryIndex
+from m3kit import FieldNames, MemoryIndex
 from m3kit.filters import All, And, Contains, Eq, Exists, Filter, Ids, In, Not, Range, Substring
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import (
     DocumentError,
+    IndexNotFoundError,
     ModelMismatchError,
-    NoIndexError,
-    RepError,
+    RepresentationError,
     Search,
 )
 from m3kit.records import Document, Record
@@ -88,7 +88,7 @@ def documents(form: str) -> list[Document]:
 
 def make(  # every form that a collection may have
     client: QdrantClient,
-    fields: Fields,
+    fields: FieldNames,
     some: Sequence[Document],
     distance: models.Distance = models.Distance.COSINE,
 ) -> str:
@@ -121,7 +121,7 @@ def make(  # every form that a collection may have
     return name
 
 
-def _payload(document: Document, fields: Fields) -> dict[str, Any]:
+def _payload(document: Document, fields: FieldNames) -> dict[str, Any]:
     told = dict(document.metadata)
     return {
         **({fields.id: document.id} if fields.id else {}),
@@ -130,7 +130,7 @@ def _payload(document: Document, fields: Fields) -> dict[str, Any]:
     }
 
 
-def _told(point: Any, fields: Fields) -> str:
+def _told(point: Any, fields: FieldNames) -> str:
     return str(point.payload[fields.id] if fields.id else point.id)
 
 
@@ -142,7 +142,7 @@ def assert_serves(index: QdrantIndex, some: Sequence[Document]) -> None:
     for reps in {(held[0],), (held[-1],), tuple(held)}:
         for fusion in (RRF(), WeightedSum()):
             asked = query("the growling bear", *reps)
-            search = Search(query=asked, k=4, depth=5, fusion=fusion, parts=True)
+            search = Search(query=asked, k=4, candidates=5, fusion=fusion, with_scores=True)
             assert_same_hits(index.search(search), oracle.search(search))
     for where in WHERE:
         kept = {one.document.id for one in oracle.scan(where)}
@@ -161,19 +161,21 @@ def assert_serves(index: QdrantIndex, some: Sequence[Document]) -> None:
 
 
 FORMS = [
-    pytest.param("uuid", Fields(dense="d", sparse="s", text="page_content", metadata="metadata")),
-    pytest.param("number", Fields(dense="d", sparse="s", text="page_content")),
-    pytest.param("number", Fields(dense="", sparse="s", metadata="meta.data")),
-    pytest.param("uuid", Fields(dense="")),
-    pytest.param("uuid", Fields(sparse="s")),
-    pytest.param("uuid", Fields(id="doc id", dense="d", sparse="s", metadata="about")),
-    pytest.param("number", Fields(id="pk", dense="")),
+    pytest.param(
+        "uuid", FieldNames(dense="d", sparse="s", text="page_content", metadata="metadata")
+    ),
+    pytest.param("number", FieldNames(dense="d", sparse="s", text="page_content")),
+    pytest.param("number", FieldNames(dense="", sparse="s", metadata="meta.data")),
+    pytest.param("uuid", FieldNames(dense="")),
+    pytest.param("uuid", FieldNames(sparse="s")),
+    pytest.param("uuid", FieldNames(id="doc id", dense="d", sparse="s", metadata="about")),
+    pytest.param("number", FieldNames(id="pk", dense="")),
 ]
 
 
 @pytest.mark.parametrize(("form", "fields"), FORMS)
 def test_a_collection_opens_answers_and_is_written_as_it_is(
-    client: QdrantClient, form: str, fields: Fields
+    client: QdrantClient, form: str, fields: FieldNames
 ) -> None:
     some = documents(form)
     name = make(client, fields, some)
@@ -201,7 +203,7 @@ def test_a_collection_opens_answers_and_is_written_as_it_is(
 
 @pytest.mark.parametrize("distance", ["Dot", "Cosine", "Euclid"])
 def test_metrics_of_unit_vectors_become_m3s_scores(client: QdrantClient, distance: str) -> None:
-    fields = Fields(dense="d", sparse="s", text="page_content")
+    fields = FieldNames(dense="d", sparse="s", text="page_content")
     name = make(client, fields, documents("uuid"), models.Distance(distance))
     assert_serves(QdrantIndex(client, name, fields=fields), documents("uuid"))
 
@@ -212,14 +214,14 @@ def test_colbert_vectors_of_others_serve(client: QdrantClient) -> None:
         several = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
         params = models.VectorParams(size=DIM, distance=distance, multivector_config=several)
         client.create_collection(name, vectors_config={"c": params}, sparse_vectors_config={})
-        index = QdrantIndex(client, name, fields=Fields(colbert="c"))
+        index = QdrantIndex(client, name, fields=FieldNames(colbert="c"))
         index.upsert(records(documents("uuid")))
         assert_serves(index, documents("uuid"))
 
 
 def test_an_alias_is_a_name(client: QdrantClient) -> None:
     alias = f"now-{uuid4().hex}"
-    fields = Fields(dense="d", text="page_content")
+    fields = FieldNames(dense="d", text="page_content")
     for kept, name in (
         (fields, make(client, fields, documents("uuid"))),
         (None, uuid4().hex),
@@ -254,8 +256,8 @@ def test_a_schema_that_cannot_serve_is_refused_with_every_difference(client: Qdr
         },
         sparse_vectors_config={"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
     )
-    with pytest.raises(NoIndexError) as caught:
-        QdrantIndex(client, name, fields=Fields(dense="d", sparse="bm25", colbert="c"))
+    with pytest.raises(IndexNotFoundError) as caught:
+        QdrantIndex(client, name, fields=FieldNames(dense="d", sparse="bm25", colbert="c"))
     for told in (
         f"the collection {name!r} cannot serve",
         "the metric of 'd' is Manhattan",
@@ -265,22 +267,22 @@ def test_a_schema_that_cannot_serve_is_refused_with_every_difference(client: Qdr
     ):
         assert told in str(caught.value)
     for fields, told in (
-        (Fields(dense="x"), "no dense vector 'x', only 'd', 'c', 'bytes'"),
-        (Fields(sparse="x"), "no sparse vector 'x', only 'bm25'"),
-        (Fields(dense="c"), "'c' holds several vectors"),
-        (Fields(colbert="d"), "'d' holds one vector of a text"),
-        (Fields(dense="bytes"), "'bytes' are bytes from 0 to 255"),
+        (FieldNames(dense="x"), "no dense vector 'x', only 'd', 'c', 'bytes'"),
+        (FieldNames(sparse="x"), "no sparse vector 'x', only 'bm25'"),
+        (FieldNames(dense="c"), "'c' holds several vectors"),
+        (FieldNames(colbert="d"), "'d' holds one vector of a text"),
+        (FieldNames(dense="bytes"), "'bytes' are bytes from 0 to 255"),
     ):
-        with pytest.raises(NoIndexError, match=told):
+        with pytest.raises(IndexNotFoundError, match=told):
             QdrantIndex(client, name, fields=fields)
 
 
 def test_vectors_that_m3_did_not_make_are_left_alone_and_named(client: QdrantClient) -> None:
-    fields = Fields(dense="d", text="page_content")
+    fields = FieldNames(dense="d", text="page_content")
     name = make(client, fields, documents("uuid"))
     index = QdrantIndex(client, name, fields=fields)
     assert "leaves alone 'bm25'" in repr(index)
-    with pytest.raises(RepError, match="no sparse"):
+    with pytest.raises(RepresentationError, match="no sparse"):
         index.search(Search(query=query("bear")))
     index.upsert(records([Document(_id("uuid", 99), "new", {})]))
     (old, new) = client.retrieve(name, [_id("uuid", 1), _id("uuid", 99)], with_vectors=["bm25"])
@@ -290,17 +292,17 @@ def test_vectors_that_m3_did_not_make_are_left_alone_and_named(client: QdrantCli
 
 
 def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None:
-    fields = Fields(dense="d", text="page_content")
+    fields = FieldNames(dense="d", text="page_content")
     name = make(client, fields, documents("uuid")[:1])
     with pytest.raises(ModelMismatchError, match=f"are {DIM} wide, and 7 is asked"):
         QdrantIndex(client, name, fields=fields, dim=7)
-    with pytest.raises(NoIndexError, match="no index at the collection 'nowhere'"):
+    with pytest.raises(IndexNotFoundError, match="no index at the collection 'nowhere'"):
         QdrantIndex(client, "nowhere", fields=fields)
     own = uuid4().hex
     QdrantIndex(client, own, dim=DIM)
-    with pytest.raises(NoIndexError, match="m3kit made the collection"):
+    with pytest.raises(IndexNotFoundError, match="m3kit made the collection"):
         QdrantIndex(client, own, fields=fields)
-    with pytest.raises(NoIndexError, match=r"say what it calls its fields \(Fields\)"):
+    with pytest.raises(IndexNotFoundError, match=r"say what it calls its fields \(FieldNames\)"):
         QdrantIndex(client, name, dim=DIM)
 
 
@@ -318,7 +320,7 @@ def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None
 def test_an_id_that_no_point_can_have_is_refused_and_unknown(
     client: QdrantClient, id_: str, told: str
 ) -> None:
-    fields = Fields(dense="d", text="page_content")
+    fields = FieldNames(dense="d", text="page_content")
     index = QdrantIndex(client, make(client, fields, documents("uuid")[:2]), fields=fields)
     with pytest.raises(DocumentError, match=told):
         index.upsert(records([Document(_id("uuid", 99), "good"), Document(id_, "bad")]))
@@ -330,7 +332,7 @@ def test_an_id_that_no_point_can_have_is_refused_and_unknown(
 
 
 def test_a_payload_that_is_none_of_these_is_told(client: QdrantClient) -> None:
-    fields = Fields(dense="d", metadata="about")
+    fields = FieldNames(dense="d", metadata="about")
     name = make(client, fields, [])
     vector: Any = {"d": [1.0] + [0.0] * (DIM - 1)}
     index = QdrantIndex(client, name, fields=fields)
@@ -346,7 +348,7 @@ def test_a_payload_that_is_none_of_these_is_told(client: QdrantClient) -> None:
         client.upsert(name, [models.PointStruct(id=9, vector=vector, payload=payload)])
         with pytest.raises(DocumentError, match=f"point 9 of the collection {told}"):
             index.get(["9"])
-    flat = QdrantIndex(client, name, fields=Fields(dense="d"))
+    flat = QdrantIndex(client, name, fields=FieldNames(dense="d"))
     (record,) = records([Document("7", "", {"text": "mine"})])
     with pytest.raises(DocumentError, match="'7' has the field 'text'"):
         flat.upsert([Record(record.document, record.output)])

@@ -57,10 +57,10 @@ def work(index: HybridIndex, thread: int, until: float) -> dict[str, int]:
         assert got == left
         assert index.count(Eq("thread", thread)) == len(left)
         asked = query(TEXTS[rng.randrange(10)])
-        hits = index.search(Search(query=asked, k=5, where=Eq("thread", thread), depth=20))
+        hits = index.search(Search(query=asked, k=5, where=Eq("thread", thread), candidates=20))
         assert {hit.document.id for hit in hits} <= left.keys()
         assert len(hits) == min(5, len(left))
-        index.search(Search(query=asked, k=5, depth=20))
+        index.search(Search(query=asked, k=5, candidates=20))
     return left
 
 

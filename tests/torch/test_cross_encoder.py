@@ -22,7 +22,7 @@ from m3kit import Document, MemoryIndex, Retriever
 from m3kit.testing import HashEncoder
 from m3kit.torch import CheckpointError, CrossEncoder
 from m3kit.torch.cross_encoder import _Joint
-from m3kit.torch.halving import in_halves
+from m3kit.torch.out_of_memory import in_halves
 from m3kit.vectors import Ints
 
 _GOLDEN = Path(__file__).parent / "golden"

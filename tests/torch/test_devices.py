@@ -18,7 +18,7 @@ from tests.torch.reference import vectors
 from m3kit.backend.overlap import overlapped
 from m3kit.backend.pipeline import Kind, Model, Pipeline
 from m3kit.torch import TorchEncoder
-from m3kit.torch.halving import Halving
+from m3kit.torch.out_of_memory import Halving
 from m3kit.torch.shards import Shards, balanced
 from m3kit.vectors import REPS, Ints, M3Output, Rep
 

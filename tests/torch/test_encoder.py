@@ -15,9 +15,9 @@ from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import write_long_tiny
 from tests.torch.reference import vectors
 
-from m3kit.cuts import said_once
+from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
-from m3kit.index import RepError
+from m3kit.index import RepresentationError
 from m3kit.torch import TorchEncoder
 from m3kit.vectors import REPS, M3Output, Rep
 
@@ -148,7 +148,7 @@ class TestTruncation:
     def test_batches_of_one_ingest_are_said_once(
         self, tiny: TorchEncoder, caplog: pytest.LogCaptureFixture
     ) -> None:
-        with said_once():
+        with aggregate_warnings():
             for _ in range(3):
                 tiny.encode_documents([_table(1200), "short"])
         (record,) = caplog.records
@@ -213,9 +213,9 @@ class TestRefusals:
 
     @pytest.mark.parametrize("reps", [(), "dense", ["dens"], ["dense", "sparse", "bm25"]])
     def test_unknown_representations(self, tiny: TorchEncoder, reps: Any) -> None:
-        with pytest.raises(RepError):
+        with pytest.raises(RepresentationError):
             tiny.encode_queries(["a"], reps)
-        with pytest.raises(RepError):
+        with pytest.raises(RepresentationError):
             tiny.encode(["a"], reps)
 
     @pytest.mark.parametrize("option", ["query_max_length", "document_max_length"])

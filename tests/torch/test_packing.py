@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m3kit._batching import chunked
 from m3kit.backend.lexical import lexical_weights
 from m3kit.backend.packing import Pack
-from m3kit.batches import chunked
 from m3kit.torch.lexical import reduce_on_device
 
 _SIZES = st.lists(st.integers(0, 12), max_size=40)

@@ -20,10 +20,10 @@ from m3kit import (
     Range,
     Record,
     Rep,
-    Rescored,
     Retriever,
     Search,
     WeightedSum,
+    WithColbert,
     open_index,
 )
 from m3kit.torch import TorchEncoder
@@ -37,7 +37,7 @@ def every_encoder_fits_the_protocol() -> Encoder:
 
 
 def every_index_fits_the_protocol(encoder: Encoder) -> HybridIndex:
-    index: HybridIndex = Rescored(MemoryIndex(4), encoder)
+    index: HybridIndex = WithColbert(MemoryIndex(4), encoder)
     with open_index(Path("dir")) as opened:
         assert_type(opened, OpenedIndex)
         index.upsert(list(opened.scan(None, opened.reps)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.filter_cases import FIELDS
 from vespa.package import ApplicationPackage, Document, Field, FieldSet, RankProfile, Schema
 
-from m3kit.fields import Fields
-from m3kit.storage import ColbertStorage
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.testing import DIM
 from m3kit_vespa import add_profiles, m3_package
 from m3kit_vespa.shape import FieldType
@@ -19,14 +19,14 @@ SUITE = [
 
 ANY: FieldType = str | float
 FORMS = {
-    "bfloat": ColbertStorage("bfloat16", pool=2),
+    "bfloat": ColbertStorage("bfloat16", pool_factor=2),
     "ints": ColbertStorage("int8"),
     "bits": ColbertStorage("binary"),
 }
 TYPED: dict[str, FieldType] = {
     "lang": str, "year": int, "price": float, "open": bool, "tags": list[str], "sizes": list[int],
 }  # fmt: skip
-NOTEBOOK = Fields(id="id", dense="dense_rep", sparse="lexical_rep", colbert="colbert_rep")
+NOTEBOOK = FieldNames(id="id", dense="dense_rep", sparse="lexical_rep", colbert="colbert_rep")
 
 
 def application() -> ApplicationPackage:

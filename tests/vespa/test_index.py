@@ -14,12 +14,12 @@ from tests.vespa.application import FORMS, NOTEBOOK
 from vespa.application import Vespa, VespaSync
 from vespa.exceptions import VespaError
 
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.filters import All, Eq, Filter, Ids, Range, Substring
 from m3kit.fusion import RRF, Fusion, WeightedSum
-from m3kit.index import DocumentError, HybridIndex, NoIndexError, Search
+from m3kit.index import DocumentError, HybridIndex, IndexNotFoundError, Search
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Record
-from m3kit.storage import ColbertStorage
 from m3kit.testing import DIM, DOCUMENTS, assert_same_hits, assert_same_vectors, query, records
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
 from m3kit_vespa import VespaIndex
@@ -81,7 +81,12 @@ def test_a_search_equals_the_oracles_and_is_one_request(
         asked = output(rng).only(*reps)
         for fusion in FUSIONS:
             search = Search(
-                query=asked, k=4, depth=9, fusion=fusion, parts=True, where=where[number % 2]
+                query=asked,
+                k=4,
+                candidates=9,
+                fusion=fusion,
+                with_scores=True,
+                where=where[number % 2],
             )
             requests.clear()
             assert_same_hits(index.search(search), oracle.search(search))
@@ -109,7 +114,7 @@ def test_ties_are_broken_by_id_at_the_price_of_asking_again(
             [*drawn(30), *(Record(Document(f"twin {n}", ""), twin.output) for n in range(40))]
         )
     requests.clear()
-    search = Search(query=query("same bear", "dense", "sparse"), k=3, depth=5)
+    search = Search(query=query("same bear", "dense", "sparse"), k=3, candidates=5)
     assert_same_hits(index.search(search), oracle.search(search))
     assert len(requests) > 1
 
@@ -294,7 +299,7 @@ def test_an_existing_schema_gives_m3s_scores(
     where: list[Filter | None] = [None, Range("year", ge=1994)]
     for number, fusion in enumerate(FUSIONS):
         search = Search(
-            query=asked, k=4, depth=9, fusion=fusion, parts=True, where=where[number % 2]
+            query=asked, k=4, candidates=9, fusion=fusion, with_scores=True, where=where[number % 2]
         )
         assert_same_hits(index.search(search), oracle.search(search))
 
@@ -318,7 +323,7 @@ def test_an_existing_schemas_documents_are_read_written_and_deleted(
     assert index.get(["new"]) == []
     with pytest.raises(DocumentError, match="URLs shorten"):
         index.upsert(records([Document("a/../b", "")]))
-    with pytest.raises(NoIndexError, match=r"no rank profile m3_\w+ .*add_profiles"):
+    with pytest.raises(IndexNotFoundError, match=r"no rank profile m3_\w+ .*add_profiles"):
         VespaIndex(index._documents.app._app, "m3kit", dim=DIM, fields=NOTEBOOK)
     with pytest.raises(ValueError, match="give dim"):
         VespaIndex(index._documents.app._app, "m", dim=None, fields=NOTEBOOK)

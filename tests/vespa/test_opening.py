@@ -13,7 +13,7 @@ from vespa.application import Vespa
 
 from m3kit import open_index
 from m3kit.filters import All
-from m3kit.index import ModelMismatchError, NoIndexError, RepError
+from m3kit.index import IndexNotFoundError, ModelMismatchError, RepresentationError
 from m3kit.testing import DIM, DOCUMENTS, records
 from m3kit.vectors import REPS
 from m3kit_vespa import VespaIndex, open_server
@@ -98,18 +98,18 @@ def test_an_address_is_a_schema_on_a_server(url: str, monkeypatch: pytest.Monkey
 def test_what_the_deployed_schema_is_not_is_refused(app: Vespa, url: str) -> None:
     with pytest.raises(ModelMismatchError, match=f"are {DIM} wide"):
         VespaIndex(app, "typed", dim=DIM + 1)
-    with pytest.raises(NoIndexError, match="none that m3_package made"):
+    with pytest.raises(IndexNotFoundError, match="none that m3_package made"):
         VespaIndex(app, "unheardof", dim=DIM)
-    with pytest.raises(NoIndexError, match="none that m3_package made"):
+    with pytest.raises(IndexNotFoundError, match="none that m3_package made"):
         VespaIndex(app, "m", dim=DIM)
     place = url.removeprefix("http://")
-    with pytest.raises(RepError, match=r"holds dense and none of colbert"):
+    with pytest.raises(RepresentationError, match=r"holds dense and none of colbert"):
         open_server(f"{place}/cases", dim=DIM, reps=["colbert"], model=None)
 
 
 @pytest.mark.peer
 def test_the_first_to_open_stamps_and_the_next_is_checked(app: Vespa) -> None:
-    with pytest.raises(NoIndexError, match="give dim"):
+    with pytest.raises(IndexNotFoundError, match="give dim"):
         VespaIndex(app, "stamped", dim=None)
     assert VespaIndex(app, "stamped", dim=DIM, model=MODEL).model == MODEL
     assert VespaIndex(app, "stamped", dim=None).model == MODEL

@@ -12,9 +12,9 @@ from tests.vespa.application import ANY, NOTEBOOK, TYPED, application, notebook
 from tests.vespa_peer.peer import missing, validate
 from vespa.package import ApplicationPackage, Document, Field, QueryField, Schema
 
-from m3kit.fields import Fields
-from m3kit.index import RepError
-from m3kit.storage import ColbertStorage, ColbertType
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.storage import ColbertStorage, ColbertType
+from m3kit.index import RepresentationError
 from m3kit.testing import DIM
 from m3kit.vectors import Rep
 from m3kit_vespa import add_profiles, m3_package
@@ -32,7 +32,7 @@ REPS: list[list[Rep]] = [
 ]
 DTYPES = [dtype for dtype in get_args(ColbertType) if dtype != "float16"]
 OPTIONS = [
-    {"reps": reps, "colbert": ColbertStorage(dtype, pool=3), "sparse": sparse, "bm25": bm25}
+    {"reps": reps, "colbert": ColbertStorage(dtype, pool_factor=3), "sparse": sparse, "bm25": bm25}
     for reps, dtype, sparse, bm25 in product(REPS, DTYPES, get_args(Retrieval), (False, True))
     if ("colbert" in reps or dtype == "float32") and ("sparse" in reps or sparse == "exact")
 ]
@@ -128,8 +128,8 @@ def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> Non
         ({"colbert": ColbertStorage("float16")}, ValueError, "'bfloat16'"),
         ({"dim": 12, "colbert": ColbertStorage("binary")}, ValueError, "multiple of 8"),
         ({"dim": 0}, ValueError, "at least 1"),
-        ({"reps": []}, RepError, "holds some of"),
-        ({"reps": ["lexical"]}, RepError, "lexical"),
+        ({"reps": []}, RepresentationError, "holds some of"),
+        ({"reps": ["lexical"]}, RepresentationError, "lexical"),
         ({"sparse": "weakand"}, ValueError, "'exact' or 'wand'"),
         ({"fields": {"a": dict}}, TypeError, "declared as <class 'dict'>"),
         ({"fields": {"a": int | float}}, TypeError, "float holds whole numbers too"),
@@ -162,7 +162,7 @@ def test_a_shape_is_read_as_it_was_written() -> None:
 
 def test_what_an_existing_schema_lacks_is_spelled_out() -> None:
     package = ApplicationPackage("mine", schema=[notebook()])
-    names = Fields(text="body", dense="vector", sparse="lexical_rep", colbert="text")
+    names = FieldNames(text="body", dense="vector", sparse="lexical_rep", colbert="text")
     with pytest.raises(ValueError, match="schema 'm' does not hold") as caught:
         add_profiles(package, "m", names, dim=64)
     said = str(caught.value)
@@ -178,7 +178,7 @@ def test_vectors_that_are_no_attribute_are_refused() -> None:
     field = Field("v", f"tensor<float>(x[{DIM}])", indexing=["summary"])
     package = ApplicationPackage("mine", schema=[Schema("m", Document([field]))])
     with pytest.raises(ValueError, match="'v' is no attribute"):
-        add_profiles(package, "m", Fields(dense="v"), dim=DIM)
+        add_profiles(package, "m", FieldNames(dense="v"), dim=DIM)
 
 
 @pytest.mark.peer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from m3kit.storage import ColbertStorage, ColbertType
+from m3kit.adapters.storage import ColbertStorage, ColbertType
 from m3kit.testing import DIM, query
 from m3kit.vectors import Floats, Sparse
 from m3kit_vespa.tensors import (
@@ -30,7 +30,7 @@ def test_a_dense_vector_comes_back_to_the_last_bit() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8", "binary"])
 def test_colbert_vectors_come_back_as_they_are_stored(dtype: ColbertType) -> None:
-    stored = ColbertStorage(dtype, pool=2).stored(UNIT)
+    stored = ColbertStorage(dtype, pool_factor=2).stored(UNIT)
     value = colbert_value(stored, dtype)
     assert (to_colbert(value, dtype, DIM) == stored).all()
     digits = {"float32": 8, "bfloat16": 4, "int8": 2, "binary": 0.25}[dtype]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from m3kit.backend.pipeline import Kind, Pipeline
 from m3kit.backend.tokenizer import TextTokenizer
-from m3kit.index import RepError
+from m3kit.index import RepresentationError
 from m3kit.vectors import REPS, M3Output, Rep
 
 
@@ -59,7 +59,7 @@ class TextEncoder:
             max_length: Tokens of a text, special ones included; by default the encoder's own.
 
         Raises:
-            RepError: If the model lacks one of `reps`.
+            RepresentationError: If the model lacks one of `reps`.
             TypeError: If `texts` is not a list of str.
         """
         return self._encode_all(texts, reps, _cut(self._queries, max_length))
@@ -80,7 +80,7 @@ class TextEncoder:
             max_length: Tokens of a text, special ones included; by default the encoder's own.
 
         Raises:
-            RepError: If the model lacks one of `reps`.
+            RepresentationError: If the model lacks one of `reps`.
             TypeError: If `texts` is not a list of str.
         """
         return self._encode_all(texts, reps, _cut(self._documents, max_length))
@@ -105,7 +105,7 @@ class TextEncoder:
             instruction: What goes in front of every text.
 
         Raises:
-            RepError: If the model lacks one of `reps`.
+            RepresentationError: If the model lacks one of `reps`.
             TypeError: If `texts` is one str; later, if one of them is not a str.
         """
         wanted = self._checked(texts, reps)
@@ -149,9 +149,11 @@ class TextEncoder:
         if reps is None:
             return self.reps
         if isinstance(reps, str) or not reps:
-            raise RepError(f'reps are at least one of {REPS} in a tuple, ("dense",), not {reps!r}')
+            raise RepresentationError(
+                f'reps are at least one of {REPS} in a tuple, ("dense",), not {reps!r}'
+            )
         if lacking := [str(rep) for rep in reps if rep not in self.reps]:
-            raise RepError(
+            raise RepresentationError(
                 f"{self._name} does not give {', '.join(lacking)}; pass reps=encoder.reps, which "
                 f"is {', '.join(rep for rep in REPS if rep in self.reps)}"
             )

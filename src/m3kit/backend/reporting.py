@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from m3kit._truncation import Truncation, report
 from m3kit.backend.tokenizer import Tokens
-from m3kit.cuts import Cut, report
 from m3kit.vectors import Ints
 
 
@@ -33,8 +33,8 @@ class Cuts:
             yield tokens.ids
 
     def say(self) -> None:
-        """Report to `m3kit.cuts`, which warns if there is something to say."""
-        report(Cut(self._texts, self._cut, self._longest, self._limit, self._remedy))
+        """Report to `m3kit._truncation`, which warns if there is something to say."""
+        report(Truncation(self._texts, self._cut, self._longest, self._limit, self._remedy))
 
 
 @contextmanager

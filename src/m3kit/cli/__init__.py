@@ -4,7 +4,7 @@ The command line: `m3kit encode | index | search | explain | info | export`.
 Results go to stdout; progress, warnings (`warning: …`) and errors (`error: …`, one line that says
 what to do) to stderr. Set M3KIT_DEBUG=1 for the traceback behind an error.
 
-Exit codes, also in `m3kit.cli.exits.Code`:
+Exit codes, also in `m3kit.cli.exit_codes.Code`:
 
     0    done; a search that finds nothing is done too
     1    failed: what the system or an engine had to say

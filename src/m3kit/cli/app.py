@@ -11,12 +11,13 @@ import typer
 from typer.core import TyperGroup
 
 import m3kit
-from m3kit.batches import batched
+from m3kit._batching import batched
+from m3kit._truncation import aggregate_warnings
 from m3kit.cli import export as exporting
-from m3kit.cli import helps
+from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
-from m3kit.cli.exits import InputError, ending
-from m3kit.cli.facts import facts, told
+from m3kit.cli.exit_codes import InputError, ending
+from m3kit.cli.info import facts, told
 from m3kit.cli.opening import (
     DEFAULT_MODEL,
     check_gives,
@@ -31,8 +32,7 @@ from m3kit.cli.printing import of_explanation, of_search, print_json, print_vect
 from m3kit.cli.progress import bar
 from m3kit.cli.reading import Reading, Split
 from m3kit.cli.repeats import Repeats
-from m3kit.cli.source import Source, sources
-from m3kit.cuts import said_once
+from m3kit.cli.sources import Source, sources
 from m3kit.explain import explain as taken_apart
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
@@ -58,7 +58,7 @@ app = typer.Typer(
     cls=Commands,
     name="m3kit",
     help="Encode texts with BGE-M3, and search them by dense, sparse and ColBERT vectors.",
-    epilog=helps.EXIT_CODES,
+    epilog=help_texts.EXIT_CODES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -78,7 +78,7 @@ def start(
         typer.echo(ctx.get_help())
 
 
-@app.command(epilog=helps.ENCODE)
+@app.command(epilog=help_texts.ENCODE)
 def encode(
     *,
     files: o.Files,
@@ -103,7 +103,7 @@ def encode(
     check_gives(encoder, asked or ())
     encoded = encoder.encode_queries if queries else encoder.encode_documents
     done = 0
-    with progress.shown, said_once():
+    with progress.shown, aggregate_warnings():
         for some in batched(documents, batch):
             outputs = encoded([document.text for document in some], asked or encoder.reps)
             for document, output in zip(some, outputs, strict=True):
@@ -111,7 +111,7 @@ def encode(
             progress.on_batch(done := done + len(some))
 
 
-@app.command(epilog=helps.INDEX)
+@app.command(epilog=help_texts.INDEX)
 def index(
     *,
     files: o.Files,
@@ -138,14 +138,14 @@ def index(
     encoder = load_encoder(model, device)
     with progress.shown, opened_for(encoder, to, asked) as target:
         retriever = Retriever(encoder, target)
-        written = retriever.add(documents, batch=batch, on_batch=progress.on_batch)
+        written = retriever.add(documents, batch_size=batch, on_batch=progress.on_batch)
         count = target.count()
     repeats.log()
     noun = "document" if written == 1 else "documents"
     typer.echo(f"wrote {written} {noun} to {to}, which holds {count} now")
 
 
-@app.command(epilog=helps.SEARCH)
+@app.command(epilog=help_texts.SEARCH)
 def search(
     query: o.Query,
     *,
@@ -168,19 +168,19 @@ def search(
             where=conditions,
             reps=asked,
             fusion=RRF() if fusion is o.FusionName.rrf else WeightedSum(),
-            parts=True,
+            with_scores=True,
         )
     if as_json:
         print_json(of_search(query, encoder.model, hits))
     elif hits:
-        from m3kit.cli.showing import show_hits
+        from m3kit.cli.tables import show_hits
 
         show_hits(hits)
     else:
         typer.echo("nothing found" + (" under these conditions" if where else ""))
 
 
-@app.command(epilog=helps.EXPLAIN)
+@app.command(epilog=help_texts.EXPLAIN)
 def explain(
     query: o.Query,
     *,
@@ -209,24 +209,24 @@ def explain(
     if as_json:
         print_json(of_explanation(query, id_, encoder.model, explanation))
     else:
-        from m3kit.cli.showing import show_explanation
+        from m3kit.cli.tables import show_explanation
 
         show_explanation(explanation)
 
 
-@app.command(epilog=helps.INFO)
+@app.command(epilog=help_texts.INFO)
 def info(*, in_: o.MaybeFrom = None, as_json: o.AsJson = False) -> None:
     """Say what is installed, and what an index holds."""
     known = facts(in_)
     if as_json:
         print_json(known)
     else:
-        from m3kit.cli.showing import show_facts
+        from m3kit.cli.tables import show_facts
 
         show_facts(told(known))
 
 
-@app.command(epilog=helps.EXPORT)
+@app.command(epilog=help_texts.EXPORT)
 def export(
     model: exporting.ModelArgument,
     folder: exporting.FolderArgument,

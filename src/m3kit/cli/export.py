@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from m3kit.cli.exactness import MEASURES, TEXTS, errors
-from m3kit.cli.exits import InputError, ModelError
+from m3kit.cli.exit_codes import InputError, ModelError
 from m3kit.index import M3Error
 from m3kit.vectors import REPS
 

@@ -10,11 +10,18 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m3kit.cli.exits import ModelError
-from m3kit.index import HybridIndex, M3Error, NoIndexError, OpenedIndex, RepError, open_index
+from m3kit.cli.exit_codes import ModelError
+from m3kit.index import (
+    HybridIndex,
+    IndexNotFoundError,
+    M3Error,
+    OpenedIndex,
+    RepresentationError,
+    open_index,
+)
 from m3kit.records import Record
-from m3kit.rescore import Rescored
 from m3kit.vectors import REPS, M3Output, Rep
+from m3kit.with_colbert import WithColbert
 
 if TYPE_CHECKING:
     from m3kit.backend.encoder import TextEncoder  # and with it what reads models
@@ -60,7 +67,7 @@ def _in_onnx(model: str, device: str | None, *, instead_of: str | None = None) -
     try:
         from m3kit.backend.locate import locate
         from m3kit.onnx import OnnxEncoder
-        from m3kit.onnx.facts import PATTERNS
+        from m3kit.onnx.metadata import PATTERNS
     except ModuleNotFoundError as error:
         lacking = " or ".join(dict.fromkeys(filter(None, (instead_of, error.name))))
         raise ModelError(
@@ -118,10 +125,10 @@ def opened(address: str) -> Iterator[OpenedIndex]:
     Open an index that exists, and close it at the end.
 
     Raises:
-        NoIndexError: If it does not.
+        IndexNotFoundError: If it does not.
     """
     if "://" not in address and not Path(address).exists():
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"there is no index at {address}; make one with `m3kit index FILE --to {address}`"
         )
     with _opening():
@@ -144,7 +151,7 @@ def opened_for(
 
     Raises:
         ModelError: If the encoder does not give that.
-        RepError: If the index exists and holds something else.
+        RepresentationError: If the index exists and holds something else.
     """
     wanted = encoder.reps if reps is None else frozenset(reps)
     check_gives(encoder, wanted)
@@ -152,7 +159,7 @@ def opened_for(
         index = open_index(address, dim=encoder.dim, reps=wanted, model=encoder.model)
     with index:
         if reps is not None and index.reps != wanted:
-            raise RepError(
+            raise RepresentationError(
                 f"the index at {address} exists and holds {_listed(index.reps)}; leave --reps out, "
                 "or make another index"
             )
@@ -164,7 +171,7 @@ def with_colbert(
 ) -> HybridIndex:
     """Add ColBERT to an index that holds none, if `reps` ask for it."""
     wanted = "colbert" in (reps or ()) and "colbert" not in index.reps
-    return Rescored(index, encoder) if wanted else index
+    return WithColbert(index, encoder) if wanted else index
 
 
 def _listed(reps: Collection[Rep]) -> str:
@@ -179,9 +186,9 @@ def _opening() -> Iterator[None]:
     except M3Error:
         raise
     except (ValueError, ConnectionError) as error:
-        raise NoIndexError(str(error)) from error
+        raise IndexNotFoundError(str(error)) from error
     except ModuleNotFoundError as error:
-        raise NoIndexError(
+        raise IndexNotFoundError(
             f"this index needs {error.name}, which is not installed: "
             "pip install 'm3kit[qdrant,milvus]'"
         ) from error

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from m3kit.cli.reading import Split
-from m3kit.cli.source import Format
+from m3kit.cli.sources import Format
 from m3kit.cli.where import WhereError, where
 from m3kit.filters import Filter
 from m3kit.vectors import REPS, Rep

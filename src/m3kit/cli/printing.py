@@ -79,7 +79,7 @@ def _of_hit(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.document.id,
         "score": hit.score,
-        "parts": _ordered(hit.parts),
+        "scores": _ordered(hit.scores),
         "text": hit.document.text,
         "metadata": hit.document.metadata,
     }

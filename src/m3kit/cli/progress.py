@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from m3kit.cli.source import Source
+from m3kit.cli.sources import Source
 
 
 @dataclass(frozen=True, slots=True)

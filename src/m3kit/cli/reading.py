@@ -25,9 +25,9 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, assert_never
 
-from m3kit.cli.exits import InputError
+from m3kit.cli.exit_codes import InputError
 from m3kit.cli.markdown import sections
-from m3kit.cli.source import Format, Line, Source
+from m3kit.cli.sources import Format, Line, Source
 from m3kit.records import Document
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from m3kit.flag.options import Devices, Instruction, load, truncated
-from m3kit.scoring import carried
+from m3kit.scoring import require
 from m3kit.vectors import Floats
 
 
@@ -120,7 +120,7 @@ class FlagModel:
         texts = [sentences] if isinstance(sentences, str) else list(sentences)
         limit = max_length or self.passage_max_length
         outputs = self._encoder.encode(texts, ["dense"], max_length=limit)
-        rows = [carried(output.dense, "dense") for output in outputs]
+        rows = [require(output.dense, "dense") for output in outputs]
         dense = np.stack(rows) if rows else np.zeros((0, self._encoder.dim), dtype=np.float32)
         made = truncated(dense, self.truncate_dim)
         made = made[0] if isinstance(sentences, str) else made

@@ -9,8 +9,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from m3kit._batching import batched
 from m3kit.backend.tokenizer import TextTokenizer
-from m3kit.batches import batched
 from m3kit.vectors import Ints, Sparse
 
 _CELLS = 2**22  # numbers of a matrix that are held at once

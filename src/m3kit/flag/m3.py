@@ -18,7 +18,7 @@ from m3kit.flag.lexical import (
 )
 from m3kit.flag.options import Devices, Instruction, load, truncated
 from m3kit.pairs import score_pairs
-from m3kit.scoring import carried, maxsim
+from m3kit.scoring import maxsim, require
 from m3kit.vectors import REPS, Floats, M3Output, Rep
 
 
@@ -279,7 +279,7 @@ class BGEM3FlagModel:
         return {mode: values[0] if single else values for mode, values in scores.items()}
 
     def _dense(self, outputs: Sequence[M3Output]) -> Floats:
-        rows = [carried(output.dense, "dense") for output in outputs]
+        rows = [require(output.dense, "dense") for output in outputs]
         dense = np.stack(rows) if rows else np.zeros((0, self._encoder.dim), dtype=np.float32)
         return truncated(dense, self.truncate_dim)
 
@@ -288,10 +288,10 @@ class BGEM3FlagModel:
     ) -> list[LexicalWeights]:
         tokens = self._encoder.tokenizer(texts, limit) if texts else []
         return [
-            in_reading_order(carried(output.sparse, "sparse"), ids)
+            in_reading_order(require(output.sparse, "sparse"), ids)
             for output, (ids, _) in zip(outputs, tokens, strict=True)
         ]
 
     def _colbert(self, outputs: Sequence[M3Output]) -> list[Floats]:
-        vectors = (carried(output.colbert, "colbert") for output in outputs)
+        vectors = (require(output.colbert, "colbert") for output in outputs)
         return [truncated(one, self.truncate_dim) for one in vectors]

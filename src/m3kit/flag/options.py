@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from m3kit.backend.checkpoint import Pooling
+from m3kit.torch.devices import best_device
 from m3kit.torch.encoder import TorchEncoder
-from m3kit.torch.places import best_device
 from m3kit.vectors import Floats
 
 Devices: TypeAlias = str | int | Sequence[str] | Sequence[int] | None

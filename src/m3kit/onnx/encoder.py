@@ -13,7 +13,7 @@ from m3kit.backend.files import CheckpointError
 from m3kit.backend.locate import locate
 from m3kit.backend.pipeline import Kind, Pipeline
 from m3kit.backend.tokenizer import load_tokenizer
-from m3kit.onnx.facts import PRECISIONS, Precision
+from m3kit.onnx.metadata import PRECISIONS, Precision
 from m3kit.onnx.model import load_model
 
 

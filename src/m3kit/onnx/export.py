@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from m3kit.backend.checkpoint import Checkpoint
-from m3kit.onnx.facts import Facts, Precision
 from m3kit.onnx.graph import build
 from m3kit.onnx.int8 import quantized
+from m3kit.onnx.metadata import Facts, Precision
 from m3kit.onnx.stored import Places, write_stored
 
 _KEPT = (

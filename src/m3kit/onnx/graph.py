@@ -19,8 +19,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
 from m3kit.backend.checkpoint import Pooling
-from m3kit.onnx.facts import wanted
 from m3kit.onnx.int8 import BLOCK, scales
+from m3kit.onnx.metadata import wanted
 from m3kit.onnx.nodes import RUNTIME, Nodes
 from m3kit.onnx.stored import Places
 

@@ -13,7 +13,7 @@ from m3kit.backend.files import CheckpointError
 from m3kit.backend.lexical import lexical_weights
 from m3kit.backend.packing import Pack
 from m3kit.backend.tokenizer import TextTokenizer
-from m3kit.onnx.facts import Facts, wanted
+from m3kit.onnx.metadata import Facts, wanted
 from m3kit.vectors import REPS, Floats, Ints, M3Output, Rep, Sparse
 
 _SPINNING = "session.intra_op.allow_spinning"

@@ -10,20 +10,20 @@ from typing import Self
 import numpy as np
 import torch
 
+from m3kit._batching import batched, chunked
+from m3kit._truncation import Truncation, aggregate_warnings, report
 from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.files import CheckpointError
 from m3kit.backend.locate import locate
 from m3kit.backend.packing import Pack
 from m3kit.backend.reporting import progress
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, load_tokenizer
-from m3kit.batches import batched, chunked
-from m3kit.cuts import Cut, report, said_once
 from m3kit.pairs import check_pairs
 from m3kit.torch.backbone import Backbone, Linear
-from m3kit.torch.halving import in_halves
+from m3kit.torch.devices import batch_tokens as default_tokens
+from m3kit.torch.devices import best_device
 from m3kit.torch.kernels import resolve
-from m3kit.torch.places import batch_tokens as default_tokens
-from m3kit.torch.places import best_device
+from m3kit.torch.out_of_memory import in_halves
 from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
 
@@ -212,7 +212,7 @@ class CrossEncoder:
             query_max_length = self._query_max_length
         limit, query_limit = self._limits(max_length or self._max_length, query_max_length)
         scores: list[float] = []
-        with said_once(), progress(total=len(pairs), shown=self._progress) as advance:
+        with aggregate_warnings(), progress(total=len(pairs), shown=self._progress) as advance:
             for window in batched(pairs, _WINDOW):
                 scores += self._scores(self._joined(window, limit, query_limit))
                 advance(len(window))
@@ -242,7 +242,9 @@ class CrossEncoder:
             joined.append(self._join(asked, read, limit))
             full.append(long + longer + 4)
         cut = sum(len(ids) < tokens for ids, tokens in zip(joined, full, strict=True))
-        report(Cut(len(pairs), cut, max(full), limit, "raise max_length or split the passages"))
+        report(
+            Truncation(len(pairs), cut, max(full), limit, "raise max_length or split the passages")
+        )
         return joined
 
     def _ids(self, texts: set[str], limit: int) -> Iterator[tuple[str, tuple[Ints, int]]]:

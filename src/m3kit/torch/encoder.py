@@ -14,11 +14,11 @@ from m3kit.backend.encoder import TextEncoder
 from m3kit.backend.locate import locate
 from m3kit.backend.pipeline import Kind, Model, Pipeline
 from m3kit.backend.tokenizer import load_tokenizer
-from m3kit.torch import host, kernels
-from m3kit.torch.halving import Halving
+from m3kit.torch import kernels
+from m3kit.torch.devices import LANES, best_device
+from m3kit.torch.devices import batch_tokens as default_tokens
 from m3kit.torch.model import load_model
-from m3kit.torch.places import batch_tokens as default_tokens
-from m3kit.torch.places import best_device
+from m3kit.torch.out_of_memory import Halving
 from m3kit.torch.shards import Shards
 
 
@@ -110,7 +110,7 @@ class TorchEncoder(TextEncoder):
                 tokenizer,
                 batch_tokens,
                 progress,
-                lanes=0 if places[0].type == "cpu" else host.LANES,
+                lanes=0 if places[0].type == "cpu" else LANES,
             ),
             queries=Kind("query_max_length", query_max_length, query_instruction),
             documents=Kind("document_max_length", document_max_length, document_instruction),

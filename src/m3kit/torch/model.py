@@ -15,7 +15,7 @@ from m3kit.backend.lexical import lexical_weights
 from m3kit.backend.packing import Pack
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.torch.backbone import Backbone, Linear
-from m3kit.torch.host import on_own_stream, to_host
+from m3kit.torch.devices import on_own_stream, to_host
 from m3kit.torch.kernels import Kernel, Precision
 from m3kit.torch.lexical import reduce_on_device
 from m3kit.torch.weights import Weights, check_finite

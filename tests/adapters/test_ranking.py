@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m3kit import RRF, Search, WeightedSum
+from m3kit.adapters.ranking import Scorer, best, rank
 from m3kit.fusion import Fusion, Ranking, by_score
-from m3kit.ranking import Scorer, best, rank
 from m3kit.testing import query
 from m3kit.vectors import REPS, Rep
 
@@ -31,9 +31,12 @@ class _Named(Scorer):
     named: bool
     asked: list[Sequence[str]] = field(default_factory=list)
 
-    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
-        every = self.scores({rep: [*map(self._called, self.scored[rep])] for rep in reps})
-        return {rep: best(own.items(), limit, self.ids) for rep, own in every.items()}
+    def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
+        every = self.scores({rep: [*map(self._called, self.scored[rep])] for rep in limits})
+        return {
+            rep: sorted(by_name.items(), key=lambda pair: -pair[1])[: limits[rep]]
+            for rep, by_name in every.items()
+        }
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
         ids = {rep: self._known() for rep in wanted}
@@ -68,9 +71,9 @@ def test_the_best_are_those_of_the_ids(scores: dict[str, float], limit: int) -> 
 @given(st.fixed_dictionaries(dict.fromkeys(REPS, SCORES)), st.integers(1, 5), st.integers(1, 9))
 @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()])
 def test_names_rank_as_their_ids_do(
-    fusion: Fusion, scored: dict[Rep, dict[str, float]], k: int, depth: int
+    fusion: Fusion, scored: dict[Rep, dict[str, float]], k: int, candidates: int
 ) -> None:
-    search = Search(query=query("bear"), k=k, depth=depth, fusion=fusion)
+    search = Search(query=query("bear"), k=k, candidates=candidates, fusion=fusion)
     every: list[tuple[Rep, ...]] = [("dense",), ("dense", "sparse"), ("sparse", "colbert"), REPS]
     for reps in every:
         own = replace(search, query=search.query.only(*reps))
@@ -83,3 +86,25 @@ def test_ids_are_not_asked_for_where_no_score_is_shared() -> None:
     scorer = _Named({"dense": {"a": 0.3, "b": 0.2}, "sparse": {"a": 0.1}}, named=True)
     rank(scorer, Search(query=query("bear", "dense", "sparse")))
     assert scorer.asked == []
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(REPS, SCORES)), st.integers(1, 5), st.integers(1, 9))
+@pytest.mark.parametrize("fusion", [RRF(), WeightedSum()])
+def test_what_is_verified_ranks_as_if_the_engine_had_left_out_the_rest(
+    fusion: Fusion, scored: dict[Rep, dict[str, float]], k: int, candidates: int
+) -> None:
+    search = Search(query=query("bear"), k=k, candidates=candidates, fusion=fusion)
+    matching = {
+        rep: {id_: score for id_, score in by_id.items() if "b" not in id_}
+        for rep, by_id in scored.items()
+    }
+
+    def verify(names: Sequence[str]) -> list[str]:
+        return [name for name in names if "b" not in name]
+
+    every: list[tuple[Rep, ...]] = [("dense",), ("colbert",), ("dense", "sparse"), REPS]
+    for reps in every:
+        own = replace(search, query=search.query.only(*reps))
+        assert rank(_Named(scored, named=False), own, verify=verify) == rank(
+            _Named(matching, named=False), own
+        )

@@ -1,4 +1,4 @@
-"""What an index keeps of a text's ColBERT vectors: how many of them, and in how many bytes."""
+"""How an index stores the ColBERT vectors of a text: how many of them, and in how many bytes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, Literal, Self, TypeAlias, assert_never, get_args
 
 import numpy as np
 
-from m3kit.pooling import pooled
+from m3kit.adapters.pooling import pooled
 from m3kit.vectors import Floats
 
 ColbertType: TypeAlias = Literal["float32", "float16", "bfloat16", "int8", "binary"]
-"""The number in which a dimension of a ColBERT vector is kept."""
+"""The number in which a dimension of a ColBERT vector is stored."""
 
 INT8_SCALE = 127
 """What a dimension is multiplied by to become an `int8`; the same for every vector and index."""
@@ -29,7 +29,7 @@ _BITS: dict[ColbertType, int] = {
 @dataclass(frozen=True, slots=True)
 class ColbertStorage:
     """
-    The form in which ColBERT vectors are kept; a query's stay as they are.
+    The form in which ColBERT vectors are stored; a query's stay as they are.
 
     - `float16`, `bfloat16`: rounded to the nearest, ties to even.
     - `int8`: `round(127 x)`, which stands for `x` in steps of 1/127. One constant serves all
@@ -39,24 +39,26 @@ class ColbertStorage:
       `-1 / sqrt(dim)`, so that rows are of unit length.
 
     Args:
-        dtype: The number kept for each dimension.
-        pool: How many vectors become one on average, 1 to 4: see `m3kit.pooling`.
+        dtype: The number stored for each dimension.
+        pool_factor: How many vectors become one on average, 1 to 4: see `m3kit.adapters.pooling`.
 
     Raises:
         ValueError: If there is no such type or factor.
     """
 
     dtype: ColbertType = "float32"
-    pool: int = 1
+    pool_factor: int = 1
 
     def __post_init__(self) -> None:
         if self.dtype not in get_args(ColbertType):
             raise ValueError(
-                f"ColBERT vectors are kept as one of {', '.join(get_args(ColbertType))}, "
+                f"ColBERT vectors are stored as one of {', '.join(get_args(ColbertType))}, "
                 f"not {self.dtype!r}"
             )
-        if type(self.pool) is not int or not 1 <= self.pool <= 4:
-            raise ValueError(f"ColBERT vectors are pooled by 1, 2, 3 or 4, not by {self.pool!r}")
+        if type(self.pool_factor) is not int or not 1 <= self.pool_factor <= 4:
+            raise ValueError(
+                f"ColBERT vectors are pooled by 1, 2, 3 or 4, not by {self.pool_factor!r}"
+            )
 
     def stored(self, colbert: Floats) -> Floats:
         """
@@ -68,12 +70,13 @@ class ColbertStorage:
             colbert: Unit rows, shape `(tokens, dim)`.
 
         Returns:
-            Shape `(ceil(tokens / pool), dim)`; float32 unpooled is `colbert` itself, not a copy.
+            Shape `(ceil(tokens / pool_factor), dim)`; float32 unpooled is `colbert` itself, not a
+            copy.
 
         Raises:
             ValueError: If rows that are to be pooled are not finite.
         """
-        rows = pooled(colbert, self.pool)
+        rows = pooled(colbert, self.pool_factor)
         match self.dtype:
             case "float32":
                 return rows
@@ -89,29 +92,29 @@ class ColbertStorage:
                 assert_never(self.dtype)
 
     def nbytes(self, tokens: int, dim: int) -> int:
-        """Compute the bytes of the vectors of a text with so many tokens, as they are kept."""
-        return -(-tokens // self.pool) * -(-dim * _BITS[self.dtype] // 8)
+        """Compute the bytes of the stored vectors of a text with so many tokens."""
+        return -(-tokens // self.pool_factor) * -(-dim * _BITS[self.dtype] // 8)
 
     def to_json(self) -> Mapping[str, Any]:
-        """Write it in JSON's words."""
-        return {"dtype": self.dtype, "pool": self.pool}
+        """Return it as JSON."""
+        return {"dtype": self.dtype, "pool_factor": self.pool_factor}
 
     @classmethod
-    def from_json(cls, kept: object) -> Self:
+    def from_json(cls, stored: object) -> Self:
         """
         Read what `to_json` wrote.
 
         Raises:
             ValueError: If it is something else.
         """
-        match kept:
-            case {"dtype": str(dtype), "pool": int(pool)}:
-                return cls(dtype, pool)  # type: ignore[arg-type]  # checked by the class
+        match stored:
+            case {"dtype": str(dtype), "pool_factor": int(pool_factor)}:
+                return cls(dtype, pool_factor)  # type: ignore[arg-type]  # checked by the class
             case _:
-                raise ValueError(f"{kept!r} says no storage of ColBERT vectors")
+                raise ValueError(f"{stored!r} is not a form in which ColBERT vectors are stored")
 
     def __str__(self) -> str:
-        return self.dtype if self.pool == 1 else f"{self.dtype} pooled by {self.pool}"
+        return self.dtype if self.pool_factor == 1 else f"{self.dtype} pooled by {self.pool_factor}"
 
 
 def _int8(rows: Floats) -> Floats:

@@ -7,9 +7,9 @@ import pytest
 from rich.cells import cell_len
 
 from m3kit import Document, Hit
-from m3kit.cli.plain import plain
 from m3kit.cli.printing import print_json
-from m3kit.cli.showing import show_explanation, show_facts, show_hits
+from m3kit.cli.tables import show_explanation, show_facts, show_hits
+from m3kit.cli.terminal import plain
 from m3kit.explain import Alignment, Explanation, Match
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b31m [bold]not bold[/bold] [/] \u202egnp.exe\x00\r\x08end"

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from m3kit.cli.plain import plain
+from m3kit.cli.terminal import plain
 from m3kit.explain import Alignment, Explanation, Match
 from m3kit.records import Hit
 from m3kit.vectors import REPS, Rep
@@ -28,7 +28,7 @@ class Screen(Console):
 
 def show_hits(hits: Sequence[Hit]) -> None:
     """Print hits as a table: rank, score, each representation's score, the document."""
-    reps = [rep for rep in REPS if any(rep in hit.parts for hit in hits)]
+    reps = [rep for rep in REPS if any(rep in hit.scores for hit in hits)]
     table = _table("", ">score", *(f">{rep}" for rep in reps), "document")
     for rank, hit in enumerate(hits, start=1):
         document = Group(
@@ -36,7 +36,7 @@ def show_hits(hits: Sequence[Hit]) -> None:
             Text(_line(hit.document.text), no_wrap=True, overflow="ellipsis"),
             *_metadata(hit.document.metadata),
         )
-        scores = (_score(hit.parts.get(rep)) for rep in reps)
+        scores = (_score(hit.scores.get(rep)) for rep in reps)
         table.add_row(str(rank), _score(hit.score), *scores, document)
     Screen().print(table)
 

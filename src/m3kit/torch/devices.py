@@ -1,4 +1,4 @@
-"""An accelerator and the CPU at work at once: streams of one's own, and copies that do not wait."""
+"""Which device computes, how much at once, and how the CPU works beside it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ from m3kit.vectors import Floats
 
 LANES = 2
 """Batches in flight on a device: one computes while the results of the other are fetched."""
+
+_CPU_TOKENS, _DEVICE_TOKENS = 2048, 32768
+
+
+def best_device() -> str:
+    """Name the device that is used where none is asked for: CUDA or MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def batch_tokens(device: torch.device) -> int:
+    """Return how many tokens a forward pass has there by default."""
+    return _CPU_TOKENS if device.type == "cpu" else _DEVICE_TOKENS
 
 
 @contextmanager

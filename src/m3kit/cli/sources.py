@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from m3kit.cli.exits import InputError
+from m3kit.cli.exit_codes import InputError
 
 
 class Format(StrEnum):

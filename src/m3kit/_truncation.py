@@ -13,7 +13,7 @@ _log = logging.getLogger("m3kit")
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Truncation:
     """
     How many of a call's texts were cut.
 
@@ -32,13 +32,13 @@ class Cut:
     remedy: str
 
 
-_Open: TypeAlias = dict[tuple[int, str], Cut]
+_Open: TypeAlias = dict[tuple[int, str], Truncation]
 _open: ContextVar[_Open | None] = ContextVar("m3kit_cuts", default=None)
 
 
-def report(cut: Cut) -> None:
+def report(cut: Truncation) -> None:
     """
-    Warn on the logger `m3kit` if something was cut; within `said_once`, at its end.
+    Warn on the logger `m3kit` if something was cut; within `aggregate_warnings`, at its end.
 
     Every encoder calls this at the end of a call, so that nothing is truncated silently.
     """
@@ -46,7 +46,7 @@ def report(cut: Cut) -> None:
     if gathered is None:
         _say(cut)
         return
-    known = gathered.get((cut.limit, cut.remedy), Cut(0, 0, 0, cut.limit, cut.remedy))
+    known = gathered.get((cut.limit, cut.remedy), Truncation(0, 0, 0, cut.limit, cut.remedy))
     gathered[cut.limit, cut.remedy] = replace(
         known,
         texts=known.texts + cut.texts,
@@ -56,7 +56,7 @@ def report(cut: Cut) -> None:
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
+def aggregate_warnings() -> Iterator[None]:
     """Add up the reports of several calls in this thread, and say them together at the end."""
     if _open.get() is not None:  # whoever began will say it
         yield
@@ -71,7 +71,7 @@ def said_once() -> Iterator[None]:
             _say(cut)
 
 
-def _say(cut: Cut) -> None:
+def _say(cut: Truncation) -> None:
     if cut.cut:
         _log.warning(
             "%d of %d texts were longer than %d tokens and were cut (the longest has %s); %s",

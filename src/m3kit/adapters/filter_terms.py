@@ -1,18 +1,20 @@
 """
-What a document says of its fields, for engines whose own filters would mean something else.
+The terms of a document: what `Eq`, `Contains` and `Exists` can find in its metadata.
 
-Engines find lists where a scalar is meant, take `True` for 1, or compare large integers as floats.
-So a store writes these facts beside the metadata, in its own spelling, and its filters go by them.
+For engines whose own filters on JSON are slow or cannot express these. A store writes the terms
+beside the metadata, in its own spelling, and its filters look them up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from struct import pack, unpack
-from typing import Any, Literal, TypeAlias, TypeGuard
+from typing import Any, Literal, TypeAlias
 
-Says: TypeAlias = Literal["has", "is", "in"]
-"""`Exists`, `Eq` and `Contains`, each a fact that a document has or has not."""
+from m3kit.filters import is_scalar
+
+TermKind: TypeAlias = Literal["has", "is", "in"]
+"""What finds a term: `Exists`, `Eq` or `Contains`."""
 
 EXACT = 2**53
 """Integers below this are floats too."""
@@ -21,8 +23,10 @@ ROUND = 2**10
 """The second half of `order` for a number whose first half says it all, such as 2024 or 0.5."""
 
 
-def facts(metadata: Mapping[str, Any]) -> Iterator[tuple[Says, str, tuple[Any, ...]]]:
-    """Yield each fact of a document: what it says, of which field, and with which value."""
+def filter_terms(
+    metadata: Mapping[str, Any],
+) -> Iterator[tuple[TermKind, str, tuple[Any, ...]]]:
+    """Yield each term of a document: its kind, its field, and its value, if it has one."""
     for field, value in metadata.items():
         if value is None or value == []:
             continue
@@ -30,7 +34,7 @@ def facts(metadata: Mapping[str, Any]) -> Iterator[tuple[Says, str, tuple[Any, .
         if is_scalar(value):
             yield "is", field, (value,)
         elif isinstance(value, list):
-            yield from (("in", field, (one,)) for one in value if is_scalar(one))
+            yield from (("in", field, (item,)) for item in value if is_scalar(item))
 
 
 def by_value(value: Any) -> Any:
@@ -51,13 +55,3 @@ def order(number: float) -> tuple[int, int]:
     if bits < 0:  # sign and magnitude, where integers order by two's complement
         bits = -(bits & (2**63 - 1))
     return bits >> 32, ((bits & (2**32 - 1)) << 11) + rest + ROUND
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Tell numbers from all else; a boolean is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_scalar(value: object) -> bool:
-    """Tell what a filter's value can equal."""
-    return isinstance(value, str | int | float)

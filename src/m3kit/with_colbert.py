@@ -1,32 +1,40 @@
-"""ColBERT for an index that holds none: composed from the texts, not faked."""
+"""ColBERT for an index that stores none: made from the texts when a search needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from m3kit.batches import batched
+from m3kit._batching import batched
+from m3kit.adapters.ranking import Scorer, rank, to_hits
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter, Ids
-from m3kit.fusion import Ranking, by_score
-from m3kit.index import HybridIndex, RepError, Search, check_model, check_records, check_search
-from m3kit.ranking import Scorer, rank, to_hits
+from m3kit.fusion import Ranking
+from m3kit.index import (
+    HybridIndex,
+    RepresentationError,
+    Search,
+    check_model,
+    check_records,
+    check_search,
+)
 from m3kit.records import Document, Hit, Record
-from m3kit.scoring import carried, maxsim
-from m3kit.storage import ColbertStorage
+from m3kit.scoring import maxsim, require
 from m3kit.vectors import Floats, Rep
 
 _BATCH = 64
 """How many texts are encoded at once when ColBERT scans."""
 
 
-class Rescored:
+class WithColbert:
     """
     An index without ColBERT, and an encoder that adds it when a query asks for it.
 
     The answers are those of an index that holds ColBERT; only the cost differs: the texts of the
-    candidates are encoded anew for each search, `depth` of them in a hybrid search, and **all that
-    match** for ColBERT alone or for `scan(reps=("colbert",))`. A `CachedEncoder` saves the repeats.
+    candidates are encoded for each search, `Search.candidates` of them in a hybrid search, and
+    **all that match** for ColBERT alone or for `scan(reps=("colbert",))`. A `CachedEncoder` saves
+    the repeats.
 
     Args:
         index: Where the documents live.
@@ -34,7 +42,7 @@ class Rescored:
         colbert: The form that an index would keep ColBERT vectors in, where its answers are wanted.
 
     Raises:
-        RepError: If the encoder has no ColBERT.
+        RepresentationError: If the encoder has no ColBERT.
         ModelMismatchError: If the index was made by another model.
     """
 
@@ -46,7 +54,7 @@ class Rescored:
         colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
     ) -> None:
         if "colbert" not in encoder.reps:
-            raise RepError(
+            raise RepresentationError(
                 f"{encoder.model} makes no ColBERT vectors; rescore with a model that does"
             )
         check_model(index.model, encoder.model, "the index")
@@ -73,29 +81,29 @@ class Rescored:
         check_search(search, reps=self.reps, dim=self._encoder.dim)
         if "colbert" not in search.query.reps:
             return self._index.search(search)
-        scorer = _Composed(self._index, self._made, search)
+        scorer = _Composed(self._index, self._colbert_of, search)
         ranked = rank(scorer, search)
-        documents = scorer.documents([one.name for one in ranked])
+        documents = scorer.documents([entry.name for entry in ranked])
         return to_hits(ranked, documents, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records, with ColBERT made from their texts; see `HybridIndex.get`."""
-        records = self._index.get(ids, _held(reps))
+        records = self._index.get(ids, _without_colbert(reps))
         return self._encoded(records) if "colbert" in reps else records
 
     def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
         """Stream records, with ColBERT made from their texts; see `HybridIndex.scan`."""
-        records = self._index.scan(where, _held(reps))
+        records = self._index.scan(where, _without_colbert(reps))
         if "colbert" not in reps:
             return records
-        return (one for batch in batched(records, _BATCH) for one in self._encoded(batch))
+        return (record for batch in batched(records, _BATCH) for record in self._encoded(batch))
 
     def delete(self, ids: Sequence[str], /) -> None:
-        """Forget these ids; see `HybridIndex.delete`."""
+        """Delete the documents of these ids; see `HybridIndex.delete`."""
         self._index.delete(ids)
 
     def delete_where(self, where: Filter, /) -> None:
-        """Forget what matches; see `HybridIndex.delete_where`."""
+        """Delete what matches; see `HybridIndex.delete_where`."""
         self._index.delete_where(where)
 
     def count(self, where: Filter | None = None, /) -> int:
@@ -107,17 +115,17 @@ class Rescored:
         self._index.flush()
 
     def _encoded(self, records: Sequence[Record]) -> list[Record]:
-        made = self._made([record.document for record in records])
+        made = self._colbert_of([record.document for record in records])
         return [
             Record(record.document, replace(record.output, colbert=colbert))
             for record, colbert in zip(records, made, strict=True)
         ]
 
-    def _made(self, documents: Sequence[Document]) -> list[Floats]:
+    def _colbert_of(self, documents: Sequence[Document]) -> list[Floats]:
         """Make the ColBERT vectors of documents, in the form that an index would keep."""
         texts = [document.text for document in documents]
         outputs = self._encoder.encode_documents(texts, ["colbert"])
-        return [self._colbert.stored(carried(output.colbert, "colbert")) for output in outputs]
+        return [self._colbert.stored(require(output.colbert, "colbert")) for output in outputs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +136,15 @@ class _Composed(Scorer):
     colbert: Callable[[Sequence[Document]], list[Floats]]
     search: Search
     seen: dict[str, Document] = field(default_factory=dict)
+    scanned: list[tuple[str, float]] = field(default_factory=list)
+    """Every document that matches with its ColBERT score, once they were scanned."""
 
-    def nearest(self, reps: Collection[Rep], limit: int) -> Mapping[Rep, Ranking]:
+    def nearest(self, limits: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
         return {
-            rep: self._scanned(limit)
+            rep: self._scan()[:limit]
             if rep == "colbert"
             else self._searched(rep, limit, self.search.where)
-            for rep in reps
+            for rep, limit in limits.items()
         }
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
@@ -160,17 +170,20 @@ class _Composed(Scorer):
         self.seen.update({hit.document.id: hit.document for hit in hits})
         return [(hit.document.id, hit.score) for hit in hits]
 
-    def _scanned(self, limit: int) -> Ranking:
-        best: list[tuple[str, float]] = []
-        for batch in batched(self.index.scan(self.search.where), _BATCH):
-            best = by_score([*best, *self._maxsim([record.document for record in batch])])[:limit]
-        return best
+    def _scan(self) -> Ranking:
+        if not self.scanned:
+            for batch in batched(self.index.scan(self.search.where), _BATCH):
+                self.scanned.extend(self._maxsim([record.document for record in batch]))
+            self.scanned.sort(key=lambda pair: (-pair[1], pair[0]))
+        return self.scanned
 
     def _maxsim(self, documents: Sequence[Document]) -> list[tuple[str, float]]:
-        query = carried(self.search.query.colbert, "colbert")
+        query = require(self.search.query.colbert, "colbert")
         scores = maxsim(query, self.colbert(documents))
-        return [(one.id, score) for one, score in zip(documents, scores.tolist(), strict=True)]
+        return [
+            (document.id, score) for document, score in zip(documents, scores.tolist(), strict=True)
+        ]
 
 
-def _held(reps: Collection[Rep]) -> list[Rep]:
+def _without_colbert(reps: Collection[Rep]) -> list[Rep]:
     return [rep for rep in reps if rep != "colbert"]

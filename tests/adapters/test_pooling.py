@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import cut_tree, linkage
 
-from m3kit.pooling import clusters, pooled
+from m3kit.adapters.pooling import clusters, pooled
 from m3kit.vectors import Floats
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from tests.filter_cases import DRAWN_NUMBERS
 
-from m3kit.facts import by_value, facts, order
+from m3kit.adapters.filter_terms import by_value, filter_terms, order
 
 
 @settings(max_examples=500)
@@ -19,9 +19,9 @@ def test_the_order_of_numbers_is_kept_in_two_exact_halves(one: float, other: flo
     assert all(abs(half) < 2**53 for half in order(one))
 
 
-def test_a_document_says_what_filters_can_ask() -> None:
+def test_a_document_has_the_terms_that_filters_look_up() -> None:
     metadata: dict[str, Any] = {"a": 1.0, "b": ["x", None, [1]], "c": None, "d": [], "e": {}}
-    assert list(facts(metadata)) == [
+    assert list(filter_terms(metadata)) == [
         ("has", "a", ()),
         ("is", "a", (1.0,)),
         ("has", "b", ()),

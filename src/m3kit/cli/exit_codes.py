@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from m3kit.cli.plain import plain
+from m3kit.cli.terminal import plain
 from m3kit.index import DocumentError, M3Error
 
 _UsageError = typer.BadParameter.__mro__[1]  # Typer exports only what derives from it

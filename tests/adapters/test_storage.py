@@ -10,14 +10,11 @@ import pytest
 from m3kit import (
     ColbertStorage,
     MemoryIndex,
-    ModelMismatchError,
-    NoIndexError,
-    Rescored,
     Search,
+    WithColbert,
 )
-from m3kit.pooling import pooled
-from m3kit.stamp import Stamp
-from m3kit.storage import ColbertType
+from m3kit.adapters.pooling import pooled
+from m3kit.adapters.storage import ColbertType
 from m3kit.testing import (
     DIM,
     DOCUMENTS,
@@ -103,21 +100,21 @@ def test_the_bytes_are_those_of_the_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "pool"),
+    ("dtype", "pool_factor"),
     [("float64", 1), ("", 1), (None, 1), ("int8", 0), ("int8", 5), ("int8", True), ("int8", 2.0)],
 )
-def test_other_types_and_factors_are_refused(dtype: ColbertType, pool: int) -> None:
-    with pytest.raises(ValueError, match=r"kept as one of float32, |pooled by 1, 2, 3 or 4"):
-        ColbertStorage(dtype, pool)
+def test_other_types_and_factors_are_refused(dtype: ColbertType, pool_factor: int) -> None:
+    with pytest.raises(ValueError, match=r"stored as one of float32, |pool_factor is 1, 2, 3 or 4"):
+        ColbertStorage(dtype, pool_factor)
 
 
-def test_it_says_itself_in_json_and_in_words() -> None:
+def test_it_is_written_as_json_and_as_text() -> None:
     for storage in (ColbertStorage(), ColbertStorage("bfloat16", 3)):
         assert ColbertStorage.from_json(json.loads(json.dumps(storage.to_json()))) == storage
     assert str(ColbertStorage("int8")) == "int8"
     assert str(ColbertStorage("int8", 2)) == "int8 pooled by 2"
-    for wrong in (None, {}, {"dtype": "int8"}, {"dtype": "int9", "pool": 1}):
-        with pytest.raises(ValueError, match=r"says no storage|kept as one of"):
+    for wrong in (None, {}, {"dtype": "int8"}, {"dtype": "int9", "pool_factor": 1}):
+        with pytest.raises(ValueError, match=r"is not a form|stored as one of"):
             ColbertStorage.from_json(wrong)
 
 
@@ -139,33 +136,12 @@ def test_the_oracle_scores_by_what_is_stored_and_by_the_whole_query(
 def test_colbert_that_is_composed_answers_as_an_index_that_stores_it() -> None:
     storage = ColbertStorage("binary", 2)
     oracle = MemoryIndex(DIM, colbert=storage)
-    index = Rescored(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER, colbert=storage)
+    index = WithColbert(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER, colbert=storage)
     for one in (oracle, index):
         one.upsert(records(DOCUMENTS))
     asked: list[tuple[Rep, ...]] = [("colbert",), REPS]
     for reps in asked:
-        search = Search(query=query("the growling salmon", *reps), parts=True)
+        search = Search(query=query("the growling salmon", *reps), with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search))
     for mine, theirs in zip(index.scan(None, REPS), oracle.scan(None, REPS), strict=True):
         assert_same_vectors(mine.output, theirs.output, REPS)
-
-
-def test_a_stamp_keeps_the_storage_and_an_old_one_means_float32() -> None:
-    old = {"format": 1, "dim": 8, "reps": ["dense", "colbert"], "model": None}
-    whole = Stamp.from_json(old, "x")
-    assert whole.colbert == ColbertStorage()
-    assert whole == Stamp.new(8, ["dense", "colbert"], None, "x")
-    assert whole.to_json() == old
-    small = Stamp.new(8, ["colbert"], None, "x", colbert=ColbertStorage("int8", 2))
-    assert Stamp.from_json(json.loads(json.dumps(small.to_json())), "x") == small
-    assert "int8 pooled by 2" in str(small)
-    with pytest.raises(NoIndexError, match=r"'int4'.*upgrade m3kit"):
-        Stamp.from_json({**old, "colbert": {"dtype": "int4", "pool": 1}}, "x")
-
-
-def test_an_index_is_not_opened_with_another_storage() -> None:
-    stamp = Stamp.new(8, ["colbert"], None, "x", colbert=ColbertStorage("int8", 2))
-    stamp.check(8, None, "x")
-    stamp.check(None, None, "x", colbert=ColbertStorage("int8", 2))
-    with pytest.raises(ModelMismatchError, match="int8 pooled by 2, and float32 is asked"):
-        stamp.check(None, None, "x", colbert=ColbertStorage())

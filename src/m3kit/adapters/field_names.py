@@ -1,4 +1,4 @@
-"""How a collection that others made calls what an index needs."""
+"""Field names of a collection."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from m3kit.vectors import REPS, Rep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fields:
+class FieldNames:
     """
-    The names of an existing collection's own fields, so that it opens without being indexed anew.
+    Field names of a collection that m3kit did not create, so that it opens without reindexing.
 
     Args:
         id: The field that holds the document's id; None where the engine's own key is the id.
@@ -40,7 +40,7 @@ class Fields:
             if name is not None
         ]  # fmt: skip
         if len(set(names)) < len(names):
-            raise ValueError(f"each field has a name of its own, not {', '.join(map(repr, names))}")
+            raise ValueError(f"two fields have one name: {', '.join(map(repr, names))}")
         if not self.reps:
             raise ValueError(f"name the field of at least one of {', '.join(REPS)}")
 

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from m3kit.cuts import Cut, report, said_once
+from m3kit._truncation import Truncation, aggregate_warnings, report
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-def cut(texts: int, many: int, longest: int = 900) -> Cut:
-    return Cut(texts, many, longest, limit=512, remedy="split them")
+def cut(texts: int, many: int, longest: int = 900) -> Truncation:
+    return Truncation(texts, many, longest, limit=512, remedy="split them")
 
 
 def test_a_call_says_what_it_cut_and_nothing_if_it_cut_nothing(
@@ -25,9 +25,9 @@ def test_a_call_says_what_it_cut_and_nothing_if_it_cut_nothing(
 
 
 def test_several_calls_are_said_once_with_all_their_texts(caplog: pytest.LogCaptureFixture) -> None:
-    with said_once():
+    with aggregate_warnings():
         report(cut(128, 2, 600))
-        with said_once():
+        with aggregate_warnings():
             report(cut(128, 0, 100))
         report(cut(10, 1, 2000))
         assert said(caplog) == []
@@ -38,7 +38,7 @@ def test_several_calls_are_said_once_with_all_their_texts(caplog: pytest.LogCapt
 
 def test_what_was_cut_is_said_even_if_the_call_fails(caplog: pytest.LogCaptureFixture) -> None:
     def interrupted() -> None:
-        with said_once():
+        with aggregate_warnings():
             report(cut(5, 5))
             raise KeyboardInterrupt
 

@@ -1,0 +1,213 @@
+"""An index over a vector database: what all of them do alike, around what each does its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Generic, Protocol, TypeVar
+
+from m3kit._batching import batched
+from m3kit.adapters.filter_translation import FilterExpression
+from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.ranking import Scorer, rank, to_hits
+from m3kit.filters import Filter, Ids, matches
+from m3kit.index import Search, check_records, check_reps, check_search
+from m3kit.records import Document, Hit, Record
+from m3kit.vectors import M3Output, Rep, Sparse
+
+_PAGE = 256
+"""How many ids one filter names."""
+
+_T = TypeVar("_T")
+
+
+class Searcher(Scorer, Protocol):
+    """What a database answers about one query and one filter."""
+
+    def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
+        """Return the documents of these names that there are."""
+        ...
+
+    def answer(self, search: Search, /) -> list[Hit] | None:  # noqa: ARG002  # for those who do
+        """
+        Answer the whole search, as `HybridIndex.search` does; None to have it ranked here.
+
+        An engine that can fuse as `m3kit` does overrides this. It is called where the filter's
+        expression is exact and the query carries several representations.
+        """
+        return None
+
+
+class Store(Protocol[_T]):
+    """
+    What a vector database does, in the core's words; what reaches it has been checked.
+
+    Filters reach it as what its own `translate` returned.
+    """
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it holds."""
+        ...
+
+    @property
+    def token_id_limit(self) -> int:
+        """Token ids are below this; a query's others are left out, a document's are refused."""
+        ...
+
+    def write(self, records: Sequence[Record], /) -> None:
+        """
+        Write or replace records, in batches of the database's size.
+
+        Raises:
+            DocumentError: If it cannot hold one of them, before anything is written.
+        """
+        ...
+
+    def translate(self, where: Filter, /) -> FilterExpression[_T]:
+        """
+        Translate a filter; see `m3kit.adapters.filter_translation`.
+
+        Raises:
+            ValueError: If it nests too deep for the engine.
+        """
+        ...
+
+    def prepare_search(self, query: M3Output, where: _T | None, /) -> Searcher:
+        """Prepare a search; the query carries some of what the manifest names."""
+        ...
+
+    def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
+        """Read the records of these ids that there are, with `reps` of them."""
+        ...
+
+    def scan(self, where: _T | None, reps: Collection[Rep], /) -> Iterator[Record]:
+        """Stream every record that `where` keeps, or more: each is held against the filter."""
+        ...
+
+    def delete(self, where: _T, /) -> None:
+        """Delete the documents that `where` keeps."""
+        ...
+
+    def count(self, where: _T | None, /) -> int:
+        """Count the documents that `where` keeps."""
+        ...
+
+    def flush(self) -> None:
+        """Return when what was written is durable and searchable."""
+        ...
+
+
+class StoreIndex(Generic[_T]):
+    """
+    A `HybridIndex` over a store.
+
+    Where a store's translation of a filter is inexact, what it keeps is read and verified here, so
+    that every store answers, counts and deletes exactly what `m3kit.matches` keeps.
+
+    Args:
+        store: The database behind it.
+    """
+
+    def __init__(self, store: Store[_T]) -> None:
+        self._store = store
+
+    @property
+    def reps(self) -> frozenset[Rep]:
+        """The representations it holds."""
+        return self._store.manifest.reps
+
+    @property
+    def model(self) -> str | None:
+        """What made the vectors, where the index was told."""
+        return self._store.manifest.model
+
+    def upsert(self, records: Sequence[Record], /) -> None:
+        """Write records, in batches of a few MiB; see `HybridIndex.upsert`."""
+        checked = check_records(records, reps=self.reps, dim=self._store.manifest.dim)
+        self._store.write(
+            [Record(record.document, record.output.only(*self.reps)) for record in checked]
+        )
+
+    def search(self, search: Search, /) -> list[Hit]:
+        """Rank by the engine's answers; see `HybridIndex.search`."""
+        check_search(search, reps=self.reps, dim=self._store.manifest.dim)
+        search = replace(search, query=_below(search.query, self._store.token_id_limit))
+        where = None if search.where is None else self._store.translate(search.where)
+        expression = None if where is None else where.expression
+        searcher = self._store.prepare_search(search.query, expression)
+        verify = None if where is None or where.exact else _verifier(searcher, search.where)
+        if verify is None and len(search.query.reps) > 1:
+            hits = searcher.answer(search)
+            if hits is not None:
+                return hits
+        ranked = rank(searcher, search, verify=verify)
+        return to_hits(ranked, searcher.documents([hit.name for hit in ranked]), search)
+
+    def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
+        """Return records in the order asked; see `HybridIndex.get`."""
+        check_reps(reps, held=self.reps)
+        records = self._store.read(ids, reps)
+        return [records[id_] for id_ in ids if id_ in records]
+
+    def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
+        """Stream what matches, page by page; see `HybridIndex.scan`."""
+        check_reps(reps, held=self.reps)
+        if where is None:
+            return self._store.scan(None, reps)
+        records = self._store.scan(self._store.translate(where).expression, reps)
+        return (record for record in records if matches(where, record.document))
+
+    def delete(self, ids: Sequence[str], /) -> None:
+        """Delete the documents of these ids; see `HybridIndex.delete`."""
+        for page in batched(ids, _PAGE):
+            self.delete_where(Ids(tuple(page)))
+
+    def delete_where(self, where: Filter, /) -> None:
+        """Delete what matches; see `HybridIndex.delete_where`."""
+        translated = self._store.translate(where)
+        if translated.exact:
+            self._store.delete(translated.expression)
+            return
+        ids = [record.document.id for record in self.scan(where)]
+        for page in batched(ids, _PAGE):
+            self._store.delete(self._store.translate(Ids(tuple(page))).expression)
+
+    def count(self, where: Filter | None = None, /) -> int:
+        """Count what matches; see `HybridIndex.count`."""
+        if where is None:
+            return self._store.count(None)
+        translated = self._store.translate(where)
+        if translated.exact:
+            return self._store.count(translated.expression)
+        return sum(1 for _ in self.scan(where))
+
+    def flush(self) -> None:
+        """Return when what was written is durable; see `HybridIndex.flush`."""
+        self._store.flush()
+
+
+def _verifier(
+    searcher: Searcher, where: Filter | None
+) -> Callable[[Sequence[str]], Collection[str]]:
+    """Return what tells which of the engine's documents the filter keeps."""
+
+    def verify(names: Sequence[str]) -> Collection[str]:
+        documents = searcher.documents(names)
+        return {
+            name
+            for name, document in documents.items()
+            if where is None or matches(where, document)
+        }
+
+    return verify
+
+
+def _below(query: M3Output, limit: int) -> M3Output:
+    """Leave out tokens that no document of the database can have."""
+    if query.sparse is None:
+        return query
+    known = query.sparse.ids < limit
+    if known.all():
+        return query
+    return replace(query, sparse=Sparse(query.sparse.ids[known], query.sparse.weights[known]))
