@@ -15,9 +15,7 @@ from m3kit.filters import Leaf
 DEEP = 64
 
 
-def coarse(
-    where: Filter, *, negates: bool = True, max_depth: int = DEEP
-) -> FilterExpression[Filter]:
+def coarse(where: Filter, *, negates: bool = True) -> FilterExpression[Filter]:
     """Translate for an engine that finds any number in place of a range, and nulls neither way."""
 
     def leaf(part: Leaf) -> FilterExpression[Filter]:

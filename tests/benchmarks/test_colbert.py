@@ -31,7 +31,7 @@ def encoder() -> CachedEncoder:
 
 def test_the_page_has_the_bytes_of_every_storage(encoder: CachedEncoder) -> None:
     english, table = passages("en"), said()
-    assert list(table) == [(one.dtype, str(one.pool)) for one in STORAGES]
+    assert list(table) == [(one.dtype, str(one.pool_factor)) for one in STORAGES]
     for storage, figures in zip(STORAGES, table.values(), strict=True):
         sizes = [passage_bytes(encoder, english, storage), storage.nbytes(300, 1024)]
         assert sizes == pytest.approx(figures[:2], abs=1)

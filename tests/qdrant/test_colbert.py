@@ -83,7 +83,7 @@ def test_answers_are_those_of_the_oracle(index: HybridIndex, storage: ColbertSto
     (true,) = oracle.get(["04"], index.reps)
     assert_same_vectors(mine.output, true.output, index.reps)
     assert mine.output.colbert is not None
-    assert len(mine.output.colbert) == -(-7 // storage.pool)
+    assert len(mine.output.colbert) == -(-7 // storage.pool_factor)
 
 
 def test_an_index_knows_its_storage(directory: Path) -> None:

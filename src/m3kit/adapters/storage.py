@@ -56,9 +56,7 @@ class ColbertStorage:
                 f"not {self.dtype!r}"
             )
         if type(self.pool_factor) is not int or not 1 <= self.pool_factor <= 4:
-            raise ValueError(
-                f"ColBERT vectors are pooled by 1, 2, 3 or 4, not by {self.pool_factor!r}"
-            )
+            raise ValueError(f"pool_factor is 1, 2, 3 or 4, not {self.pool_factor!r}")
 
     def stored(self, colbert: Floats) -> Floats:
         """
