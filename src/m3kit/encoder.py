@@ -31,7 +31,7 @@ class Encoder(Protocol):
 
     @property
     def reps(self) -> frozenset[Rep]:
-        """What this model can say; a BGE v1.5 model gives dense alone."""
+        """What this model can make; a BGE v1.5 model makes dense vectors alone."""
         ...
 
     def encode_queries(
@@ -47,32 +47,32 @@ class Encoder(Protocol):
         ...
 
 
-def same_model(one: str, other: str) -> bool:
+def same_model(first: str, second: str) -> bool:
     """
     Tell whether two `Encoder.model` names mean the same weights.
 
     The fingerprint behind the last `@` decides where both have one: a checkpoint keeps it when its
     folder moves. Else the names are compared.
     """
-    name, _, mark = one.rpartition("@")
-    other_name, _, other_mark = other.rpartition("@")
-    return mark == other_mark if name and other_name else one == other
+    name, _, fingerprint = first.rpartition("@")
+    other_name, _, other_fingerprint = second.rpartition("@")
+    return fingerprint == other_fingerprint if name and other_name else first == second
 
 
 class CachedEncoder:
     """
-    An encoder that remembers what it encoded last, by content.
+    An encoder that caches its latest outputs by text.
 
     Two parties that ask for the same text, one for its dense and one for its sparse vector, cost
     one forward pass: a text is always encoded with all of `reps`. Safe to share between threads;
-    a text that two of them ask for at the same moment may be encoded twice. What is remembered is
+    a text that two of them ask for at the same moment may be encoded twice. What is cached is
     copied, and read-only.
 
     Args:
-        encoder: The encoder that does the work.
+        encoder: The encoder to wrap.
         reps: What to compute for every text, whatever a single call asks for; by default all
             that the encoder can give.
-        max_bytes: How many bytes of vectors are kept; the least recently used texts go first.
+        max_bytes: How many bytes of vectors are cached; the least recently used texts go first.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class CachedEncoder:
         self._encoder = encoder
         self._reps = encoder.reps if reps is None else frozenset(reps)
         self._max_bytes = max_bytes
-        self._known: OrderedDict[tuple[str, str], M3Output] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], M3Output] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
     @property
     def model(self) -> str:
-        """The name of the encoder behind."""
+        """The name of the wrapped encoder."""
         return self._encoder.model
 
     @property
     def dim(self) -> int:
-        """The width of the encoder behind."""
+        """The width of the wrapped encoder."""
         return self._encoder.dim
 
     @property
@@ -121,30 +121,30 @@ class CachedEncoder:
     ) -> list[M3Output]:
         if isinstance(texts, str):
             raise TypeError("give a list of texts, not one str: [text]")
-        wanted = self._reps if reps is None else frozenset(reps)
+        needed = self._reps if reps is None else frozenset(reps)
         with self._lock:
-            found = {text: self._recall(kind, text, wanted) for text in texts}
-        new = [text for text, output in found.items() if output is None]
-        outputs: dict[str, M3Output] = {}
-        if new:
-            encoded = encode(new, self._reps | wanted)
-            outputs = {text: one.copy() for text, one in zip(new, encoded, strict=True)}
+            cached = {text: self._get(kind, text, needed) for text in texts}
+        missing = [text for text, output in cached.items() if output is None]
+        encoded: dict[str, M3Output] = {}
+        if missing:
+            outputs = encode(missing, self._reps | needed)
+            encoded = {text: output.copy() for text, output in zip(missing, outputs, strict=True)}
         with self._lock:
-            for text, output in outputs.items():
-                self._keep((kind, text), output)
-        return [(found[text] or outputs[text]).only(*wanted) for text in texts]
+            for text, output in encoded.items():
+                self._put((kind, text), output)
+        return [(cached[text] or encoded[text]).only(*needed) for text in texts]
 
-    def _recall(self, kind: str, text: str, wanted: frozenset[Rep]) -> M3Output | None:
-        output = self._known.get((kind, text))
-        if output is None or not wanted <= output.reps:
+    def _get(self, kind: str, text: str, needed: frozenset[Rep]) -> M3Output | None:
+        output = self._cache.get((kind, text))
+        if output is None or not needed <= output.reps:
             return None
-        self._known.move_to_end((kind, text))
+        self._cache.move_to_end((kind, text))
         return output
 
-    def _keep(self, key: tuple[str, str], output: M3Output) -> None:
-        replaced = self._known.pop(key, None)
+    def _put(self, key: tuple[str, str], output: M3Output) -> None:
+        replaced = self._cache.pop(key, None)
         self._bytes += output.nbytes - (replaced.nbytes if replaced else 0)
-        self._known[key] = output
+        self._cache[key] = output
         while self._bytes > self._max_bytes:
-            _, dropped = self._known.popitem(last=False)
+            _, dropped = self._cache.popitem(last=False)
             self._bytes -= dropped.nbytes

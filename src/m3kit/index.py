@@ -306,26 +306,27 @@ def check_search(search: Search, *, reps: Collection[Rep], dim: int | None) -> N
     Raises:
         RepresentationError, VectorError: As `HybridIndex.search` says.
     """
-    check_reps(search.query.reps, held=reps)
+    check_reps(search.query.reps, available=reps)
     _check_vectors(search.query, dim, "of the query")
 
 
-def check_reps(wanted: Collection[Rep], *, held: Collection[Rep]) -> None:
+def check_reps(reps: Collection[Rep], *, available: Collection[Rep]) -> None:
     """
     Check that an index holds the representations that it is asked for.
 
     Raises:
         RepresentationError: If it does not, or if there is no such representation.
     """
-    if isinstance(wanted, str) or any(rep not in REPS for rep in wanted):
+    if isinstance(reps, str) or any(rep not in REPS for rep in reps):
         raise RepresentationError(
-            f"representations are some of {REPS}, in a list or a tuple, not {wanted!r}"
+            f"representations are some of {REPS}, in a list or a tuple, not {reps!r}"
         )
-    missing = [rep for rep in REPS if rep in wanted and rep not in held]
+    missing = [rep for rep in REPS if rep in reps and rep not in available]
     if missing:
         raise RepresentationError(
-            f"this index holds no {', '.join(missing)} vectors, only {', '.join(sorted(held))}; "
-            f"ask for those{', or add ColBERT with m3kit.WithColbert' * ('colbert' in missing)}"
+            f"this index holds no {', '.join(missing)} vectors, only "
+            f"{', '.join(sorted(available))}; ask for those"
+            f"{', or add ColBERT with m3kit.WithColbert' * ('colbert' in missing)}"
         )
 
 

@@ -75,12 +75,12 @@ class MemoryIndex:
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
-        check_reps(reps, held=self._reps)
+        check_reps(reps, available=self._reps)
         return [_with(self._records[id_], reps) for id_ in ids if id_ in self._records]
 
     def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
         """Stream what matches now; see `HybridIndex.scan`."""
-        check_reps(reps, held=self._reps)
+        check_reps(reps, available=self._reps)
         return (_with(record, reps) for record in self._matching(where))
 
     def delete(self, ids: Sequence[str], /) -> None:
@@ -126,7 +126,7 @@ class _Exact(Scorer):
             for rep, by_id in scores.items()
         }
 
-    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+    def scores(self, ids_by_rep: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
         return {
             rep: dict(
                 zip(
@@ -135,7 +135,7 @@ class _Exact(Scorer):
                     strict=True,
                 )
             )
-            for rep, ids in wanted.items()
+            for rep, ids in ids_by_rep.items()
         }
 
 

@@ -132,9 +132,9 @@ def _copied(value: Json, depth: int) -> Json:
             check_number(value)
             return float(value)
         case list():
-            return [_copied(one, depth + 1) for one in value]
+            return [_copied(item, depth + 1) for item in value]
         case Mapping():
-            return {_key(key): _copied(one, depth + 1) for key, one in value.items()}
+            return {_key(key): _copied(item, depth + 1) for key, item in value.items()}
         case _:
             raise TypeError(
                 f"{value!r} ({type(value).__name__}) is not JSON; "

@@ -1,4 +1,4 @@
-"""Texts in, hits out: an encoder and an index, and the only place that batches."""
+"""Texts in, hits out: an encoder and an index together."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Reranker: TypeAlias = Callable[[str, Sequence[str]], Sequence[float]]
 
 def reranked_scores(reranker: Reranker, query: str, texts: Sequence[str]) -> list[float]:
     """
-    Ask a reranker, and check its answer; no texts are not asked about.
+    Call a reranker and check its scores; it is not called for no texts.
 
     Raises:
         ValueError: If there is not a score for each text, or one is not a number.
@@ -40,11 +40,11 @@ def reranked_scores(reranker: Reranker, query: str, texts: Sequence[str]) -> lis
 
 class Retriever:
     """
-    Finds texts by a text.
+    Adds documents to an index and finds them: an encoder and an index together.
 
     Args:
-        encoder: What reads them.
-        index: Where they live.
+        encoder: Encodes documents and queries.
+        index: Where the documents live.
         reranker: Scores the final candidates, if given; its score becomes the hit's.
 
     Raises:
@@ -59,7 +59,7 @@ class Retriever:
         if missing:
             raise RepresentationError(
                 f"the index holds {', '.join(sorted(missing))} vectors, which {encoder.model} "
-                "cannot make; make the index with reps=encoder.reps"
+                "cannot make; create the index with encoder=encoder"
             )
         check_model(index.model, encoder.model, "the index")
         self.encoder = encoder
@@ -82,7 +82,7 @@ class Retriever:
         Args:
             documents: Read as they are needed.
             batch_size: How many are encoded and written at once.
-            on_batch: Told how many documents are written, after each batch.
+            on_batch: Called with the number of documents written so far, after each batch.
 
         Returns:
             How many documents were written.
@@ -140,9 +140,8 @@ class Retriever:
             ValueError: If the reranker does not give a number for each text.
         """
         chosen = self.index.reps if reps is None else reps
-        check_reps(chosen, held=self.index.reps)
-        wanted = [rep for rep in REPS if rep in chosen]
-        (query,) = self.encoder.encode_queries([text], wanted)
+        check_reps(chosen, available=self.index.reps)
+        (query,) = self.encoder.encode_queries([text], [rep for rep in REPS if rep in chosen])
         search = Search(
             query=query,
             k=k,

@@ -1,4 +1,4 @@
-"""What BGE-M3 says about one text: a dense, a sparse and a ColBERT reading."""
+"""What BGE-M3 makes of a text: a dense vector, sparse lexical weights and ColBERT vectors."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Sparse:
         Raises:
             ValueError: If an id or another weight does not fit `Sparse`.
         """
-        kept = sorted((int(id_), weight) for id_, weight in weights.items() if weight != 0)
+        nonzero = sorted((int(id_), weight) for id_, weight in weights.items() if weight != 0)
         return cls(
-            np.array([id_ for id_, _ in kept], dtype=np.int64),
-            np.array([weight for _, weight in kept], dtype=np.float32),
+            np.array([id_ for id_, _ in nonzero], dtype=np.int64),
+            np.array([weight for _, weight in nonzero], dtype=np.float32),
         )
 
     def to_dict(self) -> dict[int, float]:
@@ -102,13 +102,17 @@ class M3Output:
     @property
     def reps(self) -> frozenset[Rep]:
         """The representations this output carries."""
-        return _CARRIED[self.dense is not None, self.sparse is not None, self.colbert is not None]
+        return _REPS_BY_PRESENCE[
+            self.dense is not None, self.sparse is not None, self.colbert is not None
+        ]
 
     @property
     def nbytes(self) -> int:
         """The size of the vectors in bytes."""
         sparse = 0 if self.sparse is None else self.sparse.ids.nbytes + self.sparse.weights.nbytes
-        return sparse + sum(one.nbytes for one in (self.dense, self.colbert) if one is not None)
+        return sparse + sum(
+            vectors.nbytes for vectors in (self.dense, self.colbert) if vectors is not None
+        )
 
     def only(self, *reps: Rep) -> M3Output:
         """
@@ -129,9 +133,9 @@ class M3Output:
         )
 
 
-_CARRIED = {
-    carried: frozenset(rep for rep, there in zip(REPS, carried, strict=True) if there)
-    for carried in product((False, True), repeat=len(REPS))
+_REPS_BY_PRESENCE = {
+    present: frozenset(rep for rep, is_present in zip(REPS, present, strict=True) if is_present)
+    for present in product((False, True), repeat=len(REPS))
 }
 
 

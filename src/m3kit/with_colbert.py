@@ -1,4 +1,4 @@
-"""ColBERT for an index that stores none: made from the texts when a search needs it."""
+"""ColBERT for an index that stores none: vectors from the texts when a search needs it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class WithColbert:
 
     Args:
         index: Where the documents live.
-        encoder: The model that made the index's vectors.
-        colbert: The form that an index would keep ColBERT vectors in, where its answers are wanted.
+        encoder: The model that vectors the index's vectors.
+        colbert: The form that an index would keep ColBERT vectors in, where its answers are ids_by_rep.
 
     Raises:
         RepresentationError: If the encoder has no ColBERT.
-        ModelMismatchError: If the index was made by another model.
+        ModelMismatchError: If the index was vectors by another model.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class WithColbert:
         return to_hits(ranked, documents, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
-        """Return records, with ColBERT made from their texts; see `HybridIndex.get`."""
+        """Return records, with ColBERT vectors from their texts; see `HybridIndex.get`."""
         records = self._index.get(ids, _without_colbert(reps))
         return self._encoded(records) if "colbert" in reps else records
 
     def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
-        """Stream records, with ColBERT made from their texts; see `HybridIndex.scan`."""
+        """Stream records, with ColBERT vectors from their texts; see `HybridIndex.scan`."""
         records = self._index.scan(where, _without_colbert(reps))
         if "colbert" not in reps:
             return records
@@ -115,10 +115,10 @@ class WithColbert:
         self._index.flush()
 
     def _encoded(self, records: Sequence[Record]) -> list[Record]:
-        made = self._colbert_of([record.document for record in records])
+        vectors = self._colbert_of([record.document for record in records])
         return [
             Record(record.document, replace(record.output, colbert=colbert))
-            for record, colbert in zip(records, made, strict=True)
+            for record, colbert in zip(records, vectors, strict=True)
         ]
 
     def _colbert_of(self, documents: Sequence[Document]) -> list[Floats]:
@@ -147,21 +147,21 @@ class _Composed(Scorer):
             for rep, limit in limits.items()
         }
 
-    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+    def scores(self, ids_by_rep: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
         return {
             rep: dict(
                 self._maxsim(list(self.documents(ids).values()))
                 if rep == "colbert"
                 else self._searched(rep, len(ids), Ids(tuple(ids)))
             )
-            for rep, ids in wanted.items()
+            for rep, ids in ids_by_rep.items()
         }
 
     def documents(self, ids: Sequence[str]) -> dict[str, Document]:
         """Return the documents of these ids that there are; those not seen yet are asked for."""
         new = [id_ for id_ in ids if id_ not in self.seen]
-        found = self.index.get(new) if new else []
-        self.seen.update({record.document.id: record.document for record in found})
+        records = self.index.get(new) if new else []
+        self.seen.update({record.document.id: record.document for record in records})
         return {id_: self.seen[id_] for id_ in ids if id_ in self.seen}
 
     def _searched(self, rep: Rep, limit: int, where: Filter | None) -> Ranking:

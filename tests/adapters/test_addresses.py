@@ -34,7 +34,7 @@ def test_an_address_has_a_host_a_collection_and_options() -> None:
         ("host:65536/papers", "from 1 to 65535"),
         ("host:x/papers", "from 1 to 65535"),
         ("host/papers?https=yes", "https of 'host/papers' is true or false"),
-        ("host/papers?nonsense=1", "no option 'nonsense'; known are https, grpc_port"),
+        ("host/papers?nonsense=1", "no option 'nonsense'; valid are https, grpc_port"),
     ],
 )
 def test_what_is_malformed_is_refused(address: str, why: str) -> None:

@@ -61,8 +61,8 @@ class ServerAddress:
                     f"an address holds no secret such as {option!r}; set the environment variable "
                     f"{secret}"
                 )
-            known = ", ".join(["https", *options])
-            raise ValueError(f"the address {shown!r} has no option {option!r}; known are {known}")
+            valid = ", ".join(["https", *options])
+            raise ValueError(f"the address {shown!r} has no option {option!r}; valid are {valid}")
         if https not in {"true", "false"}:
             raise ValueError(f"the option https of {shown!r} is true or false")
         try:

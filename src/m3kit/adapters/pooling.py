@@ -3,7 +3,7 @@ Fewer ColBERT vectors for a text: neighbours in meaning become their mean.
 
 Token pooling as Clavié, Chaffin and Adams propose it ("Reducing the Footprint of Multi-Vector
 Retrieval with Minimal Performance Impact via Token Pooling", 2024): the rows of one text are
-clustered by Ward's method, and each cluster is kept as the mean of its rows, of unit length again.
+clustered by Ward's method, and each cluster is replaced by the mean of its rows, normalised.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _Merge: TypeAlias = tuple[float, int, int]
 
 def pooled(colbert: Floats, factor: int) -> Floats:
     """
-    Keep one row for `factor` rows, `ceil(rows / factor)` of them, in the order of first members.
+    Replace `factor` rows by one on average: `ceil(rows / factor)` means, ordered by first rows.
 
-    Every row takes part, that of the text's end like the others. More than 1,200 rows are clustered
-    in consecutive blocks of so many, which bounds the memory by 15 MB and the time by the length.
+    Every row takes part, that of the end token like the others. More than 1,200 rows are clustered
+    in consecutive blocks of 1,200, which bounds the memory to 15 MB and makes the time linear.
 
     Args:
         colbert: Unit rows, shape `(tokens, dim)`.
-        factor: 1 to 4; 1 keeps the rows as they are.
+        factor: 1 to 4; 1 returns the rows as they are.
 
     Raises:
         ValueError: If rows are not finite, or so long that their distances are not.
@@ -56,10 +56,10 @@ def clusters(rows: Floats, factor: int) -> Ints:
         ValueError: As `pooled` says.
     """
     names = np.arange(len(rows), dtype=np.int64)
-    wanted = -(-len(rows) // factor)
+    remaining = -(-len(rows) // factor)
     nearest_first = sorted(_merges(_squared_distances(rows)), key=lambda merge: merge[0])
-    for _, kept, gone in nearest_first[: len(rows) - wanted]:
-        names[names == gone] = kept
+    for _, first, second in nearest_first[: len(rows) - remaining]:
+        names[names == second] = first
     return names
 
 
@@ -78,9 +78,9 @@ def _squared_distances(rows: Floats) -> Floats:
     """Compare rows with each other: symmetric to the last bit, and infinite to themselves."""
     with np.errstate(over="ignore", invalid="ignore"):  # refused below
         products: Floats = rows @ rows.T
-        own = products.diagonal()
-        apart = np.maximum(own[:, None] + own - 2 * products, 0)
-        squared: Floats = np.minimum(apart, apart.T)
+        norms = products.diagonal()
+        distances = np.maximum(norms[:, None] + norms - 2 * products, 0)
+        squared: Floats = np.minimum(distances, distances.T)
     if not np.isfinite(squared).all():
         raise ValueError("ColBERT vectors that are pooled are finite unit rows; these are not")
     np.fill_diagonal(squared, np.inf)
@@ -91,18 +91,17 @@ def _merges(squared: Floats) -> list[_Merge]:
     """
     Build the whole tree of Ward's method by chains of nearest neighbours, in O(n²).
 
-    A merge stands behind those that it builds upon. Writes over `squared`.
+    A merge comes after those that it builds upon. Overwrites `squared`.
     """
     sizes = np.ones(len(squared), dtype=np.float32)
     merges: list[_Merge] = []
     chain: list[int] = []
     while len(merges) < len(squared) - 1:
         if not chain:
-            chain.append(0)  # the first row is never gone
-        one, other = _neighbours(squared, chain)
-        kept, gone = min(one, other), max(one, other)
-        merges.append((float(squared[kept, gone]), kept, gone))
-        _join(squared, sizes, kept, gone)
+            chain.append(0)  # the first row is never merged into another
+        first, second = sorted(_neighbours(squared, chain))
+        merges.append((float(squared[first, second]), first, second))
+        _join(squared, sizes, first, second)
     return merges
 
 
@@ -116,13 +115,13 @@ def _neighbours(squared: Floats, chain: list[int]) -> tuple[int, int]:
         chain.append(nearest)
 
 
-def _join(squared: Floats, sizes: Floats, kept: int, gone: int) -> None:
+def _join(squared: Floats, sizes: Floats, first: int, second: int) -> None:
     """Update the distances by Lance and Williams' formula, never below both that they come from."""
-    height, total = squared[kept, gone], sizes[kept] + sizes[gone]
-    weighted = (sizes[kept] + sizes) * squared[kept] + (sizes[gone] + sizes) * squared[gone]
+    height, total = squared[first, second], sizes[first] + sizes[second]
+    weighted = (sizes[first] + sizes) * squared[first] + (sizes[second] + sizes) * squared[second]
     joined = (weighted - sizes * height) / (total + sizes)
-    joined = np.maximum(joined, np.minimum(squared[kept], squared[gone]))
-    joined[kept] = np.inf
-    squared[kept] = squared[:, kept] = joined
-    squared[gone] = squared[:, gone] = np.inf
-    sizes[kept] = total
+    joined = np.maximum(joined, np.minimum(squared[first], squared[second]))
+    joined[first] = np.inf
+    squared[first] = squared[:, first] = joined
+    squared[second] = squared[:, second] = np.inf
+    sizes[first] = total

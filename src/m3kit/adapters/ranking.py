@@ -58,9 +58,11 @@ class Scorer(Protocol):
         """
         ...
 
-    def scores(self, wanted: Mapping[Rep, Sequence[str]], /) -> Mapping[Rep, Mapping[str, float]]:
+    def scores(
+        self, names_by_rep: Mapping[Rep, Sequence[str]], /
+    ) -> Mapping[Rep, Mapping[str, float]]:
         """
-        Score given documents, which match the filter, on the representation they are wanted for.
+        Score the named documents, all of which match the filter, on each representation.
 
         A document that shares no token with the query may be left out of the sparse scores.
         """
@@ -97,8 +99,8 @@ def best(scores: Iterable[tuple[str, float]], limit: int, ids: IdsOf) -> Ranking
     """Return the best `limit`, best first, ties by id."""
     candidates = _down_to_ties(scores, limit)
     if any(_score(pair) == _score(following) for pair, following in pairwise(candidates)):
-        known = ids([name for name, _ in candidates])
-        candidates.sort(key=lambda pair: (-pair[1], known.get(pair[0], "")))
+        ids_by_name = ids([name for name, _ in candidates])
+        candidates.sort(key=lambda pair: (-pair[1], ids_by_name.get(pair[0], "")))
     return candidates[:limit]
 
 
@@ -132,23 +134,26 @@ class _Engine:
 
     def top(self, reps: Collection[Rep], limit: int) -> dict[Rep, Ranking]:
         """Return the best `limit` documents of each of `reps` that match, ties by id."""
-        found: dict[Rep, Ranking] = dict.fromkeys(reps, ())
+        matching: dict[Rep, Ranking] = dict.fromkeys(reps, ())
         limits = {rep: limit + self.scorer.slack for rep in reps if rep not in self.silent}
         while limits:
             answers = {rep: _sorted(answer) for rep, answer in self.scorer.nearest(limits).items()}
-            found |= {rep: self._matching(answer) for rep, answer in answers.items()}
+            matching |= {rep: self._matching(answer) for rep, answer in answers.items()}
             limits = {
-                rep: 2 * asked
-                for rep, asked in limits.items()
-                if len(answers[rep]) >= asked and not self._settled(found[rep], answers[rep], limit)
+                rep: 2 * size
+                for rep, size in limits.items()
+                if len(answers[rep]) >= size
+                and not self._settled(matching[rep], answers[rep], limit)
             }
-        return {rep: best(ranking, limit, self.ids) for rep, ranking in found.items()}
+        return {rep: best(ranking, limit, self.ids) for rep, ranking in matching.items()}
 
-    def scores(self, wanted: Mapping[Rep, Sequence[str]]) -> Mapping[Rep, Mapping[str, float]]:
+    def scores(
+        self, names_by_rep: Mapping[Rep, Sequence[str]]
+    ) -> Mapping[Rep, Mapping[str, float]]:
         """Score documents; see `Scorer.scores`."""
-        spoken = {rep: names for rep, names in wanted.items() if rep not in self.silent}
-        scores = self.scorer.scores(spoken) if spoken else {}
-        return {rep: scores.get(rep, {}) for rep in wanted}
+        needed = {rep: names for rep, names in names_by_rep.items() if rep not in self.silent}
+        scores = self.scorer.scores(needed) if needed else {}
+        return {rep: scores.get(rep, {}) for rep in names_by_rep}
 
     def ids(self, names: Sequence[str]) -> Mapping[str, str]:
         """Return the ids of documents; see `Scorer.ids`."""
@@ -256,10 +261,10 @@ def _with_all_scores(
 ) -> list[Ranked]:
     """Score every document on every representation that no branch has scored yet."""
     ordered = [rep for rep in REPS if rep in reps]
-    wanted = {
+    names_by_rep = {
         rep: [document.name for document in ranked if rep not in document.scores] for rep in ordered
     }
-    scores = engine.scores({rep: names for rep, names in wanted.items() if names})
+    scores = engine.scores({rep: names for rep, names in names_by_rep.items() if names})
 
     def score(document: Ranked, rep: Rep) -> float:
         if rep in document.scores:

@@ -66,7 +66,7 @@ class Store(Protocol[_T]):
 
     def translate(self, where: Filter, /) -> FilterExpression[_T]:
         """
-        Translate a filter; see `m3kit.adapters.filter_translation`.
+        Translate a filter; see `m3kit.adapters.filter_translation`. `Ids` is always exact.
 
         Raises:
             ValueError: If it nests too deep for the engine.
@@ -146,13 +146,13 @@ class StoreIndex(Generic[_T]):
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
-        check_reps(reps, held=self.reps)
+        check_reps(reps, available=self.reps)
         records = self._store.read(ids, reps)
         return [records[id_] for id_ in ids if id_ in records]
 
     def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
         """Stream what matches, page by page; see `HybridIndex.scan`."""
-        check_reps(reps, held=self.reps)
+        check_reps(reps, available=self.reps)
         if where is None:
             return self._store.scan(None, reps)
         records = self._store.scan(self._store.translate(where).expression, reps)
@@ -207,7 +207,7 @@ def _below(query: M3Output, limit: int) -> M3Output:
     """Leave out tokens that no document of the database can have."""
     if query.sparse is None:
         return query
-    known = query.sparse.ids < limit
-    if known.all():
+    below = query.sparse.ids < limit
+    if below.all():
         return query
-    return replace(query, sparse=Sparse(query.sparse.ids[known], query.sparse.weights[known]))
+    return replace(query, sparse=Sparse(query.sparse.ids[below], query.sparse.weights[below]))
