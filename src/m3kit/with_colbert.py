@@ -1,4 +1,4 @@
-"""ColBERT for an index that stores none: vectors from the texts when a search needs it."""
+"""ColBERT for an index that stores none: made from the texts when a search needs it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class WithColbert:
 
     Args:
         index: Where the documents live.
-        encoder: The model that vectors the index's vectors.
-        colbert: The form that an index would keep ColBERT vectors in, where its answers are ids_by_rep.
+        encoder: The model that made the index's vectors.
+        colbert: The form in which an index would store ColBERT vectors, to answer as that index
+            does.
 
     Raises:
         RepresentationError: If the encoder has no ColBERT.
-        ModelMismatchError: If the index was vectors by another model.
+        ModelMismatchError: If the index was made by another model.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class WithColbert:
     ) -> None:
         if "colbert" not in encoder.reps:
             raise RepresentationError(
-                f"{encoder.model} makes no ColBERT vectors; rescore with a model that does"
+                f"{encoder.model} makes no ColBERT vectors; use a model that does"
             )
         check_model(index.model, encoder.model, "the index")
         self._index = index
@@ -87,12 +88,12 @@ class WithColbert:
         return to_hits(ranked, documents, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
-        """Return records, with ColBERT vectors from their texts; see `HybridIndex.get`."""
+        """Return records, with ColBERT made from their texts; see `HybridIndex.get`."""
         records = self._index.get(ids, _without_colbert(reps))
         return self._encoded(records) if "colbert" in reps else records
 
     def scan(self, where: Filter | None = None, /, reps: Collection[Rep] = ()) -> Iterator[Record]:
-        """Stream records, with ColBERT vectors from their texts; see `HybridIndex.scan`."""
+        """Stream records, with ColBERT made from their texts; see `HybridIndex.scan`."""
         records = self._index.scan(where, _without_colbert(reps))
         if "colbert" not in reps:
             return records
@@ -122,7 +123,7 @@ class WithColbert:
         ]
 
     def _colbert_of(self, documents: Sequence[Document]) -> list[Floats]:
-        """Make the ColBERT vectors of documents, in the form that an index would keep."""
+        """Make the ColBERT vectors of documents, in the form that an index would store."""
         texts = [document.text for document in documents]
         outputs = self._encoder.encode_documents(texts, ["colbert"])
         return [self._colbert.stored(require(output.colbert, "colbert")) for output in outputs]
