@@ -31,6 +31,7 @@ _OPTIONS = [
     "--upgrade",
     "--quiet",
 ]
+_AS_IN_TEST = ("--constraint=requirements/test.txt",)
 _HEADER = "# Written by `make lock`: the packages of the environment `{}`, for every system.\n"
 
 
@@ -59,9 +60,8 @@ def lower_bounds() -> tuple[str, ...]:
 
 ENVIRONMENTS = {
     "test": Environment(("all", "testing"), ("dev", "peers")),
-    "demo": Environment(
-        ("torch", "qdrant", "cli"), options=("--constraint=requirements/test.txt",)
-    ),
+    "demo": Environment(("torch", "qdrant", "cli"), options=_AS_IN_TEST),
+    "milvus": Environment(("milvus",), options=_AS_IN_TEST),
     "reference": Environment(("all", "testing"), ("dev", "reference")),
     "lowest": Environment(
         ("all", "testing"), ("dev",), ("--resolution=lowest-direct",), lower_bounds()
@@ -71,7 +71,10 @@ ENVIRONMENTS = {
     "pymilvus-2-milvus-lite-2": Environment(groups=("pymilvus-2-milvus-lite-2",)),
     "lock": Environment(groups=("lock",)),
 }
-"""Each has pip and the build backend, too. `demo` follows `test`, as one folder holds both."""
+"""
+Each has pip and the build backend, too. `test` comes first: `demo` shares a folder with it, and
+`milvus`, for an image, the tests.
+"""
 
 
 def compile_lock(name: str, environment: Environment) -> str:

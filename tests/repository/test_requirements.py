@@ -85,11 +85,12 @@ def test_a_lock_has_all_that_is_asked_for_in_a_version_that_is_allowed(name: str
             assert asked.specifier.contains(exact.version, prereleases=True), f"{asked}: {pin}"
 
 
-def test_the_demo_has_the_versions_of_the_tests() -> None:
-    demo, test = (
-        {(pin.name, str(pin.specifier)) for pin in _pins(_text(name))} for name in ("demo", "test")
+@pytest.mark.parametrize("name", ["demo", "milvus"])
+def test_what_is_part_of_the_tests_has_their_versions(name: str) -> None:
+    part, test = (
+        {(pin.name, str(pin.specifier)) for pin in _pins(_text(lock))} for lock in (name, "test")
     )
-    assert demo <= test
+    assert part <= test
 
 
 def test_the_lowest_versions_are_the_lower_bounds() -> None:
