@@ -2,67 +2,68 @@
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
-  BIN := .venv/Scripts
+  BIN := Scripts
 else
-  BIN := .venv/bin
+  BIN := bin
 endif
-READY := .venv/.ready
 
-.PHONY: demo test quick vespa slow nightly lowest reference evaluate clean
+.PHONY: demo test quick vespa slow nightly lowest newest reference evaluate lock clean
 
-demo: $(READY)
-	$(BIN)/python examples/demo.py
+demo: .venv/.demo
+	.venv/$(BIN)/python examples/demo.py
 
-test: $(READY)
-	$(BIN)/python -m pytest -n 2
+test: .venv/.test
+	.venv/$(BIN)/python -m pytest -n 2
 
 # What a change touches most, without the checkers.
-quick: $(READY)
-	$(BIN)/python -m pytest -n 2 tests/core tests/conformance
+quick: .venv/.test
+	.venv/$(BIN)/python -m pytest -n 2 tests/core tests/conformance
 
 # Against Vespa's own Java: the peer in tests/vespa_peer, built once (Java 17, Maven).
-vespa: $(READY)
-	$(BIN)/python -m pytest -n 2 -m peer
+vespa: .venv/.test
+	.venv/$(BIN)/python -m pytest -n 2 -m "peer and not slow"
 
 # What takes minutes: a minute of threads on every engine, older clients in environments of their own.
-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+slow: .venv/.test
+	.venv/$(BIN)/python -m pytest -m "slow and not peer"
 
 # The properties with many more drawn examples.
-nightly: $(READY)
-	M3KIT_HYPOTHESIS=nightly $(BIN)/python -m pytest -n 2 tests/core tests/conformance tests/qdrant tests/milvus
+nightly: .venv/.test
+	M3KIT_HYPOTHESIS=nightly .venv/$(BIN)/python -m pytest -n 2 tests/core tests/conformance tests/qdrant tests/milvus
 
 # Side by side with FlagEmbedding itself, in an environment of its own.
-reference: .venv-reference/.ready
-	.venv-reference/bin/python -m pytest -m reference tests/torch tests/flag
+reference: .venv-reference/.reference
+	.venv-reference/$(BIN)/python -m pytest -m reference tests/torch tests/flag
 
 # The tests on the oldest dependencies that pyproject.toml allows.
-lowest: .venv-lowest/.ready
-	.venv-lowest/bin/python -m pytest -n 2 --ignore tests/repository \
+lowest: .venv-lowest/.lowest
+	.venv-lowest/$(BIN)/python -m pytest -n 2 --ignore tests/repository \
 	  --ignore tests/langchain/test_milvus.py --ignore tests/milvus/test_others.py
 
-evaluate: $(READY)
-	$(BIN)/python benchmarks/sample_corpus.py
+# The tests on the newest of everything, which no lock has: what will break next.
+newest:
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/$(BIN)/python -m pip install --quiet --upgrade pip
+	.venv-newest/$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+	  --editable ".[all,testing]" --group dev --group peers
+	.venv-newest/$(BIN)/python -m pytest -n 2
 
-$(READY): pyproject.toml
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'm3kit needs Python 3.11 or later; say make PYTHON=python3.12')"
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[all,testing]" --group dev --group peers
-	$(BIN)/python -c "open('$(READY)', 'w').close()"
+evaluate: .venv/.test
+	.venv/$(BIN)/python benchmarks/sample_corpus.py
 
-.venv-reference/.ready: pyproject.toml
-	$(PYTHON) -m venv .venv-reference
-	.venv-reference/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-reference/bin/python -m pip install --quiet --editable ".[all,testing]" --group dev --group reference
-	touch $@
+# Every environment's lock anew, from the open bounds in pyproject.toml.
+lock: .venv-lock/.lock
+	.venv-lock/$(BIN)/python requirements/lock.py
 
-.venv-lowest/.ready: pyproject.toml
-	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(PYTHON) tests/repository/lowest.py > .venv-lowest/constraints.txt
-	.venv-lowest/bin/python -m pip install --quiet --editable ".[all,testing]" --group dev --constraint .venv-lowest/constraints.txt
-	touch $@
+# An environment is made of what its lock names, and made anew when that changes.
+.venv/.demo: requirements/demo.txt
+.venv/.test: requirements/test.txt
+.venv-reference/.reference: requirements/reference.txt
+.venv-lowest/.lowest: requirements/lowest.txt
+.venv-lock/.lock: requirements/lock.txt
+
+.venv/.demo .venv/.test .venv-reference/.reference .venv-lowest/.lowest .venv-lock/.lock: pyproject.toml requirements/install.py
+	$(PYTHON) requirements/install.py $(subst .,,$(@F)) $(@D)
 
 clean:
-	rm -rf .venv .venv-reference .venv-lowest demo-index .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-reference .venv-lowest .venv-newest .venv-lock demo-index .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,7 +2,6 @@
 Tokens per second of m3kit beside FlagEmbedding, on texts of mixed lengths, all three outputs.
 
     make reference                       # an environment with FlagEmbedding, once
-    .venv-reference/bin/python -m pip install -r benchmarks/requirements.txt
     .venv-reference/bin/python -m benchmarks.encode [--layers 24] [--texts 200] [--rounds 5]
         [--batch 12 32] [--only m3kit Flag] [--clock cpu]
         [--json FILE] [--plot FILE.png]

@@ -2,7 +2,6 @@
 Milliseconds for one short query, m3kit beside FlagEmbedding, all three outputs.
 
     make reference                       # an environment with FlagEmbedding, once
-    .venv-reference/bin/python -m pip install -r benchmarks/requirements.txt
     .venv-reference/bin/python -m benchmarks.latency [--layers 24] [--rounds 30] [--model tiny]
         [--clock cpu] [--json FILE] [--plot FILE.png]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def bars(path: Path, values: Mapping[str, float], what: str) -> None:
-    """Draw one bar each, the first on top; needs matplotlib (benchmarks/requirements.txt)."""
+    """Draw one bar each, the first on top; needs matplotlib (`make reference`)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.5 + 0.4 * len(values)), layout="constrained")

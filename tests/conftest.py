@@ -14,18 +14,6 @@ settings.register_profile("default", derandomize=True, max_examples=50, deadline
 settings.register_profile("nightly", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("M3KIT_HYPOTHESIS", "default"))
 
-_APART = {"slow": "takes minutes", "peer": "runs Vespa's own Java"}
-"""Marked tests that run when `-m` names their mark, and why not otherwise."""
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    chosen = str(config.option.markexpr)
-    for item in items:
-        for mark, why in _APART.items():
-            if mark not in chosen and item.get_closest_marker(mark):
-                item.add_marker(pytest.mark.skip(reason=f"{why}: python -m pytest -m {mark}"))
-
-
 _MEMORY = Path("/dev/shm")  # noqa: S108  # a file system without a disk, where there is one
 _ROOM = 4 * 2**30
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 NAME = f"m3kit/milvus-lite-stand-in:{version('milvus-lite')}"
+_LOCK = Path(__file__).parents[2] / "requirements" / "milvus.txt"
 _OWN_BASE = "m3kit/debian-python"
 
 _MILVUS = '''#!/usr/bin/env python3
@@ -50,10 +51,10 @@ CMD ["milvus", "run", "standalone"]
 
 def build(base: str) -> str:
     """Build the image on a base that has the Python of this process; return its name."""
-    wanted = [f"{name}=={version(name)}" for name in ("milvus-lite", "pymilvus")]
+    locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(_LOCK)]
     with TemporaryDirectory() as folder:
         site = Path(folder, "site")
-        _run(sys.executable, "-m", "pip", "install", "-q", "--target", str(site), *wanted)
+        _run(sys.executable, "-m", "pip", "install", "-q", "--target", str(site), *locked)
         Path(folder, "milvus").write_text(_MILVUS, "utf-8")
         Path(folder, "Dockerfile").write_text(_DOCKERFILE.format(base=base), "utf-8")
         _run("docker", "build", "-q", "-t", NAME, folder)

@@ -2,7 +2,7 @@
 Milvus servers: the vendor's image, a running one, and Milvus Lite in an image that stands in.
 
 `M3KIT_MILVUS_URL` names a running server (`http://host:19530`), `M3KIT_MILVUS_IMAGE` another image.
-Where there is neither, nor a Docker engine with the image, the tests are skipped and say why.
+Where there is neither, nor a Docker engine with the image, each test is skipped and says why.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pymilvus import MilvusClient
 from testcontainers.community.milvus import MilvusContainer
-from tests.containers.conftest import docker_image_status, served
+from tests.containers.conftest import served
 from tests.containers.lite_image import NAME
 from tests.filter_cases import CORPUS, FILTERS
 from tests.milvus import test_plain_filters as plain
@@ -32,16 +32,6 @@ from m3kit_milvus import MilvusIndex
 pytestmark = pytest.mark.containers
 
 IMAGE = os.environ.get("M3KIT_MILVUS_IMAGE", "milvusdb/milvus:v2.6.16")
-URL = os.environ.get("M3KIT_MILVUS_URL")
-
-
-if URL is None:
-    _STATUS = [docker_image_status(image) for image in (IMAGE, NAME)]
-    if not any(is_here for is_here, _ in _STATUS):
-        pytest.skip(
-            f"{_STATUS[0][1]}; or set M3KIT_MILVUS_URL to the address of a running server",
-            allow_module_level=True,  # a thousand tests would each say it
-        )
 
 
 @contextmanager

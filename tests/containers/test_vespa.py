@@ -1,8 +1,8 @@
 """
 `VespaIndex` on a real Vespa: `vespaengine/vespa` in a container, or a server that runs.
 
-    python -m pytest tests/containers/test_vespa.py
-    M3KIT_VESPA_URL=http://localhost:8080 python -m pytest tests/containers/test_vespa.py
+    python -m pytest -m containers tests/containers/test_vespa.py
+    M3KIT_VESPA_URL=http://localhost:8080 python -m pytest -m containers tests/containers
 
 A running server has the application of `tests/vespa/application.py` deployed, by its `to_files` and
 `vespa deploy`; the documents of these schemas are deleted.

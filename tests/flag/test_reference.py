@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ pytestmark = [
     pytest.mark.reference,
     pytest.mark.filterwarnings("ignore"),  # FlagEmbedding's and transformers' own
 ]
-flag: Any = pytest.importorskip("FlagEmbedding", reason="FlagEmbedding is not installed here")
 
 _EXACT: dict[str, Any] = {"use_fp16": False, "devices": "cpu"}
 _ALL: dict[str, Any] = {"return_dense": True, "return_sparse": True, "return_colbert_vecs": True}
@@ -40,12 +40,17 @@ _ASKED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
+def flag() -> Any:
+    return import_module("FlagEmbedding")
+
+
+@pytest.fixture(scope="module")
 def ours() -> BGEM3FlagModel:
     return BGEM3FlagModel(str(TINY), **_EXACT, **_KEPT, **_ASKED)
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Any:
+def theirs(flag: Any) -> Any:
     return flag.BGEM3FlagModel(str(TINY), **_EXACT, **_KEPT, **_ASKED)
 
 
@@ -81,7 +86,7 @@ def test_encoding(ours: BGEM3FlagModel, theirs: Any, method: str, given: Any) ->
 
 
 @pytest.mark.parametrize("options", [{"truncate_dim": 40}, {"pooling_method": "mean"}])
-def test_other_vectors(options: dict[str, Any]) -> None:
+def test_other_vectors(flag: Any, options: dict[str, Any]) -> None:
     models = [
         kind(str(TINY), **_EXACT, **options) for kind in (BGEM3FlagModel, flag.BGEM3FlagModel)
     ]
@@ -127,7 +132,7 @@ def test_scores(ours: BGEM3FlagModel, theirs: Any, weights: list[float] | None) 
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_dense_models(hub: Path, pooling: str) -> None:
+def test_dense_models(flag: Any, hub: Path, pooling: str) -> None:
     folder = str(hub / "BAAI" / "bge-large-zh-v1.5")
     options = {**_EXACT, **_KEPT, **_ASKED, "pooling_method": pooling}
     models = [kind(folder, **options) for kind in (FlagModel, flag.FlagModel)]
@@ -143,7 +148,7 @@ def _as_before(query: list[int], passage: list[int], *, max_length: int, **_: An
     return {"input_ids": ids, "attention_mask": [1] * len(ids)}
 
 
-def test_rerankers(hub: Path) -> None:
+def test_rerankers(flag: Any, hub: Path) -> None:
     folder = str(hub / "BAAI" / "bge-reranker-v2-m3")
     options = {**_EXACT, "query_instruction_for_rerank": "ask: "}
     kinds: tuple[Any, ...] = FlagReranker, flag.FlagReranker
@@ -177,7 +182,7 @@ def test_rerankers(hub: Path) -> None:
         ("FlagAutoReranker", ["from_finetuned"]),
     ],
 )
-def test_signatures(name: str, methods: list[str]) -> None:
+def test_signatures(flag: Any, name: str, methods: list[str]) -> None:
     def parameters(method: Callable[..., Any]) -> list[tuple[str, Any]]:
         every = inspect.signature(method).parameters.values()
         return [(one.name, one.default) for one in every if one.kind is one.POSITIONAL_OR_KEYWORD]

@@ -93,7 +93,6 @@ def test_the_published_numbers(name: str, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.filterwarnings("ignore")  # FlagEmbedding's and transformers' own
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_flagembedding_says_the_same(name: str, hub: Path, ran: dict[str, dict[str, Any]]) -> None:
-    pytest.importorskip("FlagEmbedding", reason="FlagEmbedding is not installed here")
     ours = ran[name]
     with contextlib.chdir(hub), redirect_stdout(io.StringIO()):
         theirs = run(name, "FlagEmbedding")

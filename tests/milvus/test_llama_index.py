@@ -20,7 +20,9 @@ from m3kit.records import Document, Record
 from m3kit.testing import DIM, TEXTS, assert_same_hits, query, records
 from m3kit_milvus import MilvusIndex
 
-milvus = pytest.importorskip("llama_index.vector_stores.milvus")
+milvus = pytest.importorskip(
+    "llama_index.vector_stores.milvus", reason="LlamaIndex's Milvus store asks for pymilvus 2"
+)
 schema = pytest.importorskip("llama_index.core.schema")
 types = pytest.importorskip("llama_index.core.vector_stores.types")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

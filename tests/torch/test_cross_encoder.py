@@ -174,6 +174,5 @@ def test_llama_index_takes_it(reranker: CrossEncoder) -> None:
 @pytest.mark.filterwarnings("ignore")  # transformers' own
 @pytest.mark.parametrize("limit", [512, 64])
 def test_transformers_scores_the_same(folder: Path, reranker: CrossEncoder, limit: int) -> None:
-    pytest.importorskip("transformers", reason="transformers is not installed here")
     expected = logits(folder, PAIRS, limit)
     assert reranker.scores(PAIRS, max_length=limit) == pytest.approx(expected, abs=_TOLERANCE)

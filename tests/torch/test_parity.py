@@ -70,10 +70,6 @@ def test_bert_equals_what_flagembedding_said(tmp_path: Path, pooling: str) -> No
 @pytest.mark.reference
 @pytest.mark.filterwarnings("ignore")  # FlagEmbedding's and transformers' own
 class TestFlagEmbedding:
-    @pytest.fixture(autouse=True)
-    def _installed(self) -> None:
-        pytest.importorskip("FlagEmbedding", reason="FlagEmbedding is not installed here")
-
     @pytest.mark.parametrize("which", ["tiny", "random"])
     def test_all_vectors_equal(self, which: str, m3_folder: Path) -> None:
         folder, length = (TINY, 512) if which == "tiny" else (m3_folder, 8192)

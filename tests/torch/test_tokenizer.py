@@ -107,10 +107,6 @@ def test_a_special_token_without_content_is_refused(tmp_path: Path) -> None:
 @pytest.mark.reference
 @pytest.mark.filterwarnings("ignore")  # transformers' own
 class TestTransformers:
-    @pytest.fixture(autouse=True)
-    def _installed(self) -> None:
-        pytest.importorskip("transformers", reason="transformers is not installed here")
-
     def _assert_equal(self, folder: Path, config: dict[str, str]) -> None:
         (folder / "config.json").write_text(json.dumps(config))
         ours = load_tokenizer(folder, config)
