@@ -22,7 +22,7 @@ import numpy as np
 
 from m3kit.encoder import Encoder, same_model
 from m3kit.filters import Filter
-from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.fusion import Fusion, WeightedSum
 from m3kit.records import Hit, Record
 from m3kit.vectors import REPS, M3Output, Rep
 
@@ -78,7 +78,7 @@ class Search:
     query: M3Output
     k: int = 10
     where: Filter | None = None
-    fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
+    fusion: Fusion = WeightedSum()  # noqa: RUF009  # frozen, so one default serves all
     candidates: int = 100
     min_score: float | None = None
     with_scores: bool = False

@@ -11,7 +11,7 @@ from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
-from m3kit.fusion import RRF, Fusion
+from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex, RepresentationError, Search, check_model, check_reps
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, Rep
@@ -114,7 +114,7 @@ class Retriever:
         k: int = 10,
         where: Filter | None = None,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
         min_score: float | None = None,
         with_scores: bool = False,

@@ -73,8 +73,15 @@ class Store(Protocol[_T]):
         """
         ...
 
-    def prepare_search(self, query: M3Output, where: _T | None, /) -> Searcher:
-        """Prepare a search; the query carries some of what the manifest names."""
+    def prepare_search(self, search: Search, where: _T | None, /) -> Searcher:
+        """
+        Prepare a search.
+
+        Args:
+            search: The request. Its query carries some of the manifest's representations; its
+                fusion, `k` and `candidates` tell what will be asked for.
+            where: The expression of its filter, which stands for `search.where`.
+        """
         ...
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
@@ -135,7 +142,7 @@ class StoreIndex(Generic[_T]):
         search = replace(search, query=_below(search.query, self._store.token_id_limit))
         where = None if search.where is None else self._store.translate(search.where)
         expression = None if where is None else where.expression
-        searcher = self._store.prepare_search(search.query, expression)
+        searcher = self._store.prepare_search(search, expression)
         verify = None if where is None or where.exact else _verifier(searcher, search.where)
         if verify is None and len(search.query.reps) > 1:
             hits = searcher.answer(search)
