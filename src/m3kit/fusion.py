@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from m3kit.vectors import REPS, Rep
 
@@ -94,6 +94,30 @@ class WeightedSum:
 
 
 Fusion: TypeAlias = RRF | WeightedSum
+
+FusionName: TypeAlias = Literal["rrf", "weighted"]
+"""What stands for a fusion with its defaults."""
+
+
+def to_fusion(fusion: object) -> Fusion:
+    """
+    Return a fusion, or the one of a name.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If there is none of that name.
+    """
+    match fusion:
+        case RRF() | WeightedSum():
+            return fusion
+        case "rrf":
+            return RRF()
+        case "weighted":
+            return WeightedSum()
+        case str():
+            raise ValueError(f"there is no fusion {fusion!r}; there are 'rrf' and 'weighted'")
+        case _:
+            raise TypeError(f"a fusion is RRF() or WeightedSum(), not {fusion!r:.200}")
 
 
 def _check_weight(rep: Rep, weight: float) -> None:

@@ -10,8 +10,8 @@ from m3kit._batching import batched
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
-from m3kit.filters import Filter, Ids, matches
-from m3kit.index import Search, check_records, check_reps, check_search
+from m3kit.filters import Filter, Ids, check_filter, matches
+from m3kit.index import Search, check_ids, check_records, check_reps, check_search
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import M3Output, Rep, Sparse
 
@@ -153,6 +153,7 @@ class StoreIndex(Generic[_T]):
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
+        ids = check_ids(ids)
         check_reps(reps, available=self.reps)
         records = self._store.read(ids, reps)
         return [records[id_] for id_ in ids if id_ in records]
@@ -162,16 +163,18 @@ class StoreIndex(Generic[_T]):
         check_reps(reps, available=self.reps)
         if where is None:
             return self._store.scan(None, reps)
+        check_filter(where)
         records = self._store.scan(self._store.translate(where).expression, reps)
         return (record for record in records if matches(where, record.document))
 
     def delete(self, ids: Sequence[str], /) -> None:
         """Delete the documents of these ids; see `HybridIndex.delete`."""
-        for page in batched(ids, _PAGE):
+        for page in batched(check_ids(ids), _PAGE):
             self.delete_where(Ids(tuple(page)))
 
     def delete_where(self, where: Filter, /) -> None:
         """Delete what matches; see `HybridIndex.delete_where`."""
+        check_filter(where)
         translated = self._store.translate(where)
         if translated.exact:
             self._store.delete(translated.expression)
@@ -184,6 +187,7 @@ class StoreIndex(Generic[_T]):
         """Count what matches; see `HybridIndex.count`."""
         if where is None:
             return self._store.count(None)
+        check_filter(where)
         translated = self._store.translate(where)
         if translated.exact:
             return self._store.count(translated.expression)
