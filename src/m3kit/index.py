@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
-from os.path import expanduser
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -222,8 +222,8 @@ def open_index(
     Open the index at an address, and create it if there is none and an `encoder` is given.
 
     Args:
-        address: A directory (`"path/to/dir"`; `~` is the home directory), or `"scheme://…"` for a scheme that an installed
-            package knows (entry points of the group `m3kit.indexes`).
+        address: A directory (`"path/to/dir"`), or `"scheme://…"` for a scheme that an installed
+            package knows (entry points of the group `m3kit.indexes`). `~` is the home directory.
         encoder: What makes the vectors. It supplies `dim`, `model` and `reps`.
         dim: Without an encoder: the width of the vectors. None opens only what exists.
         reps: What a new index holds, by default all that the encoder can make; an existing index
@@ -269,7 +269,7 @@ def _split_address(address: str | PathLike[str]) -> tuple[str, str]:
         if found := re.match(r"([a-z][a-z0-9+.-]+):/", text):  # and not `C:/papers`
             raise ValueError(f"an address with a scheme has two slashes: {found[1]}://…")
         scheme, rest = "file", text
-    return scheme, expanduser(rest) if rest.startswith("~") else rest
+    return scheme, str(Path(rest).expanduser()) if rest.startswith("~") else rest
 
 
 def resolve_encoder(
