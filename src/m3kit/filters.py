@@ -1,8 +1,10 @@
 """
 Metadata filters as data; `matches` is their meaning, and every store agrees with it.
 
-Filters reach the top level of the metadata: a scalar, or a list of scalars. Numbers compare by
-value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing but `Not`.
+A field is a key at the top of the metadata, or the path to a nested one: `("loc", "lines")`
+reaches `{"loc": {"lines": 1}}`. There a filter finds a scalar, or a list of scalars. Numbers
+compare by value (`1 == 1.0`), and a boolean is no number. A missing field matches nothing but
+`Not`.
 """
 
 from __future__ import annotations
@@ -10,13 +12,21 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from datetime import date
 from typing import Any, Literal, TypeAlias, TypeGuard, assert_never
 from unicodedata import category
 
-from m3kit.records import Document, check_number, check_text, plain_text
+from m3kit.instants import instant
+from m3kit.records import Document, Json, check_number, check_text, plain_text
+
+Field: TypeAlias = str | tuple[str, ...]
+"""A key at the top of the metadata, dots and all; or the path to a nested one, key by key."""
 
 Value: TypeAlias = str | int | float | bool
 """What a field is compared with."""
+
+Bound: TypeAlias = float | str | date
+"""A bound of a `Range`: a number, a date, a datetime, or either of these as ISO 8601."""
 
 Comparison: TypeAlias = Literal["gt", "ge", "lt", "le"]
 """The name of a bound of a `Range`."""
@@ -46,11 +56,11 @@ class _Operators:
 class Eq(_Operators):
     """The field is a scalar equal to `value`."""
 
-    field: str
+    field: Field
     value: Value
 
     def __post_init__(self) -> None:
-        _check_field(self.field)
+        _set_field(self)
         object.__setattr__(self, "value", _plain(self.value))
 
 
@@ -58,58 +68,77 @@ class Eq(_Operators):
 class In(_Operators):
     """The field is a scalar equal to one of `values`; of no values, nothing is."""
 
-    field: str
+    field: Field
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        _check_field(self.field)
+        _set_field(self)
         object.__setattr__(self, "values", tuple(map(_plain, _tuple(self.values))))
 
 
 @dataclass(frozen=True, slots=True)
 class Range(_Operators):
-    """The field is a number within all the bounds given; at least one is."""
+    """
+    The field lies within all the bounds given; at least one is.
 
-    field: str
+    Bounds are numbers, or they are dates and times: `date`, `datetime` or ISO 8601 as
+    `m3kit.instants` reads it, where the field holds such a text. These compare as instants: no
+    offset is UTC, a bare date is its midnight.
+    """
+
+    field: Field
     _: KW_ONLY
-    gt: float | None = None
-    ge: float | None = None
-    lt: float | None = None
-    le: float | None = None
+    gt: Bound | None = None
+    ge: Bound | None = None
+    lt: Bound | None = None
+    le: Bound | None = None
 
     def __post_init__(self) -> None:
-        _check_field(self.field)
-        if not self.bounds:
+        _set_field(self)
+        for name in COMPARE:
+            object.__setattr__(self, name, _bound(getattr(self, name)))
+        if not self._given:
             raise ValueError(f"Range({self.field!r}) has no bound; give gt, ge, lt or le")
-        for bound in self.bounds.values():
-            if not is_number(bound):
-                raise TypeError(f"{bound!r} is no bound of a range; ranges compare numbers")
-            check_number(bound)
+        if self.bounds and self.instants:
+            raise TypeError(f"the bounds of {self} are all numbers or all dates")
 
     @property
     def bounds(self) -> dict[Comparison, float]:
-        """The bounds that are given: `{"ge": 2020, "lt": 2025}`."""
-        given: dict[Comparison, float | None] = {
-            "gt": self.gt, "ge": self.ge, "lt": self.lt, "le": self.le
-        }  # fmt: skip
-        return {name: bound for name, bound in given.items() if bound is not None}
+        """The bounds of a range of numbers: `{"ge": 2020, "lt": 2025}`; empty for dates."""
+        return {name: bound for name, bound in self._given.items() if is_number(bound)}
+
+    @property
+    def instants(self) -> dict[Comparison, int]:
+        """The bounds of a range of dates, in microseconds since 1970; empty for numbers."""
+        texts = {name: bound for name, bound in self._given.items() if isinstance(bound, str)}
+        parsed = {name: instant(text) for name, text in texts.items()}
+        return {name: bound for name, bound in parsed.items() if bound is not None}
 
     def covers(self, value: object) -> bool:
-        """Tell whether a value is a number within all bounds."""
-        return is_number(value) and all(
-            COMPARE[name](value, bound) for name, bound in self.bounds.items()
+        """Tell whether a value lies within all bounds."""
+        if bounds := self.bounds:
+            return is_number(value) and all(
+                COMPARE[name](value, bound) for name, bound in bounds.items()
+            )
+        moment = instant(value) if isinstance(value, str) else None
+        return moment is not None and all(
+            COMPARE[name](moment, bound) for name, bound in self.instants.items()
         )
+
+    @property
+    def _given(self) -> dict[Comparison, Bound]:
+        return {name: bound for name in COMPARE if (bound := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Contains(_Operators):
     """The field is a list with an element equal to `value`."""
 
-    field: str
+    field: Field
     value: Value
 
     def __post_init__(self) -> None:
-        _check_field(self.field)
+        _set_field(self)
         object.__setattr__(self, "value", _plain(self.value))
 
 
@@ -117,21 +146,21 @@ class Contains(_Operators):
 class Exists(_Operators):
     """The field holds something: it is there, and neither None nor an empty list."""
 
-    field: str
+    field: Field
 
     def __post_init__(self) -> None:
-        _check_field(self.field)
+        _set_field(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Substring(_Operators):
     """The field is a string with `text` in it, upper and lower case told apart."""
 
-    field: str
+    field: Field
     text: str
 
     def __post_init__(self) -> None:
-        _check_field(self.field)
+        _set_field(self)
         if not isinstance(self.text, str):
             raise TypeError(f"a substring is a string, not {self.text!r}")
         if not self.text:
@@ -197,22 +226,7 @@ Filter: TypeAlias = Leaf | All | And | Or | Not
 
 def matches(where: Filter, document: Document) -> bool:
     """Tell whether `where` keeps `document`: what every store agrees with."""
-    metadata: Any = document.metadata
     match where:
-        case Eq(field, value):
-            return equal(metadata.get(field), value)
-        case In(field, values):
-            return any(equal(metadata.get(field), value) for value in values)
-        case Range(field=field):
-            return where.covers(metadata.get(field))
-        case Contains(field, value):
-            stored = metadata.get(field)
-            return isinstance(stored, list) and any(equal(element, value) for element in stored)
-        case Exists(field):
-            return metadata.get(field) not in (None, [])
-        case Substring(field, text):
-            stored = metadata.get(field)
-            return isinstance(stored, str) and text in stored
         case Ids(ids):
             return document.id in ids
         case All():
@@ -223,6 +237,39 @@ def matches(where: Filter, document: Document) -> bool:
             return any(matches(part, document) for part in of)
         case Not(of):
             return not matches(of, document)
+        case _:
+            return _finds(where, value_at(document.metadata, where.field))
+
+
+def field_path(field: Field) -> tuple[str, ...]:
+    """Return the keys that lead to a field."""
+    return (field,) if isinstance(field, str) else field
+
+
+def value_at(metadata: Mapping[str, Json], field: Field) -> Json:
+    """Return what a field holds; None if there is no such field, as for one that holds None."""
+    value: Json = metadata
+    for key in field_path(field):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _finds(where: Eq | In | Range | Contains | Exists | Substring, stored: Json) -> bool:
+    match where:
+        case Eq(_, value):
+            return equal(stored, value)
+        case In(_, values):
+            return any(equal(stored, value) for value in values)
+        case Range():
+            return where.covers(stored)
+        case Contains(_, value):
+            return isinstance(stored, list) and any(equal(item, value) for item in stored)
+        case Exists():
+            return stored not in (None, [])
+        case Substring(_, text):
+            return isinstance(stored, str) and text in stored
         case _:
             assert_never(where)
 
@@ -244,10 +291,37 @@ def is_scalar(value: object) -> TypeGuard[Value]:
     return isinstance(value, str | int | float)
 
 
-def _check_field(field: str) -> None:
-    """A field's name is spliced into some engines' paths, so it is kept plain everywhere."""
+def check_filter(where: object) -> None:
+    """
+    Check that something is a filter; every index calls this on what it is given.
+
+    Raises:
+        TypeError: If it is not, with what to write.
+    """
+    if where is None:
+        raise TypeError("a filter is wanted, not None; to match every document, pass All()")
+    if not isinstance(where, Filter):
+        raise TypeError(
+            f'{where!r:.200} is not a filter; write Eq("lang", "de"), or compose In, Range, '
+            "Contains, Exists, Substring, Ids, And, Or, Not and All"
+        )
+
+
+def _set_field(where: Eq | In | Range | Contains | Exists | Substring) -> None:
+    """Check a filter's field, and turn a path of one key into the key."""
+    field: object = where.field
+    path = field if isinstance(field, tuple) else (field,)
+    if not path:
+        raise TypeError("a filter's path has at least one key")
+    for key in path:
+        _check_key(key)
+    object.__setattr__(where, "field", path[0] if len(path) == 1 else path)
+
+
+def _check_key(field: object) -> None:
+    """A key is spliced into some engines' paths, so it is kept plain everywhere."""
     if not isinstance(field, str) or not field:
-        raise TypeError(f"a filter's field is a name, not {field!r}")
+        raise TypeError(f"a filter's field is a name or a tuple of names, not {field!r}")
     check_text(field, f"the field {field!r}")
     if any(char in "\"'`\\[](){}" or category(char) in {"Cc", "Zl", "Zp"} for char in field):
         raise ValueError(
@@ -283,8 +357,29 @@ def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def _filters(of: Iterable[Any]) -> tuple[Filter, ...]:
+    if isinstance(of, Filter | Mapping):
+        raise TypeError(f"And and Or take several filters in a tuple, not {of!r:.200}")
     filters = tuple(of)
     for part in filters:
-        if not isinstance(part, Filter):
-            raise TypeError(f"{part!r} is not a filter; compose Eq, In, Range, And, Or, Not, …")
+        check_filter(part)
     return filters
+
+
+def _bound(bound: object) -> Bound | None:
+    """Check a bound; a date becomes the text that stands for it."""
+    match bound:
+        case None:
+            return None
+        case date() | str():  # a datetime is a date
+            text = plain_text(bound) if isinstance(bound, str) else bound.isoformat()
+            if instant(text) is None:
+                raise ValueError(
+                    f"{text!r} is no bound of a range; give a number, a date, or ISO 8601 such as "
+                    "2024-03-01 or 2024-03-01T09:30:00+01:00"
+                )
+            return text
+        case _ if is_number(bound):
+            check_number(bound)
+            return bound
+        case _:
+            raise TypeError(f"{bound!r} is no bound of a range; ranges compare numbers or dates")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from m3kit.vectors import REPS, Rep
 
@@ -20,26 +20,45 @@ They go by their ids, or by an engine's own names for them; see `m3kit.adapters.
 @dataclass(frozen=True, slots=True)
 class RRF:
     """
-    Reciprocal rank fusion of the dense and the sparse ranking: Σ 1 / (k + rank), rank from 1.
+    Reciprocal rank fusion of the dense and the sparse ranking: Σ weight / (k + rank), rank from 1.
 
     Where the query carries ColBERT too, the best of that list are rescored, and MaxSim is then the
     score and the order.
 
     Source: Cormack, Clarke and Büttcher, SIGIR 2009, with their k.
+
+    Args:
+        k: At least 1; the higher, the less the first ranks count.
+        weights: `{"dense": 1, "sparse": 0.3}`; what is not named counts 1. ColBERT is not a ranking
+            of its own here, and has no weight.
+
+    Raises:
+        ValueError: If `k` is below 1, or a weight is negative, not finite, or not of a branch.
     """
 
     k: int = 60
+    weights: Mapping[Rep, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.k) and self.k >= 1):
             raise ValueError(f"the k of RRF is at least 1, not {self.k}")
+        for rep, weight in self.weights.items():
+            if rep not in {"dense", "sparse"}:
+                raise ValueError(f"RRF weighs dense and sparse, not {rep!r}")
+            _check_weight(rep, weight)
+        object.__setattr__(self, "weights", dict(self.weights))
 
-    def fuse(self, rankings: Iterable[Ranking]) -> Mapping[str, float]:
+    def weight(self, rep: Rep) -> float:
+        """Return the weight of a representation's ranking."""
+        return float(self.weights.get(rep, 1.0))
+
+    def fuse(self, rankings: Mapping[Rep, Ranking]) -> Mapping[str, float]:
         """Score what stands in any of the rankings, in no order."""
         fused: dict[str, float] = {}
-        for ranking in rankings:
+        for rep, ranking in rankings.items():
+            weight = self.weight(rep)
             for place, (name, _) in enumerate(ranking, start=1):
-                fused[name] = fused.get(name, 0.0) + 1 / (self.k + place)
+                fused[name] = fused.get(name, 0.0) + weight / (self.k + place)
         return fused
 
 
@@ -60,9 +79,7 @@ class WeightedSum:
 
     def __post_init__(self) -> None:
         for rep in REPS:
-            weight = self.weight(rep)
-            if not (math.isfinite(weight) and weight >= 0):
-                raise ValueError(f"the weight of {rep} is finite and not negative, not {weight}")
+            _check_weight(rep, self.weight(rep))
 
     def weight(self, rep: Rep) -> float:
         """Return the weight of one representation."""
@@ -77,6 +94,35 @@ class WeightedSum:
 
 
 Fusion: TypeAlias = RRF | WeightedSum
+
+FusionName: TypeAlias = Literal["rrf", "weighted"]
+"""What stands for a fusion with its defaults."""
+
+
+def to_fusion(fusion: object) -> Fusion:
+    """
+    Return a fusion, or the one of a name.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If there is none of that name.
+    """
+    match fusion:
+        case RRF() | WeightedSum():
+            return fusion
+        case "rrf":
+            return RRF()
+        case "weighted":
+            return WeightedSum()
+        case str():
+            raise ValueError(f"there is no fusion {fusion!r}; there are 'rrf' and 'weighted'")
+        case _:
+            raise TypeError(f"a fusion is RRF() or WeightedSum(), not {fusion!r:.200}")
+
+
+def _check_weight(rep: Rep, weight: float) -> None:
+    if not (math.isfinite(weight) and weight >= 0):
+        raise ValueError(f"the weight of {rep} is finite and not negative, not {weight}")
 
 
 def by_score(scores: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:

@@ -12,17 +12,20 @@ The seam between M3 and a vector database: one request, one protocol, and its er
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 
 from m3kit.encoder import Encoder, same_model
-from m3kit.filters import Filter
-from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.filters import Filter, check_filter, is_number
+from m3kit.fusion import Fusion, WeightedSum, to_fusion
 from m3kit.records import Hit, Record
 from m3kit.vectors import REPS, M3Output, Rep
 
@@ -64,13 +67,15 @@ class Search:
         query: `query.only("dense")` is dense search; ColBERT alone scans.
         k: How many hits are wanted, at least 1.
         where: What the candidates must match, before any branch is cut.
-        fusion: How several representations become one ranking.
+        fusion: How several representations become one ranking; `"weighted"` and `"rrf"` stand for
+            `WeightedSum()` and `RRF()`.
         candidates: How many candidates each of the dense and the sparse branch brings, and how many
             are rescored by ColBERT; never below `k`.
         min_score: Hits below this score are left out.
         with_scores: Whether to fill `Hit.scores`.
 
     Raises:
+        TypeError: If an argument is of another kind.
         ValueError: If `k` or `candidates` is below 1, or the fusion gives the query no weight.
         RepresentationError: If the query carries nothing.
     """
@@ -78,14 +83,24 @@ class Search:
     query: M3Output
     k: int = 10
     where: Filter | None = None
-    fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
+    fusion: Fusion = WeightedSum()  # noqa: RUF009  # frozen, so one default serves all
     candidates: int = 100
     min_score: float | None = None
     with_scores: bool = False
 
     def __post_init__(self) -> None:
-        if self.k < 1 or self.candidates < 1:
-            raise ValueError(f"k and candidates are at least 1, not {self.k} and {self.candidates}")
+        if not isinstance(self.query, M3Output):
+            raise TypeError(
+                f"a search takes an encoded query, not {self.query!r:.200}; encode it by "
+                "encoder.encode_queries([text]), or search by m3kit.Retriever"
+            )
+        object.__setattr__(self, "k", check_count(self.k, "k"))
+        object.__setattr__(self, "candidates", check_count(self.candidates, "candidates"))
+        object.__setattr__(self, "fusion", to_fusion(self.fusion))
+        if self.where is not None:
+            check_filter(self.where)
+        if self.min_score is not None and not is_number(self.min_score):
+            raise TypeError(f"min_score is a number, not {self.min_score!r}")
         if not self.query.reps:
             raise RepresentationError(
                 "the query carries no representation; encode it with at least one"
@@ -208,7 +223,7 @@ def open_index(
 
     Args:
         address: A directory (`"path/to/dir"`), or `"scheme://…"` for a scheme that an installed
-            package knows (entry points of the group `m3kit.indexes`).
+            package knows (entry points of the group `m3kit.indexes`). `~` is the home directory.
         encoder: What makes the vectors. It supplies `dim`, `model` and `reps`.
         dim: Without an encoder: the width of the vectors. None opens only what exists.
         reps: What a new index holds, by default all that the encoder can make; an existing index
@@ -219,16 +234,14 @@ def open_index(
     Raises:
         IndexNotFoundError: If there is no index and neither `encoder` nor `dim`, or no installed
             package knows the scheme.
-        ValueError: If `dim` or `model` is given besides an encoder.
+        ValueError: If the address is malformed, or `dim` or `model` is given besides an encoder.
         ModelMismatchError: If the index was made by another model or with another dimension.
         IndexLockedError: If another process holds its files.
     """
     from importlib.metadata import entry_points  # 20 ms that only this function needs
 
     dim, chosen, model = resolve_encoder(encoder, dim=dim, reps=reps, model=model)
-    scheme, separator, rest = fspath(address).partition("://")
-    if not separator:
-        scheme, rest = "file", fspath(address)
+    scheme, rest = _split_address(address)
     openers = entry_points(group="m3kit.indexes")
     if scheme not in openers.names:
         raise IndexNotFoundError(
@@ -237,6 +250,26 @@ def open_index(
         )
     opener: Opener = openers[scheme].load()
     return opener(rest, dim=dim, reps=chosen, model=model)
+
+
+def _split_address(address: str | PathLike[str]) -> tuple[str, str]:
+    """Split an address into its scheme, `file` where it has none, and what follows."""
+    if not isinstance(address, str | PathLike):
+        raise TypeError(f"an address is a string or a path, not {address!r:.200}")
+    text = fspath(address)
+    if not text:
+        raise ValueError("the address is empty; give a directory, or scheme://…")
+    if text == ":memory:":
+        raise ValueError(
+            "':memory:' is not an address; for an index in memory, write "
+            "m3kit.MemoryIndex(encoder=encoder)"
+        )
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        if found := re.match(r"([a-z][a-z0-9+.-]+):/", text):  # and not `C:/papers`
+            raise ValueError(f"an address with a scheme has two slashes: {found[1]}://…")
+        scheme, rest = "file", text
+    return scheme, str(Path(rest).expanduser()) if rest.startswith("~") else rest
 
 
 def resolve_encoder(
@@ -263,6 +296,7 @@ def resolve_encoder(
     """
     if encoder is None:
         return dim, default_reps if reps is None else reps, model
+    check_encoder(encoder)
     if dim is not None or model is not None:
         raise ValueError("encoder= supplies dim and model; give encoder=, or dim= and model=")
     if reps is None:
@@ -273,6 +307,67 @@ def resolve_encoder(
             "it makes"
         )
     return encoder.dim, reps, encoder.model
+
+
+def check_encoder(encoder: object) -> None:
+    """
+    Check that something can encode.
+
+    Raises:
+        TypeError: If it cannot.
+    """
+    methods = ("encode_queries", "encode_documents")
+    if not all(callable(getattr(encoder, name, None)) for name in methods):
+        raise TypeError(
+            f"an encoder is wanted, not {encoder!r:.200}; load one by "
+            'm3kit.torch.TorchEncoder.from_pretrained("BAAI/bge-m3")'
+        )
+
+
+def check_index(index: object) -> None:
+    """
+    Check that something can be searched.
+
+    Raises:
+        TypeError: If it cannot.
+    """
+    if not all(callable(getattr(index, name, None)) for name in ("upsert", "search", "scan")):
+        raise TypeError(f"an index is wanted, not {index!r:.200}; open one by m3kit.open_index")
+
+
+def check_count(number: object, what: str) -> int:
+    """
+    Check a number of hits, documents or texts.
+
+    Raises:
+        TypeError: If it is not an integer.
+        ValueError: If it is below 1.
+    """
+    try:
+        count = operator.index(number)  # type: ignore[arg-type]  # what it refuses is told here
+    except TypeError:
+        raise TypeError(f"{what} is an integer, not {number!r}") from None
+    if count < 1:
+        raise ValueError(f"{what} is at least 1, not {count}")
+    return count
+
+
+def check_ids(ids: object) -> Sequence[str]:
+    """
+    Check a list of ids; every index calls this at the start of `get` and `delete`.
+
+    Raises:
+        TypeError: If it is a single id, or holds something else.
+    """
+    if isinstance(ids, str):
+        raise TypeError(f"ids are a list or tuple of strings, not the string {ids!r}; [{ids!r}]")
+    if not isinstance(ids, Iterable):
+        raise TypeError(f"ids are a list or tuple of strings, not {ids!r}")
+    checked = list(ids)
+    for id_ in checked:
+        if not isinstance(id_, str):
+            raise TypeError(f"an id is a string, not {id_!r}")
+    return checked
 
 
 def check_records(
@@ -287,7 +382,16 @@ def check_records(
     Raises:
         RepresentationError, VectorError: As `HybridIndex.upsert` says, naming the document.
     """
-    last = {record.document.id: record for record in records}
+    if isinstance(records, Record):
+        raise TypeError("upsert takes several records in a list, not one; write [record]")
+    last: dict[str, Record] = {}
+    for record in records:
+        if not isinstance(record, Record):
+            raise TypeError(
+                f"upsert takes records, not {record!r:.200}; write Record(document, output), or "
+                "add documents by m3kit.Retriever"
+            )
+        last[record.document.id] = record
     for id_, record in last.items():
         missing = [rep for rep in REPS if rep in reps and rep not in record.output.reps]
         if missing:
@@ -304,8 +408,14 @@ def check_search(search: Search, *, reps: Collection[Rep], dim: int | None) -> N
     Check a request against what an index holds; every index calls this at the start of `search`.
 
     Raises:
+        TypeError: If it is no `Search`.
         RepresentationError, VectorError: As `HybridIndex.search` says.
     """
+    if not isinstance(search, Search):
+        raise TypeError(
+            f"an index searches for a Search, not {search!r:.200}; write Search(query=output), or "
+            "search for a text by m3kit.Retriever"
+        )
     check_reps(search.query.reps, available=reps)
     _check_vectors(search.query, dim, "of the query")
 

@@ -9,9 +9,9 @@ from m3kit.adapters.manifest import IndexRequest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import Encoder
-from m3kit.filters import Filter, matches
+from m3kit.filters import Filter, check_filter, matches
 from m3kit.fusion import Ranking, by_score
-from m3kit.index import Search, check_records, check_reps, check_search
+from m3kit.index import Search, check_ids, check_records, check_reps, check_search
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import scores
 from m3kit.vectors import M3Output, Rep
@@ -75,6 +75,7 @@ class MemoryIndex:
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
+        ids = check_ids(ids)
         check_reps(reps, available=self._reps)
         return [_with(self._records[id_], reps) for id_ in ids if id_ in self._records]
 
@@ -85,11 +86,12 @@ class MemoryIndex:
 
     def delete(self, ids: Sequence[str], /) -> None:
         """Delete the documents of these ids; see `HybridIndex.delete`."""
-        for id_ in ids:
+        for id_ in check_ids(ids):
             self._records.pop(id_, None)
 
     def delete_where(self, where: Filter, /) -> None:
         """Delete what matches; see `HybridIndex.delete_where`."""
+        check_filter(where)
         self.delete([record.document.id for record in self._matching(where)])
 
     def count(self, where: Filter | None = None, /) -> int:
@@ -106,6 +108,8 @@ class MemoryIndex:
         return output.copy()
 
     def _matching(self, where: Filter | None) -> list[Record]:
+        if where is not None:
+            check_filter(where)
         records = list(self._records.values())
         return [record for record in records if where is None or matches(where, record.document)]
 

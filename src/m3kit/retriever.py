@@ -11,8 +11,17 @@ from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
-from m3kit.fusion import RRF, Fusion
-from m3kit.index import HybridIndex, RepresentationError, Search, check_model, check_reps
+from m3kit.fusion import Fusion, FusionName, WeightedSum, to_fusion
+from m3kit.index import (
+    HybridIndex,
+    RepresentationError,
+    Search,
+    check_count,
+    check_encoder,
+    check_index,
+    check_model,
+    check_reps,
+)
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, Rep
 
@@ -48,6 +57,7 @@ class Retriever:
         reranker: Scores the final candidates, if given; its score becomes the hit's.
 
     Raises:
+        TypeError: If an argument is of another kind, such as the name of a model.
         RepresentationError: If the encoder cannot give what the index holds.
         ModelMismatchError: If the index was made by another model.
     """
@@ -55,6 +65,8 @@ class Retriever:
     def __init__(
         self, encoder: Encoder, index: HybridIndex, *, reranker: Reranker | None = None
     ) -> None:
+        check_encoder(encoder)
+        check_index(index)
         missing = index.reps - encoder.reps
         if missing:
             raise RepresentationError(
@@ -91,8 +103,9 @@ class Retriever:
             ValueError: If `batch_size` is below 1.
             Exception: What the encoder or the index raises, with a note of what was written.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is at least 1, not {batch_size}")
+        if isinstance(documents, Document):
+            raise TypeError("add takes several documents in a list, not one; write [document]")
+        batch_size = check_count(batch_size, "batch_size")
         written = 0
         try:
             with aggregate_warnings():
@@ -114,7 +127,7 @@ class Retriever:
         k: int = 10,
         where: Filter | None = None,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
         min_score: float | None = None,
         with_scores: bool = False,
@@ -136,9 +149,12 @@ class Retriever:
             with_scores: Whether to fill `Hit.scores`.
 
         Raises:
+            TypeError: If an argument is of another kind.
             RepresentationError: If the index does not hold one of `reps`.
             ValueError: If the reranker does not give a number for each text.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"a query is a string, not {text!r:.200}")
         chosen = self.index.reps if reps is None else reps
         check_reps(chosen, available=self.index.reps)
         (query,) = self.encoder.encode_queries([text], [rep for rep in REPS if rep in chosen])
@@ -146,7 +162,7 @@ class Retriever:
             query=query,
             k=k,
             where=where,
-            fusion=fusion,
+            fusion=to_fusion(fusion),
             candidates=candidates,
             min_score=min_score,
             with_scores=with_scores,
@@ -158,6 +174,11 @@ class Retriever:
         return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
 
     def _write(self, documents: Sequence[Document]) -> None:
+        for document in documents:
+            if not isinstance(document, Document):
+                raise TypeError(
+                    f"add takes documents, not {document!r:.200}; write Document(id, text)"
+                )
         texts = [document.text for document in documents]
         outputs = self.encoder.encode_documents(texts, self.index.reps)
         self.index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])

@@ -65,13 +65,13 @@ class MakesColbertAThirdRanking(MemoryIndex):
         if len(search.query.reps) == 1 or not isinstance(search.fusion, RRF):
             return super().search(search)
         documents: dict[str, Document] = {}
-        rankings: list[Ranking] = []
+        rankings: dict[Rep, Ranking] = {}
         for rep in search.query.reps:
             hits = super().search(
                 replace(search, query=search.query.only(rep), k=search.candidates)
             )
             documents |= {hit.document.id: hit.document for hit in hits}
-            rankings.append([(hit.document.id, hit.score) for hit in hits])
+            rankings[rep] = [(hit.document.id, hit.score) for hit in hits]
         fused = by_score(search.fusion.fuse(rankings).items())[: search.k]
         return [Hit(documents[id_], score) for id_, score in fused]
 

@@ -10,7 +10,7 @@ from m3kit.testing import query
 def test_rrf_adds_reciprocal_ranks_from_one_with_ties_by_id() -> None:
     dense = [("b", 0.9), ("a", 0.8), ("c", 0.1)]
     sparse = [("a", 7.0), ("b", 5.0), ("d", 1.0)]
-    fused = by_score(RRF().fuse([dense, sparse]).items())
+    fused = by_score(RRF().fuse({"dense": dense, "sparse": sparse}).items())
     assert [id_ for id_, _ in fused] == ["a", "b", "c", "d"]
     assert [score for _, score in fused] == [1 / 61 + 1 / 62] * 2 + [1 / 63] * 2
 

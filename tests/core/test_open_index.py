@@ -38,3 +38,35 @@ def test_a_third_partys_store_plugs_in_by_an_entry_point(tmp_path: Path) -> None
         [sys.executable, "-c", USE], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["left/top?x=1 4 ['dense'] m@1", "m@1 ['dense']"]
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("", "the address is empty"),
+        (":memory:", r"write m3kit\.MemoryIndex"),
+        ("milvus:/papers.db/x", "two slashes: milvus://"),
+        ("qdrant:/host/papers", "two slashes: qdrant://"),
+    ],
+)
+def test_what_is_no_address_makes_no_folder(
+    address: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=why):
+        open_index(address, dim=4, reps=["dense"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["~/papers", "milvus://~/papers.db/x"])
+def test_a_tilde_is_the_home_directory(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    open_index(address, dim=4, reps=["dense"]).close()
+    assert list(work.iterdir()) == []
+    assert len(list(home.iterdir())) == 1

@@ -198,7 +198,7 @@ def _ranked(engine: _Engine, search: Search) -> list[Ranked]:
         case WeightedSum():
             return _weighted(engine, search, rankings, search.fusion)
         case RRF():
-            fused = search.fusion.fuse(rankings.values()).items()
+            fused = search.fusion.fuse(rankings).items()
             if "colbert" in reps:
                 names = _best_unordered(fused, search.candidates, engine.ids)
                 return _rescored(engine, _branch_scores(rankings, names), search.k)

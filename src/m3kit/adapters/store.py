@@ -10,8 +10,8 @@ from m3kit._batching import batched
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
-from m3kit.filters import Filter, Ids, matches
-from m3kit.index import Search, check_records, check_reps, check_search
+from m3kit.filters import Filter, Ids, check_filter, matches
+from m3kit.index import Search, check_ids, check_records, check_reps, check_search
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import M3Output, Rep, Sparse
 
@@ -73,8 +73,15 @@ class Store(Protocol[_T]):
         """
         ...
 
-    def prepare_search(self, query: M3Output, where: _T | None, /) -> Searcher:
-        """Prepare a search; the query carries some of what the manifest names."""
+    def prepare_search(self, search: Search, where: _T | None, /) -> Searcher:
+        """
+        Prepare a search.
+
+        Args:
+            search: The request. Its query carries some of the manifest's representations; its
+                fusion, `k` and `candidates` tell what will be asked for.
+            where: The expression of its filter, which stands for `search.where`.
+        """
         ...
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
@@ -135,7 +142,7 @@ class StoreIndex(Generic[_T]):
         search = replace(search, query=_below(search.query, self._store.token_id_limit))
         where = None if search.where is None else self._store.translate(search.where)
         expression = None if where is None else where.expression
-        searcher = self._store.prepare_search(search.query, expression)
+        searcher = self._store.prepare_search(search, expression)
         verify = None if where is None or where.exact else _verifier(searcher, search.where)
         if verify is None and len(search.query.reps) > 1:
             hits = searcher.answer(search)
@@ -146,6 +153,7 @@ class StoreIndex(Generic[_T]):
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
+        ids = check_ids(ids)
         check_reps(reps, available=self.reps)
         records = self._store.read(ids, reps)
         return [records[id_] for id_ in ids if id_ in records]
@@ -155,16 +163,18 @@ class StoreIndex(Generic[_T]):
         check_reps(reps, available=self.reps)
         if where is None:
             return self._store.scan(None, reps)
+        check_filter(where)
         records = self._store.scan(self._store.translate(where).expression, reps)
         return (record for record in records if matches(where, record.document))
 
     def delete(self, ids: Sequence[str], /) -> None:
         """Delete the documents of these ids; see `HybridIndex.delete`."""
-        for page in batched(ids, _PAGE):
+        for page in batched(check_ids(ids), _PAGE):
             self.delete_where(Ids(tuple(page)))
 
     def delete_where(self, where: Filter, /) -> None:
         """Delete what matches; see `HybridIndex.delete_where`."""
+        check_filter(where)
         translated = self._store.translate(where)
         if translated.exact:
             self._store.delete(translated.expression)
@@ -177,6 +187,7 @@ class StoreIndex(Generic[_T]):
         """Count what matches; see `HybridIndex.count`."""
         if where is None:
             return self._store.count(None)
+        check_filter(where)
         translated = self._store.translate(where)
         if translated.exact:
             return self._store.count(translated.expression)
