@@ -41,7 +41,7 @@ class RepeatedIds:
         if self.count:
             more = ", …" if self.count > len(self.examples) else ""
             _log.warning(
-                "ids were repeated %d times; the last document of each id replaces the others: %s%s",
+                "ids were repeated %d times; the last document of each replaces the others: %s%s",
                 self.count,
                 ", ".join(self.examples),
                 more,
