@@ -52,10 +52,10 @@ class Passages:
     @torch.inference_mode()
     def __call__(self, query: Floats) -> Floats:
         """Score every document for a query of shape `(tokens, dim)`; see `m3kit.scoring.maxsim`."""
-        asked = torch.from_numpy(query).to(self._tokens.device, self._dtype)
+        vectors = torch.from_numpy(query).to(self._tokens.device, self._dtype)
         if self._dtype is torch.bfloat16 and len(query) <= _FEW:
-            similarity = F.linear(asked, self._tokens).T
+            similarity = F.linear(vectors, self._tokens).T
         else:
-            similarity = F.linear(self._tokens, asked)
+            similarity = F.linear(self._tokens, vectors)
         rows = similarity.float().cpu().numpy()[: self._total]
         return mean_of_best(rows, self._starts)
