@@ -155,7 +155,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
     Score ColBERT vectors: the mean over query tokens of the best document token.
 
     The mean, where ColBERT itself sums, is M3's definition (paper, section 3.1; FlagEmbedding's
-    `colbert_score`). Documents that are scored more than once are best kept `Stacked`.
+    `colbert_score`). For documents that are scored more than once, `Stacked` is faster.
 
     Args:
         query: Shape `(query tokens, dim)`.

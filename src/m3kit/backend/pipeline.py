@@ -100,7 +100,7 @@ class Pipeline:
             try:
                 yield from self._outputs(tokens, reps, advance)
             finally:
-                cuts.say()
+                cuts.report()
 
     def tokens(self, text: str, kind: Kind) -> list[tuple[int, str]]:
         """Return id and text of each token of a text, as the model reads it."""

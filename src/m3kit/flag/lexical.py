@@ -13,7 +13,7 @@ from m3kit._batching import batched
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.vectors import Ints, Sparse
 
-_CELLS = 2**22  # numbers of a matrix that are held at once
+_CELLS = 2**22  # the size of a matrix, to bound the memory
 
 
 class LexicalWeights(dict[str, float]):

@@ -40,12 +40,12 @@ class BGEM3FlagModel:
         devices: One or several; a text list is divided among them.
         pooling_method: `"cls"` or `"mean"`.
         trust_remote_code: Not used.
-        cache_dir: Where downloads are kept.
+        cache_dir: Where downloads are stored.
         colbert_dim: -1, or the width that the checkpoint has.
         batch_size: Not used.
         query_max_length: Tokens of a query, special ones included.
         passage_max_length: Tokens of any other text.
-        return_dense: What the `encode` methods return if they are not told.
+        return_dense: The default of the `encode` methods.
         return_sparse: The same.
         return_colbert_vecs: The same.
         truncate_dim: To how many numbers vectors are cut, if at all.

@@ -24,11 +24,11 @@ class OnnxEncoder(TextEncoder):
     It reads what `m3kit export` writes, on the CPU. One instance may serve many threads. In
     float32 its vectors equal those of `m3kit.torch.TorchEncoder` to 1e-5, and both name the model
     alike, so that an index made by one is searched by the other. The vectors of a text do not
-    depend on the texts beside it, to the last bit. A lone surrogate in a text counts as U+FFFD.
+    depend on other texts, to the last bit. A lone surrogate in a text counts as U+FFFD.
     Texts that are longer than the limit are cut, and a warning on the logger `m3kit` says how
     many, once per call.
 
-    Made by `from_pretrained`; the arguments there say what can be set.
+    Created by `from_pretrained`, which documents the settings.
     """
 
     @classmethod

@@ -38,7 +38,7 @@ def write_model(
     precision: Precision,
 ) -> None:
     """
-    Write the graph of a checkpoint, and its weights beside it.
+    Write the graph of a checkpoint, and its weights in a second file.
 
     Args:
         checkpoint: The model.

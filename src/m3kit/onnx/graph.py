@@ -40,7 +40,7 @@ def build(
         stored: The weights, by their names in the checkpoint; those of the heads may be missing.
         config: The content of `config.json`.
         pooling: Where the dense vector comes from.
-        facts: What the graph is to say of itself.
+        facts: The metadata of the graph.
     """
     nodes = Nodes(stored)
     hidden, width = _backbone(nodes, config), config["hidden_size"]

@@ -27,7 +27,7 @@ class Model:
 
     Args:
         session: The graph, loaded.
-        facts: What it says of itself.
+        facts: Its metadata.
         unweighted: Ids of special tokens, which have no lexical weight.
     """
 

@@ -66,7 +66,7 @@ class Nodes:
         return branch
 
     def constant(self, value: ArrayLike, dtype: DTypeLike = np.int64) -> str:
-        """Return a small constant, which is kept once."""
+        """Return a small constant, which is stored once."""
         array = np.asarray(value, dtype)
         name = f"{array.dtype}:{array.tolist()}"
         self.initializers.setdefault(name, numpy_helper.from_array(array, name))

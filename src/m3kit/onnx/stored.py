@@ -1,4 +1,4 @@
-"""Tensors in files beside a graph, which points to them and is small for that."""
+"""Tensors in files next to a graph, which refers to them."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class CrossEncoder:
     serve many threads. Pairs that are longer than the limit are cut, and a warning on the logger
     `m3kit` says how many, once per call.
 
-    Made by `from_pretrained`; the arguments there say what can be set.
+    Created by `from_pretrained`, which documents the settings.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class CrossEncoder:
         Args:
             model: A folder, or a name on the hub: `"BAAI/bge-reranker-v2-m3"`.
             revision: Branch, tag or commit on the hub.
-            cache_dir: Where downloads are kept, if not in the hub's usual place.
+            cache_dir: Where downloads are stored, by default the hub's cache.
             device: As PyTorch names it; by default CUDA or MPS where there is one, else the CPU.
             precision: Of the matrix products, as for `TorchEncoder`.
             max_length: Tokens of a pair, the four special ones included; never above the model's

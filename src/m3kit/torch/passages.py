@@ -18,7 +18,7 @@ _FEW = 32
 
 class Passages:
     """
-    Documents whose ColBERT vectors are kept end to end, as `m3kit.scoring.Stacked` keeps them.
+    Documents whose ColBERT vectors are concatenated, as in `m3kit.scoring.Stacked`.
 
     In float32 scores are those of `m3kit.scoring.maxsim`; in bf16 or fp16 vectors take half the
     memory, products are faster, and scores of unit vectors differ by some 1e-4.
