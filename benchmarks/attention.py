@@ -5,7 +5,7 @@ Attention over one long text: products in blocks beside PyTorch's fused attentio
 
 Both are given random queries, keys and values of BGE-M3's size in the same precision, and take
 turns; a ratio is the median over the rounds, the error is the largest difference from float32. On a
-busy machine `OMP_NUM_THREADS=1` and `--clock cpu` count one thread's own time.
+busy machine `OMP_NUM_THREADS=1` and `--clock cpu` measure the CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import argparse
 from statistics import median
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
+import torch.nn.functional as F  # noqa: N812  # as PyTorch's documentation does
 from benchmarks.full_size import WIDTH
-from benchmarks.machine import CLOCKS, describe, told
+from benchmarks.machine import CLOCKS, describe, to_line
 
 from m3kit.torch.attention import in_blocks
 from m3kit.torch.kernels.precision import cpu_has_bf16
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     args = parser.parse_args()
     machine = {**describe(), "clock": args.clock}
-    print(told(machine))
+    print(to_line(machine))
     print("| tokens | precision | name | ms | ratio | error |\n|---:|---|---|---:|---:|---:|")
     dtypes = [torch.float32, torch.bfloat16] if cpu_has_bf16() else [torch.float32]
     for tokens in args.tokens:
@@ -61,11 +61,13 @@ def compare(
     kind = str(dtype).removeprefix("torch.")
     return [
         (
-            *(tokens, kind, name, round(1e3 * median(own[1:]), 1)),
-            round(median(a / b for a, b in zip(times["PyTorch"][1:], own[1:], strict=True)), 2),
+            *(tokens, kind, name, round(1e3 * median(measured[1:]), 1)),
+            round(
+                median(a / b for a, b in zip(times["PyTorch"][1:], measured[1:], strict=True)), 2
+            ),
             f"{errors[name]:.1e}",
         )
-        for name, own in times.items()
+        for name, measured in times.items()
     ]
 
 

@@ -1,13 +1,12 @@
 """
-What each way of keeping ColBERT vectors costs and finds: bytes per document, and nDCG@10.
+The size and the quality of each form of ColBERT vectors: bytes per document, and nDCG@10.
 
     python -m benchmarks.colbert [--model tiny] [--json FILE]
     python -m benchmarks.colbert --pooling
 
 The queries of `sample_corpus.py`, against its English passages: English ones, and those in the five
 other languages (the mean). "hybrid" is RRF of dense and sparse, rescored by ColBERT. The sizes are
-those of the numbers themselves, without what an engine adds. `--pooling` prints instead how long
-one text takes to be pooled.
+those of the numbers, without an engine's overhead. `--pooling` prints the time to pool a text.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from m3kit.torch import TorchEncoder
 
 STORAGES = [ColbertStorage(*form) for form in product(get_args(ColbertType), range(1, 5))]
 HEADER = """\
-| kept as | pool | bytes per passage | 300 rows of 1,024 | ColBERT en | other | hybrid en | other |
+| dtype | pool | bytes per passage | 300 rows of 1,024 | ColBERT en | other | hybrid en | other |
 |---|---:|---:|---:|---:|---:|---:|---:|"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One way of keeping: its size, and nDCG@10 in English and from other languages."""
+    """A form of storage: its size, and nDCG@10 in English and from other languages."""
 
     dtype: str
     pool: int
@@ -49,9 +48,9 @@ class Row:
     hybrid: tuple[float, float]
 
     def __str__(self) -> str:
-        found = " | ".join(f"{one:.3f}" for one in (*self.colbert, *self.hybrid))
+        scores = " | ".join(f"{score:.3f}" for score in (*self.colbert, *self.hybrid))
         sizes = f"{self.passage_bytes:,} | {self.large_bytes:,}"
-        return f"| {self.dtype} | {self.pool} | {sizes} | {found} |"
+        return f"| {self.dtype} | {self.pool} | {sizes} | {scores} |"
 
 
 def passage_bytes(encoder: Encoder, documents: Sequence[Document], storage: ColbertStorage) -> int:
@@ -72,7 +71,7 @@ def ndcg(run: Run) -> tuple[float, float]:
 
 
 def rows(encoder: Encoder, storages: Sequence[ColbertStorage] = STORAGES) -> Iterator[Row]:
-    """Measure one way of keeping after another; every text is encoded once."""
+    """Measure one form after another; every text is encoded once."""
     cached, english = CachedEncoder(encoder, max_bytes=2**30), passages("en")
     for storage in storages:
         runs = m3(cached, english, storage)
@@ -116,8 +115,8 @@ def main() -> None:
         print(row, flush=True)
         table.append(row)
     if options.json:
-        kept = {"model": encoder.model, "rows": [asdict(row) for row in table]}
-        options.json.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+        result = {"model": encoder.model, "rows": [asdict(row) for row in table]}
+        options.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Those that are measured: m3kit, FlagEmbedding, and two that give dense vectors alone."""
+"""The encoders that are compared: m3kit, FlagEmbedding, and two with dense vectors alone."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Contender:
     A way to encode texts.
 
     Args:
-        name: With its settings.
-        precision: What its products are computed in.
-        outputs: What it gives.
+        name: Its name, with its settings.
+        precision: The precision of its products.
+        outputs: The representations that it computes.
         run: Encodes texts.
     """
 
@@ -41,20 +41,20 @@ def contenders(folder: Path, batches: Sequence[int]) -> list[Contender]:
     Load what is installed, on the CPU, from the same checkpoint.
 
     Args:
-        folder: Of the checkpoint.
-        batches: Batch sizes of FlagEmbedding to try; those of the other two are the first one.
+        folder: The folder of the checkpoint.
+        batches: Batch sizes of FlagEmbedding to try; the other two use the first.
     """
-    found = [*_m3kit(folder)]
+    loaded = [*_m3kit(folder)]
     for package, load in (
         ("FlagEmbedding", _flag_embedding),
         ("sentence_transformers", _sentence_transformers),
         ("transformers", _transformers),
     ):
         if find_spec(package):
-            found += load(folder, batches)
+            loaded += load(folder, batches)
         else:
             print(f"{package} is not installed here and is left out")
-    return found
+    return loaded
 
 
 def _m3kit(folder: Path) -> Iterator[Contender]:
@@ -102,9 +102,9 @@ def _transformers(folder: Path, batches: Sequence[int]) -> Iterator[Contender]:
     def run(texts: Sequence[str]) -> list[torch.Tensor]:
         dense = []
         for start in range(0, len(texts), size):
-            some = list(texts[start : start + size])
+            batch = list(texts[start : start + size])
             inputs = tokenizer(
-                some, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="pt"
+                batch, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="pt"
             )
             hidden = model(**inputs).last_hidden_state[:, 0]
             dense.append(torch.nn.functional.normalize(hidden, dim=-1))

@@ -9,7 +9,8 @@ Tokens per second of m3kit beside FlagEmbedding, on texts of mixed lengths, all 
 All load the same random checkpoint and take turns, so that a busy machine slows all of them; a
 ratio is the median over the rounds. The utilisation is tokens per second times the products that a
 token takes, over the fastest matrix product that PyTorch reaches on the machine in the same
-precision. On a busy machine `OMP_NUM_THREADS=1` and `--clock cpu` count one thread's own time.
+precision. On a busy machine, `OMP_NUM_THREADS=1` and `--clock cpu` measure the CPU time of one
+thread.
 sentence-transformers and the plain loop over transformers give the dense vector alone.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from benchmarks.contenders import REFERENCE, Contender, contenders, show
 from benchmarks.full_size import LAYERS, checkpoint, flops_per_token, mixed_texts
-from benchmarks.machine import CLOCKS, describe, gemm_peak, told
+from benchmarks.machine import CLOCKS, describe, gemm_peak, to_line
 from benchmarks.plot import bars
 
 from m3kit.torch import TorchEncoder
@@ -35,16 +36,18 @@ def measure(
     runs: Sequence[Contender], texts: Sequence[str], rounds: int, clock: Callable[[], float]
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Take turns; return the seconds of each, and the machine's best product by precision."""
-    seconds: dict[str, list[float]] = {one.name: [] for one in runs}
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in runs}
     peaks: dict[str, float] = {}
-    for one in runs:
-        one.run(texts[:4])  # warms up
+    for contender in runs:
+        contender.run(texts[:4])  # warms up
     for _ in range(rounds):
-        for one in runs:
-            peaks[one.precision] = max(peaks.get(one.precision, 0), gemm_peak(one.precision, clock))
+        for contender in runs:
+            peaks[contender.precision] = max(
+                peaks.get(contender.precision, 0), gemm_peak(contender.precision, clock)
+            )
             start = clock()
-            one.run(texts)
-            seconds[one.name].append(clock() - start)
+            contender.run(texts)
+            seconds[contender.name].append(clock() - start)
     return seconds, peaks
 
 
@@ -55,25 +58,29 @@ def report(
     lengths: Sequence[int],
     layers: int,
 ) -> list[dict[str, Any]]:
-    """Give a row for each: tokens per second, how many times FlagEmbedding's, the utilisation."""
+    """Return a row for each: tokens per second, the ratio to FlagEmbedding, the utilisation."""
     flops = flops_per_token(layers, np.array(lengths))
-    references = [seconds[one.name] for one in runs if one.name.startswith(REFERENCE)]
+    references = [
+        seconds[contender.name] for contender in runs if contender.name.startswith(REFERENCE)
+    ]
     reference = min(references, key=median) if references else None
     rows = []
-    for one in runs:
-        speed = sum(lengths) / median(seconds[one.name])
+    for contender in runs:
+        speed = sum(lengths) / median(seconds[contender.name])
         ratio = None
         if reference:
-            ratio = median(r / own for r, own in zip(reference, seconds[one.name], strict=True))
-        used = speed * flops / peaks[one.precision] if one.outputs == "all three" else None
+            ratio = median(r / s for r, s in zip(reference, seconds[contender.name], strict=True))
+        used = (
+            speed * flops / peaks[contender.precision] if contender.outputs == "all three" else None
+        )
         rows.append(
             {
-                "name": one.name,
-                "outputs": one.outputs,
+                "name": contender.name,
+                "outputs": contender.outputs,
                 "tokens/s": round(speed),
                 "ratio": ratio and round(ratio, 2),
                 "utilisation": used and round(used, 3),
-                "peak GFLOP/s": round(peaks[one.precision] / 1e9),
+                "peak GFLOP/s": round(peaks[contender.precision] / 1e9),
             }
         )
     return rows
@@ -100,7 +107,7 @@ def main() -> None:
         runs, *measure(runs, texts, args.rounds, CLOCKS[args.clock]), lengths, args.layers
     )
     machine = {**describe(), "clock": args.clock}
-    print(told(machine))
+    print(to_line(machine))
     print(f"{len(texts)} texts, {sum(lengths)} tokens, {args.layers} layers, {args.rounds} rounds")
     show(rows)
     if args.json:

@@ -6,7 +6,7 @@ Milliseconds for one short query, m3kit beside FlagEmbedding, all three outputs.
         [--clock cpu] [--json FILE] [--plot FILE.png]
 
 All take turns with the same text of 13 tokens; a ratio is the median over the rounds. On a busy
-machine `OMP_NUM_THREADS=1` and `--clock cpu` count one thread's own time.
+machine `OMP_NUM_THREADS=1` and `--clock cpu` measure the CPU time of one thread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.contenders import REFERENCE, Contender, contenders, show
 from benchmarks.full_size import LAYERS, checkpoint
-from benchmarks.machine import CLOCKS, describe, told
+from benchmarks.machine import CLOCKS, describe, to_line
 from benchmarks.plot import bars
 
 from m3kit.backend.locate import locate
@@ -33,29 +33,31 @@ def measure(
     runs: Sequence[Contender], rounds: int, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
     """Take turns; return the milliseconds of each."""
-    times: dict[str, list[float]] = {one.name: [] for one in runs}
+    times: dict[str, list[float]] = {contender.name: [] for contender in runs}
     for turn in range(rounds + 2):  # two rounds warm up
-        for one in runs:
+        for contender in runs:
             start = clock()
-            one.run([QUERY])
+            contender.run([QUERY])
             if turn > 1:
-                times[one.name].append(1e3 * (clock() - start))
+                times[contender.name].append(1e3 * (clock() - start))
     return times
 
 
 def report(runs: Sequence[Contender], times: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Give a row for each: the middle and the slow end, how many times FlagEmbedding's."""
-    reference = next((times[one.name] for one in runs if one.name.startswith(REFERENCE)), None)
+    """Return a row for each: median and 95th percentile, and the ratio to FlagEmbedding."""
+    reference = next(
+        (times[contender.name] for contender in runs if contender.name.startswith(REFERENCE)), None
+    )
     rows = []
-    for one in runs:
-        own = times[one.name]
-        ratio = reference and median(r / t for r, t in zip(reference, own, strict=True))
+    for contender in runs:
+        measured = times[contender.name]
+        ratio = reference and median(r / t for r, t in zip(reference, measured, strict=True))
         rows.append(
             {
-                "name": one.name,
-                "outputs": one.outputs,
-                "p50 ms": round(median(own), 2),
-                "p95 ms": round(quantiles(own, n=20)[-1], 2),
+                "name": contender.name,
+                "outputs": contender.outputs,
+                "p50 ms": round(median(measured), 2),
+                "p95 ms": round(quantiles(measured, n=20)[-1], 2),
                 "ratio": ratio and round(ratio, 2),
             }
         )
@@ -81,7 +83,7 @@ def main() -> None:
     runs = contenders(folder, [12])
     rows = report(runs, measure(runs, args.rounds, CLOCKS[args.clock]))
     machine = {**describe(), "clock": args.clock}
-    print(told(machine))
+    print(to_line(machine))
     print(f"{folder.name}, a query of {tokens} tokens, {args.rounds} rounds")
     show(rows)
     if args.json:

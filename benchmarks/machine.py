@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on: its name, what it can do, and how fast it multiplies."""
+"""The machine of a benchmark: its name, its capabilities, and its fastest matrix product."""
 
 from __future__ import annotations
 
@@ -15,26 +15,36 @@ from m3kit.torch.kernels.choice import candidates
 from m3kit.torch.kernels.linear import Int8
 from m3kit.torch.kernels.precision import cpu_capabilities
 
-_TELLING = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "sve", "bf16")
+_CAPABILITIES = (
+    "avx2",
+    "avx512_f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "amx_int8",
+    "sve",
+    "bf16",
+)
 CLOCKS: Mapping[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
-"""Seconds as they pass; or the process's own, for busy machines with OMP_NUM_THREADS=1."""
+"""Wall-clock seconds, or CPU seconds of the process, for busy machines with OMP_NUM_THREADS=1."""
 
 _SHAPE = (2048, 1024, 4096)  # rows, inputs, outputs: the largest product of a forward pass
 
 
 def describe() -> dict[str, str | int]:
-    """Name the CPU, what it can do, and PyTorch with its threads."""
-    said = cpu_capabilities()
+    """Return the CPU, its capabilities, and PyTorch with its threads."""
+    available = cpu_capabilities()
     return {
         "cpu": _cpu_name(),
-        "capabilities": " ".join(name for name in _TELLING if said.get(name)) or "unknown",
+        "capabilities": " ".join(name for name in _CAPABILITIES if available.get(name))
+        or "unknown",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
 
 
-def told(machine: Mapping[str, object]) -> str:
-    """Say it in one line, with what else was set."""
+def to_line(machine: Mapping[str, object]) -> str:
+    """Format a description as a line."""
     return ", ".join(f"{key}: {value}" for key, value in machine.items())
 
 
@@ -59,7 +69,7 @@ def gemm_peak(precision: Precision, clock: Callable[[], float]) -> float:
 
 
 def best_seconds(call: Callable[[], object], clock: Callable[[], float], rounds: int = 5) -> float:
-    """Return the least time of a few, after one that warms up."""
+    """Return the shortest time of a few calls, after one to warm up."""
     call()
     times = []
     for _ in range(rounds):

@@ -1,12 +1,12 @@
 """
-How far each precision is from float32, on random weights of BGE-M3's size and on the tiny model.
+The error of each precision compared with float32, on random weights and on the tiny model.
 
     python -m benchmarks.precision [--layers 6] [--texts 60] [--model FOLDER]
 
 The worst case over all texts: cosine of the dense vectors and of each token's ColBERT vector, the
 largest difference of a lexical weight; and how many of a text's five nearest neighbours, on the
 average, stay its five nearest, by each representation. Random weights say what the arithmetic
-does, not what becomes of a retrieval: for that, `--model` takes a checkpoint of one's own.
+does, not what becomes of a retrieval: for that, `--model` takes a checkpoint of yours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.full_size import checkpoint, mixed_texts
-from benchmarks.machine import describe, told
+from benchmarks.machine import describe, to_line
 
 from m3kit import REPS, M3Output, Rep
 from m3kit.cli.exactness import largest_error
@@ -29,25 +29,25 @@ from m3kit.torch.kernels.precision import cpu_has_bf16
 NEIGHBOURS = 5
 
 
-def errors(found: Sequence[M3Output], exact: Sequence[M3Output]) -> dict[str, float]:
+def errors(actual: Sequence[M3Output], exact: Sequence[M3Output]) -> dict[str, float]:
     """Compare outputs with those of float32, by the numbers that the module's docstring names."""
     return {
-        "1 - cos, dense": largest_error(found, exact, "dense"),
-        "1 - cos, ColBERT": largest_error(found, exact, "colbert"),
-        "weight": largest_error(found, exact, "sparse"),
-        **{f"top 5, {rep}": agreement(found, exact, rep) for rep in REPS},
+        "1 - cos, dense": largest_error(actual, exact, "dense"),
+        "1 - cos, ColBERT": largest_error(actual, exact, "colbert"),
+        "weight": largest_error(actual, exact, "sparse"),
+        **{f"top 5, {rep}": agreement(actual, exact, rep) for rep in REPS},
     }
 
 
-def agreement(found: Sequence[M3Output], exact: Sequence[M3Output], rep: Rep) -> float:
+def agreement(actual: Sequence[M3Output], exact: Sequence[M3Output], rep: Rep) -> float:
     """Return the mean share of a text's nearest neighbours that stay its nearest."""
     shares = []
     for place in range(len(exact)):
-        ours, theirs = (
+        nearest, exact_nearest = (
             np.delete(scores(rep, outputs[place], outputs), place).argsort()[-NEIGHBOURS:]
-            for outputs in (found, exact)
+            for outputs in (actual, exact)
         )
-        shares.append(len(set(ours) & set(theirs)) / NEIGHBOURS)
+        shares.append(len(set(nearest) & set(exact_nearest)) / NEIGHBOURS)
     return float(np.mean(shares))
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     args = parser.parse_args()
     texts = mixed_texts(args.texts)
-    print(told(describe()))
+    print(to_line(describe()))
     print("| | 1 - cos, dense | 1 - cos, ColBERT | weight | top 5, dense | sparse | ColBERT |")
     print("|---|" + "---:|" * 6)
     if args.model:

@@ -1,5 +1,5 @@
 """
-PyTorch and ONNX Runtime side by side: tokens a second, and the time of one short query.
+PyTorch and ONNX Runtime side by side: tokens per second, and the time of a short query.
 
     python -m benchmarks.runtimes [--layers 6] [--texts 24] [--rounds 5]
 
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from benchmarks.full_size import checkpoint, mixed_texts
-from benchmarks.machine import describe, told
+from benchmarks.machine import describe, to_line
 
 from m3kit.backend.encoder import TextEncoder
 from m3kit.cli.export import Precisions, export
@@ -61,17 +61,17 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     clock = time.process_time if args.cpu else time.perf_counter
-    print(told(describe()))
+    print(to_line(describe()))
     texts = mixed_texts(args.texts)
     with TemporaryDirectory() as home:
         made = encoders(checkpoint(args.layers), Path(home) / "onnx", args.threads)
         tokens = sum(len(made[FIRST].document_tokens(text)) for text in texts)
         all_: dict[str, list[float]] = {name: [] for name in made}
-        one: dict[str, list[float]] = {name: [] for name in made}
+        single: dict[str, list[float]] = {name: [] for name in made}
         for _ in range(args.rounds):
             for name, encoder in made.items():
                 encoder.encode_queries([QUERY])
-                one[name].append(seconds(partial(encoder.encode_queries, [QUERY]), clock))
+                single[name].append(seconds(partial(encoder.encode_queries, [QUERY]), clock))
                 all_[name].append(seconds(partial(encoder.encode_documents, texts), clock))
     print(f"{args.layers} layers, {args.texts} texts, {tokens} tokens")
     print("| | tokens/s | beside PyTorch | query, ms | beside PyTorch |")
@@ -79,9 +79,9 @@ def main() -> None:
     for name in made:
         ratio, faster = (
             median(a / b for a, b in zip(times[FIRST], times[name], strict=True))
-            for times in (all_, one)
+            for times in (all_, single)
         )
-        rate, query = tokens / min(all_[name]), 1000 * min(one[name])
+        rate, query = tokens / min(all_[name]), 1000 * min(single[name])
         print(f"| {name} | {rate:,.0f} | {ratio:.2f} | {query:.1f} | {faster:.2f} |")
 
 

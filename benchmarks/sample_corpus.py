@@ -1,10 +1,10 @@
 """
-How well each way of searching ranks the sample corpus: nDCG@10, beside BM25.
+The quality of each kind of search on the sample corpus: nDCG@10, beside BM25.
 
     python benchmarks/sample_corpus.py [--model tiny]
 
-Every query is asked against the passages of one language, where one passage is relevant: in English
-within the language, and from each other language to English. BM25 is bm25s with its own English
+Every query searches the passages of one language, where one passage is relevant: in English
+within the language, and from each other language to English. BM25 is bm25s with its English
 stop words. Metrics are computed by ir-measures.
 """
 
@@ -73,11 +73,11 @@ def bm25(documents: Sequence[Document]) -> Run:
         tokens = bm25s.tokenize(
             [query["text"] for query in queries], stopwords="en", show_progress=False
         )
-        found, scores = index.retrieve(tokens, k=100, show_progress=False)
+        rows, scores = index.retrieve(tokens, k=100, show_progress=False)
         return [
             ScoredDoc(query["id"], ids[place], float(score))
-            for query, places, own in zip(queries, found, scores, strict=True)
-            for place, score in zip(places, own, strict=True)
+            for query, places, query_scores in zip(queries, rows, scores, strict=True)
+            for place, score in zip(places, query_scores, strict=True)
         ]
 
     return run
@@ -110,9 +110,9 @@ def m3(
 
 def measure(run: Run, queries: Sequence[Query], qrels: Sequence[Qrel]) -> float:
     """Compute nDCG@10 over the queries."""
-    asked = {query["id"] for query in queries}
-    own = [qrel for qrel in qrels if qrel.query_id in asked]
-    return float(ir_measures.calc_aggregate([nDCG @ 10], own, run(queries))[nDCG @ 10])
+    ids = {query["id"] for query in queries}
+    judged = [qrel for qrel in qrels if qrel.query_id in ids]
+    return float(ir_measures.calc_aggregate([nDCG @ 10], judged, run(queries))[nDCG @ 10])
 
 
 def main() -> None:
@@ -130,11 +130,14 @@ def main() -> None:
     print("| queries | " + " | ".join(runs) + " |")
     print("|---|" + "---:|" * len(runs))
     table = {
-        lang: [measure(run, own, qrels) for run in runs.values()] for lang, own in queries.items()
+        lang: [measure(run, of_lang, qrels) for run in runs.values()]
+        for lang, of_lang in queries.items()
     }
     for lang, row in table.items():
         print(
-            f"| {lang} ({len(queries[lang])}) | " + " | ".join(f"{one:.3f}" for one in row) + " |"
+            f"| {lang} ({len(queries[lang])}) | "
+            + " | ".join(f"{score:.3f}" for score in row)
+            + " |"
         )
     means = [sum(table[lang][n] for lang in LANGUAGES) / len(LANGUAGES) for n in range(len(runs))]
     print("| other than en, mean | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")

@@ -7,8 +7,9 @@ Scores beside FlagEmbedding: pairs of texts, MaxSim over many documents, lexical
 
 Pairs are of one query with so many passages, through a random checkpoint of BGE-M3's size; for
 MaxSim vectors are random, with the lengths of a usual corpus. All take turns; a ratio is the
-median over the rounds of FlagEmbedding's time by the own one. `stacked` documents were laid end
-to end before. On a busy machine `OMP_NUM_THREADS=1` and `--clock cpu` count one thread's own time.
+median over the rounds of FlagEmbedding's time divided by m3kit's. `stacked` documents were
+concatenated beforehand. On a busy machine, `OMP_NUM_THREADS=1` and `--clock cpu` measure the CPU
+time of one thread.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from benchmarks.full_size import LAYERS, WIDTH, checkpoint, mixed_texts
-from benchmarks.machine import CLOCKS, describe, told
+from benchmarks.machine import CLOCKS, describe, to_line
 from numpy.typing import ArrayLike, NDArray
 
 from m3kit.flag import BGEM3FlagModel
@@ -41,14 +42,14 @@ Runs: TypeAlias = Mapping[str, Callable[[], ArrayLike]]
 """What takes turns: the reference first. Each returns the scores."""
 
 
-def pairs(theirs: Any, folder: Path, count: int) -> Runs:
+def pairs(reference: Any, folder: Path, count: int) -> Runs:
     """Score one query with many passages in five ways."""
     query, *passages = mixed_texts(count + 1)
     given = [[query, passage] for passage in passages]
     precisions: list[Precision] = ["fp32", "bf16", "int8"] if cpu_has_bf16() else ["fp32", "int8"]
     runs: dict[str, Callable[[], ArrayLike]] = {
         f"{REFERENCE}, batch {size}": lambda size=size: _all(  # type: ignore[misc]  # mypy does not see the default
-            theirs.compute_score(given, batch_size=size)
+            reference.compute_score(given, batch_size=size)
         )
         for size in (256, 8)
     }
@@ -60,39 +61,39 @@ def pairs(theirs: Any, folder: Path, count: int) -> Runs:
     return runs
 
 
-def colbert(theirs: Any, tokens: int) -> Runs:
+def colbert(reference: Any, tokens: int) -> Runs:
     """Score a query of so many tokens with the ColBERT vectors of many documents."""
     random = np.random.default_rng(tokens)
     sizes = np.clip(np.exp(random.normal(4.1, 0.9, DOCUMENTS)), 4, 511).astype(int)
     query, *documents = (_unit(random, size) for size in (tokens, *sizes))
     stacked, passages = Stacked.of(documents), Passages(documents)
     runs: dict[str, Callable[[], ArrayLike]] = {
-        REFERENCE: lambda: [float(theirs.colbert_score(query, one)) for one in documents],
+        REFERENCE: lambda: [float(reference.colbert_score(query, d)) for d in documents],
         "m3kit": lambda: maxsim(query, documents),
         "m3kit, stacked": lambda: maxsim(query, stacked),
     }
     return runs | {"m3kit, Passages in bf16": lambda: passages(query)} if cpu_has_bf16() else runs
 
 
-def lexical(theirs: Any, ours: BGEM3FlagModel, encoder: TorchEncoder) -> Runs:
+def lexical(reference: Any, flag: BGEM3FlagModel, encoder: TorchEncoder) -> Runs:
     """Match the lexical weights of some queries with those of many documents."""
     texts = mixed_texts(DOCUMENTS)
-    asked = [" ".join(text.split()[:8]) for text in texts[:QUERIES]]
+    query_texts = [" ".join(text.split()[:8]) for text in texts[:QUERIES]]
     random = np.random.default_rng(1)
 
-    def weights(some: list[str]) -> list[Sparse]:
-        every = (np.unique(tokens.ids[1:-1]) for tokens in encoder.tokenizer(some, 512))
+    def weights(texts: list[str]) -> list[Sparse]:
+        every = (np.unique(tokens.ids[1:-1]) for tokens in encoder.tokenizer(texts, 512))
         return [Sparse(ids, random.random(len(ids), np.float32) + 0.01) for ids in every]
 
-    def spelled(some: list[Sparse], number: Callable[[float], Any]) -> list[dict[str, Any]]:
-        return [{str(id_): number(w) for id_, w in one.to_dict().items()} for one in some]
+    def to_dicts(outputs: list[Sparse], number: Callable[[float], Any]) -> list[dict[str, Any]]:
+        return [{str(id_): number(w) for id_, w in sparse.to_dict().items()} for sparse in outputs]
 
-    queries, documents = weights(asked), weights(texts)
-    as_theirs = spelled(queries, np.float32), spelled(documents, np.float32)
-    as_ours = spelled(queries, float), spelled(documents, float)
+    queries, documents = weights(query_texts), weights(texts)
+    reference_input = to_dicts(queries, np.float32), to_dicts(documents, np.float32)
+    flag_input = to_dicts(queries, float), to_dicts(documents, float)
     return {
-        REFERENCE: lambda: theirs.compute_lexical_matching_score(*as_theirs),
-        "m3kit.flag, dicts": lambda: ours.compute_lexical_matching_score(*as_ours),
+        REFERENCE: lambda: reference.compute_lexical_matching_score(*reference_input),
+        "m3kit.flag, dicts": lambda: flag.compute_lexical_matching_score(*flag_input),
         "m3kit": lambda: lexical_scores(queries, documents),
     }
 
@@ -114,17 +115,17 @@ def compare(
         {
             "task": task,
             "name": name,
-            "ms": round(1e3 * median(own), 2),
-            "ratio": round(median(a / b for a, b in zip(times[first], own, strict=True)), 2),
+            "ms": round(1e3 * median(measured), 2),
+            "ratio": round(median(a / b for a, b in zip(times[first], measured, strict=True)), 2),
             "error": float(f"{_error(scores[name], scores[first]):.1e}"),
         }
-        for name, own in times.items()
+        for name, measured in times.items()
     ]
 
 
-def _error(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+def _error(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
     """Return the largest difference, as a part of the largest score of its row."""
-    differences = np.abs(found - expected).max(axis=-1) / np.abs(expected).max(axis=-1)
+    differences = np.abs(actual - expected).max(axis=-1) / np.abs(expected).max(axis=-1)
     return float(differences.max())
 
 
@@ -151,18 +152,18 @@ def main() -> None:
 
     folder, clock = checkpoint(args.layers), CLOCKS[args.clock]
     tiny = BGEM3FlagModel("tiny", devices="cpu")
-    theirs = Reference(str(folder), devices="cpu", use_fp16=False)
+    reference = Reference(str(folder), devices="cpu", use_fp16=False)
     machine = {**describe(), "clock": args.clock, "layers": args.layers}
-    print(told(machine))
+    print(to_line(machine))
     encoder = TorchEncoder.from_pretrained("tiny", device="cpu")
     print("| task | name | ms | ratio | error |\n|---|---|---:|---:|---:|")
     tasks: dict[str, partial[Runs]] = {
-        f"MaxSim, {tokens} tokens x {DOCUMENTS}": partial(colbert, theirs, tokens)
+        f"MaxSim, {tokens} tokens x {DOCUMENTS}": partial(colbert, reference, tokens)
         for tokens in (11, 32)
     }
-    tasks[f"lexical {QUERIES} x {DOCUMENTS}"] = partial(lexical, theirs, tiny, encoder)
+    tasks[f"lexical {QUERIES} x {DOCUMENTS}"] = partial(lexical, reference, tiny, encoder)
     if args.pairs:
-        tasks[f"compute_score 1 x {args.pairs}"] = partial(pairs, theirs, folder, args.pairs)
+        tasks[f"compute_score 1 x {args.pairs}"] = partial(pairs, reference, folder, args.pairs)
     rows = []
     for task, make in tasks.items():
         rounds = args.rounds if make.func is pairs else 5 * args.rounds

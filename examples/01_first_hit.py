@@ -1,10 +1,10 @@
-"""Find a text by a text, across languages, with nothing but memory."""
+"""Search texts across languages, in memory."""
 
 from m3kit import Document, MemoryIndex, Retriever
 from m3kit.torch import TorchEncoder
 
-encoder = TorchEncoder.from_pretrained("tiny")  # in earnest: "BAAI/bge-m3"
-retriever = Retriever(encoder, MemoryIndex(encoder.dim))
+encoder = TorchEncoder.from_pretrained("tiny")  # in production: "BAAI/bge-m3"
+retriever = Retriever(encoder, MemoryIndex(encoder=encoder))
 
 retriever.add(
     [

@@ -1,4 +1,4 @@
-"""Keep an index in a directory, with Qdrant's engine in the process; filter, update, delete."""
+"""An index in a directory, with Qdrant's engine in the process: filter, update, delete."""
 
 import tempfile
 
@@ -8,7 +8,7 @@ from m3kit.torch import TorchEncoder
 encoder = TorchEncoder.from_pretrained("tiny")
 directory = tempfile.mkdtemp()
 
-with open_index(directory, dim=encoder.dim, model=encoder.model) as index:
+with open_index(directory, encoder=encoder) as index:
     Retriever(encoder, index).add(
         [
             Document("a", "Insert a picture into the document", {"year": 2020, "tags": ["image"]}),
@@ -17,7 +17,7 @@ with open_index(directory, dim=encoder.dim, model=encoder.model) as index:
         ]
     )
 
-with open_index(directory) as index:  # later, maybe in another process
+with open_index(directory) as index:  # later, perhaps in another process
     retriever = Retriever(encoder, index)
     recent = retriever.search("picture", where=Range("year", ge=2021), k=1)
     print(recent[0].document.id, recent[0].document.metadata)

@@ -1,4 +1,4 @@
-"""See what the model says about one text: one forward pass, three readings."""
+"""One text, one forward pass, three representations."""
 
 from m3kit.torch import TorchEncoder
 
@@ -10,7 +10,7 @@ assert output.sparse is not None
 assert output.colbert is not None
 
 print("dense", output.dense.shape)
-print("colbert", output.colbert.shape)  # a row for each token but the first, the end included
+print("colbert", output.colbert.shape)  # a row for each token except the first
 
 tokens = dict(encoder.document_tokens("Select the rows of a table"))
 weights = output.sparse.to_dict()

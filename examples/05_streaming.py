@@ -1,4 +1,4 @@
-"""Encode more texts than fit into memory: an iterator in, an iterator out, in order."""
+"""Encode more texts than fit in memory: an iterator in, an iterator out, in order."""
 
 from collections.abc import Iterator
 

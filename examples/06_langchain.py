@@ -1,4 +1,6 @@
-"""A question answered by LangChain over M3's hybrid search; the language model is a stand-in."""
+"""LangChain over an index in a directory: a question, and a stand-in for an LLM."""
+
+from tempfile import mkdtemp
 
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
@@ -6,7 +8,6 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnablePassthrough
 
-from m3kit.torch import TorchEncoder
 from m3kit_langchain import M3Embeddings, M3VectorStore
 
 documents = [
@@ -14,17 +15,19 @@ documents = [
     Document("To freeze rows, choose View - Freeze Rows and Columns.", metadata={"app": "calc"}),
     Document("A master slide sets the look of all slides.", metadata={"app": "impress"}),
 ]
-embeddings = M3Embeddings(encoder=TorchEncoder.from_pretrained("tiny"))  # or M3Embeddings()
-store = M3VectorStore.from_documents(documents, embeddings)  # index=EdgeIndex("papers", …) keeps it
-retriever = store.as_retriever(search_kwargs={"k": 1, "filter": {"app": {"$ne": "impress"}}})
+embeddings = M3Embeddings(model_name="tiny")  # in production: M3Embeddings()
+address = mkdtemp()  # in production: "papers", or "qdrant://host:6333/papers"
+with M3VectorStore.from_documents(documents, embeddings, index=address) as store:
+    retriever = store.as_retriever(search_kwargs={"k": 1, "filter": {"app": {"$ne": "impress"}}})
 
-prompt = ChatPromptTemplate.from_template("By this alone: {context}\nAnswer: {question}")
-context = retriever | (lambda found: "\n".join(one.page_content for one in found))
-model = FakeListChatModel(responses=["Choose View - Freeze Rows and Columns."])
-chain = {"context": context, "question": RunnablePassthrough()} | prompt | model | StrOutputParser()
+    prompt = ChatPromptTemplate.from_template("Use only this: {context}\nAnswer: {question}")
+    context = retriever | (lambda hits: "\n".join(hit.page_content for hit in hits))
+    model = FakeListChatModel(responses=["Choose View - Freeze Rows and Columns."])
+    inputs = {"context": context, "question": RunnablePassthrough()}
+    chain = inputs | prompt | model | StrOutputParser()
 
-print(retriever.invoke("How do I freeze rows?")[0].metadata)
-print(chain.invoke("How do I freeze rows?"))
+    print(retriever.invoke("How do I freeze rows?")[0].metadata)
+    print(chain.invoke("How do I freeze rows?"))
 
 # {'app': 'calc'}
 # Choose View - Freeze Rows and Columns.

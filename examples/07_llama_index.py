@@ -1,27 +1,31 @@
-"""Answer a question over a few documents with LlamaIndex; the language model is a stand-in."""
+"""LlamaIndex over an index in a directory: a question, and a stand-in for an LLM."""
 
-from llama_index.core import Document, VectorStoreIndex
+from tempfile import mkdtemp
+
+from llama_index.core import Document, StorageContext, VectorStoreIndex
 from llama_index.core.llms import MockLLM
 
-from m3kit import CachedEncoder, MemoryIndex
+from m3kit import CachedEncoder
 from m3kit.torch import TorchEncoder
 from m3kit_llama_index import M3Embedding, M3VectorStore
 
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
-store = M3VectorStore(encoder, MemoryIndex(encoder.dim))
-index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
-
-for document in (
+documents = [
     Document(text="Choose File - Print to print the spreadsheet.", metadata={"lang": "en"}),
     Document(text="Zeilen und Spalten der Tabelle auswählen", metadata={"lang": "de"}),
     Document(text="Enregistrer le document sous un autre nom", metadata={"lang": "fr"}),
-):
-    index.insert(document)
-
-engine = index.as_query_engine(llm=MockLLM(), vector_store_query_mode="hybrid", similarity_top_k=1)
-answer = engine.query("How do I save the document?")  # dense and sparse, ordered by ColBERT
-print(answer.source_nodes[0].node.get_content())
-print(answer.source_nodes[0].node.metadata)
+]
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
+address = mkdtemp()  # in production: "papers", or "qdrant://host:6333/papers"
+with M3VectorStore(encoder, address) as store:
+    context = StorageContext.from_defaults(vector_store=store)
+    index = VectorStoreIndex.from_documents(
+        documents, storage_context=context, embed_model=M3Embedding(encoder)
+    )
+    hybrid = {"vector_store_query_mode": "hybrid", "similarity_top_k": 1}
+    engine = index.as_query_engine(llm=MockLLM(), **hybrid)
+    answer = engine.query("How do I save the document?")  # dense and sparse, rescored by ColBERT
+    print(answer.source_nodes[0].node.get_content())
+    print(answer.source_nodes[0].node.metadata)
 
 # Enregistrer le document sous un autre nom
 # {'lang': 'fr'}

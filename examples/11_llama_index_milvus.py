@@ -1,4 +1,4 @@
-"""LlamaIndex over Milvus Lite: the sample corpus in a file, a question answered by a stand-in."""
+"""LlamaIndex over Milvus Lite: the sample corpus in a file, asked with a stand-in for an LLM."""
 
 import json
 from pathlib import Path
@@ -13,27 +13,27 @@ from m3kit import CachedEncoder, WithColbert, open_index
 from m3kit.torch import TorchEncoder
 from m3kit_llama_index import M3Embedding, M3VectorStore
 
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
 corpus = Path(__file__).parent / "data" / "corpus.jsonl"
 passages = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
-nodes = [TextNode(id_=one["id"], text=one["text"], metadata=one["metadata"]) for one in passages]
+nodes = [TextNode(id_=row["id"], text=row["text"], metadata=row["metadata"]) for row in passages]
 for node in nodes:
-    node.excluded_embed_metadata_keys = ["lang", "section"]  # the title is part of what is found
+    node.excluded_embed_metadata_keys = ["lang", "section"]  # the title is searched, too
 
 address = f"milvus://{mkdtemp()}/corpus.db/passages"  # or "milvus://host:19530/passages"
-with open_index(address, dim=encoder.dim, model=encoder.model) as lite:
-    index = WithColbert(lite, encoder)  # ColBERT, which Milvus Lite does not hold
+with open_index(address, encoder=encoder) as lite:
+    index = WithColbert(lite, encoder)  # Milvus Lite holds no ColBERT vectors
     store = M3VectorStore(encoder, index)
     store.add(nodes)
-    over = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
-    engine = over.as_query_engine(
+    vector_index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
+    engine = vector_index.as_query_engine(
         llm=MockLLM(),
         vector_store_query_mode="hybrid",
         similarity_top_k=1,
         filters=MetadataFilters(filters=[MetadataFilter(key="lang", value="en")]),
     )
-    for asked in ("How do I print sheets in landscape?", "Wie drucke ich im Querformat?"):
-        print(engine.query(asked).source_nodes[0].metadata["title"])
+    for question in ("How do I print sheets in landscape?", "Wie drucke ich im Querformat?"):
+        print(engine.query(question).source_nodes[0].metadata["title"])
 
 # Printing Sheets in Landscape Format
 # Printing Sheets in Landscape Format

@@ -1,9 +1,8 @@
-"""Long documents cut by LangChain's text splitters; a section's parts are replaced as one."""
+"""Long documents, split by LangChain's text splitters."""
 
 from langchain_core.documents import Document
 from langchain_text_splitters import MarkdownHeaderTextSplitter, RecursiveCharacterTextSplitter
 
-from m3kit.torch import TorchEncoder
 from m3kit_langchain import M3Embeddings, M3VectorStore
 
 handbook = """\
@@ -20,15 +19,15 @@ headers = MarkdownHeaderTextSplitter([("#", "chapter"), ("##", "section")])
 pieces = RecursiveCharacterTextSplitter(chunk_size=60, chunk_overlap=0)
 parts = pieces.split_documents(headers.split_text(handbook))
 for number, part in enumerate(parts):
-    part.id = f"handbook-{number}"  # the same text again replaces its parts, and adds none
+    part.id = f"handbook-{number}"  # indexing the text again replaces its parts
 
-embeddings = M3Embeddings(encoder=TorchEncoder.from_pretrained("tiny"))  # or M3Embeddings()
+embeddings = M3Embeddings(model_name="tiny")  # in production: M3Embeddings()
 store = M3VectorStore.from_documents(parts, embeddings)
 store.add_documents(parts)
 store.add_documents([Document("Close the window by Alt+F4.", id="keys", metadata={})])
 
-for found in store.similarity_search("request a scan of a picture", k=2):
-    print(found.id, found.metadata)
+for hit in store.similarity_search("request a scan of a picture", k=2):
+    print(hit.id, hit.metadata)
 print(len(parts), store.index.count())
 
 # handbook-4 {'chapter': 'Pictures', 'section': 'Scanning'}

@@ -1,4 +1,4 @@
-"""Long documents cut by LlamaIndex's node parsers, and kept up to date by its pipeline."""
+"""Long documents, split by LlamaIndex's node parsers and updated by its pipeline."""
 
 from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
@@ -11,8 +11,8 @@ from m3kit_llama_index import M3Embedding, M3VectorStore
 
 printing = "# Printing\n\nChoose Format - Page Style. There choose Landscape, and then OK.\n"
 pictures = "# Pictures\n\nChoose Insert - Media - Scan. The picture lands where the cursor is.\n"
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
-memory = MemoryIndex(encoder.dim)
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
+memory = MemoryIndex(encoder=encoder)
 store = M3VectorStore(encoder, memory)
 pipeline = IngestionPipeline(
     transformations=[
@@ -30,8 +30,8 @@ handbook[1] = Document(text=pictures.replace("Scan", "Scan - Request"), id_="pic
 print(len(pipeline.run(documents=handbook)), memory.count())  # only what has changed
 
 index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
-(found,) = index.as_retriever(vector_store_query_mode="hybrid", similarity_top_k=1).retrieve("scan")
-print(found.node.ref_doc_id, "-", found.node.get_content().splitlines()[-1])
+(hit,) = index.as_retriever(vector_store_query_mode="hybrid", similarity_top_k=1).retrieve("scan")
+print(hit.node.ref_doc_id, "-", hit.node.get_content().splitlines()[-1])
 
 # 2 2
 # 1 2

@@ -1,4 +1,4 @@
-"""From langchain-qdrant with FastEmbedSparse: each text encoded once more, the rest kept."""
+"""From langchain-qdrant with FastEmbedSparse: encode the texts again, keep ids and metadata."""
 
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_qdrant import QdrantVectorStore, RetrievalMode
@@ -10,7 +10,7 @@ from m3kit_langchain import M3VectorStore
 from m3kit_qdrant import QdrantIndex
 
 
-class Lengths(SparseEmbeddings):  # in the place of FastEmbedSparse, which downloads a model
+class Lengths(SparseEmbeddings):  # a stand-in for FastEmbedSparse, which downloads a model
     def embed_query(self, text: str) -> SparseVector:
         return SparseVector(indices=[len(text)], values=[1.0])
 
@@ -18,7 +18,7 @@ class Lengths(SparseEmbeddings):  # in the place of FastEmbedSparse, which downl
         return [self.embed_query(text) for text in texts]
 
 
-theirs = QdrantVectorStore.from_texts(
+existing = QdrantVectorStore.from_texts(
     ["Print the sheet in landscape", "Scan a picture", "Freeze rows and columns"],
     DeterministicFakeEmbedding(size=64),
     metadatas=[{"app": "calc"}, {"app": "draw"}, {"app": "calc"}],
@@ -28,11 +28,11 @@ theirs = QdrantVectorStore.from_texts(
     retrieval_mode=RetrievalMode.HYBRID,
 )
 fields = FieldNames(text="page_content", metadata="metadata", dense="")
-old = QdrantIndex(theirs.client, "papers", dim=None, fields=fields)
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
-new = QdrantIndex(theirs.client, "papers-m3", dim=encoder.dim, model=encoder.model)
+old = QdrantIndex(existing.client, "papers", fields=fields)
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
+new = QdrantIndex(existing.client, "papers-m3", encoder=encoder)
 Retriever(encoder, new).add(record.document for record in old.scan())
-(found,) = M3VectorStore(encoder, new).similarity_search("landscape", k=1, filter={"app": "calc"})
-print(new.count(), found.page_content, found.metadata)
+(hit,) = M3VectorStore(encoder, new).similarity_search("landscape", k=1, filter={"app": "calc"})
+print(new.count(), hit.page_content, hit.metadata)
 
 # 3 Print the sheet in landscape {'app': 'calc'}

@@ -1,7 +1,7 @@
 """
-The main job, from nothing to hits: index the sample corpus, ask it in several languages.
+Index the sample corpus and search it in several languages.
 
-`make demo` runs this. The index stays in `demo-index/`, so that a second run starts with searching.
+`make demo` runs this. The index stays in `demo-index/`, so that a second run only searches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ console = Console()
 
 
 def lines(name: str) -> list[dict[str, object]]:
-    """Read one of the corpus's files."""
+    """Read a file of the sample corpus."""
     return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
 
 
@@ -41,7 +41,7 @@ def fill(retriever: Retriever) -> None:
 
 
 def show(query: dict[str, object], hits: list[Hit]) -> None:
-    """Print what one query found."""
+    """Print the hits of a query."""
     title = Text(f"{query['text']} ({query['lang']})", style="bold")
     table = Table(title=title, title_justify="left", expand=True)
     for column in ("score", "dense", "sparse", "colbert"):
@@ -49,17 +49,17 @@ def show(query: dict[str, object], hits: list[Hit]) -> None:
     table.add_column("lang", no_wrap=True)
     table.add_column("passage", ratio=1, no_wrap=True, overflow="ellipsis")
     for hit in hits:
-        parts = [f"{hit.scores[rep]:.3f}" for rep in ("dense", "sparse", "colbert")]
+        scores = [f"{hit.scores[rep]:.3f}" for rep in ("dense", "sparse", "colbert")]
         passage = Text(f"{hit.document.metadata['title']} · ", style="bold")
         passage.append(hit.document.text, style="not bold")
-        table.add_row(f"{hit.score:.3f}", *parts, str(hit.document.metadata["lang"]), passage)
+        table.add_row(f"{hit.score:.3f}", *scores, str(hit.document.metadata["lang"]), passage)
     console.print(table)
 
 
 def main() -> None:
-    """Index, ask, and say what to try next."""
+    """Index, search, and suggest what to try next."""
     encoder = TorchEncoder.from_pretrained("tiny")
-    with open_index(INDEX, dim=encoder.dim, model=encoder.model) as index:
+    with open_index(INDEX, encoder=encoder) as index:
         retriever = Retriever(encoder, index)
         fill(retriever)
         start = time.perf_counter()

@@ -268,13 +268,13 @@ def fit(section: Section, lead: Section, help_: Help) -> bool:
     )
 
 
-def asked(title: str, section: Section, english: Section, lang: str) -> dict[str, str]:
+def section_queries(title: str, section: Section, english: Section, lang: str) -> dict[str, str]:
     """The queries that the section answers, with their kind, as far as they are translated."""
     left = {english.heading, *english.keywords} if lang != "en" else set()
-    found = {} if section.heading in left else {title.casefold(): (title, "heading")}
+    kinds = {} if section.heading in left else {title.casefold(): (title, "heading")}
     for keyword in [word for word in section.keywords if word not in left][:KEYWORDS]:
-        found.setdefault(keyword.casefold(), (keyword, "keyword"))
-    return {text: kind for text, kind in found.values() if LETTER[lang].search(text)}
+        kinds.setdefault(keyword.casefold(), (keyword, "keyword"))
+    return {text: kind for text, kind in kinds.values() if LETTER[lang].search(text)}
 
 
 def passage(section: Section, ids: Iterable[str], lang: str) -> str:
@@ -302,7 +302,7 @@ def version(section: Section, lead: Section, english: Section, lang: str) -> Ver
     title = section.heading
     if not title.startswith(lead.heading):
         title = lead.heading + COLON.get(lang, ": ") + title
-    return Version(title, text, asked(title, section, english, lang))
+    return Version(title, text, section_queries(title, section, english, lang))
 
 
 def entry(page: str, english: Section, lead: Section, help_: Help) -> Entry:
@@ -311,8 +311,8 @@ def entry(page: str, english: Section, lead: Section, help_: Help) -> Entry:
     for lang, pages in help_.pages.items():
         for section in pages.get(page, ()):
             first = section if lead is english else pages[page][0]
-            if section.id == english.id and (found := version(section, first, english, lang)):
-                versions[lang] = found
+            if section.id == english.id and (text := version(section, first, english, lang)):
+                versions[lang] = text
     return Entry(f"{page.removesuffix('.html').replace('/', '-')}-{english.number}", page, versions)
 
 
@@ -324,11 +324,11 @@ def entries(help_: Help) -> Iterator[Entry]:
         for section in sections:
             lead = leading(section, sections[0], help_)
             if ids[section.id] == 1 and fit(section, lead, help_):
-                found = entry(page, section, lead, help_)
-                english = found.versions.get("en")
+                candidate = entry(page, section, lead, help_)
+                english = candidate.versions.get("en")
                 if english and known.isdisjoint((english.title, english.text)):
                     known |= {english.title, english.text}
-                    yield found
+                    yield candidate
 
 
 def choose(candidates: Iterable[Entry]) -> list[Entry]:
@@ -390,15 +390,15 @@ def read_help(folder: Path) -> Help:
 
 def queries(chosen: Sequence[Entry]) -> Iterator[tuple[dict[str, str], str]]:
     """The queries, each with the section that answers it; ambiguous ones are left out."""
-    found = sorted(
+    answers = sorted(
         (lang, kind, text, entry.id)
         for entry in chosen
         for lang, version in entry.versions.items()
         for text, kind in version.queries.items()
     )
-    uses = Counter((lang, text.casefold()) for lang, _, text, _ in found)
+    uses = Counter((lang, text.casefold()) for lang, _, text, _ in answers)
     number: Counter[str] = Counter()
-    for lang, kind, text, section in found:
+    for lang, kind, text, section in answers:
         if uses[lang, text.casefold()] == 1:
             number[lang] += 1
             id_ = f"{lang}-{number[lang]:03}"
@@ -428,14 +428,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         help_ = read_help(unpack(parser.parse_args().packages, Path(scratch)))
     chosen = choose(entries(help_))
-    found = list(queries(chosen))
+    answered = list(queries(chosen))
     write_json("corpus.jsonl", corpus(chosen))
-    write_json("queries.jsonl", (query for query, _ in found))
-    write("qrels.tsv", (f"{query['id']}\t{section}\t1" for query, section in found))
+    write_json("queries.jsonl", (query for query, _ in answered))
+    write("qrels.tsv", (f"{query['id']}\t{section}\t1" for query, section in answered))
     whole = sum(len(entry.versions) == len(FOLDERS) for entry in chosen)
     print(f"{len(chosen)} sections, {whole} of them in all languages")
     print("\n| language | passages | heading queries | keyword queries |\n|---|---:|---:|---:|")
-    kinds = Counter((query["lang"], query["kind"]) for query, _ in found)
+    kinds = Counter((query["lang"], query["kind"]) for query, _ in answered)
     for lang in FOLDERS:
         count = sum(lang in entry.versions for entry in chosen)
         print(f"| {lang} | {count} | {kinds[lang, 'heading']} | {kinds[lang, 'keyword']} |")

@@ -1,8 +1,8 @@
 """
 BGE-M3 in LangChain: embeddings, a store over any `m3kit.HybridIndex`, a retriever, a reranker.
 
-`m3kit_langchain.qdrant` and `m3kit_langchain.milvus` serve the stores of `langchain-qdrant` and
-`langchain-milvus`, and are imported by those who have them.
+`m3kit_langchain.qdrant` and `m3kit_langchain.milvus` have the sparse embeddings for the stores of
+`langchain-qdrant` and `langchain-milvus`; each needs that package.
 """
 
 from m3kit_langchain.embeddings import EmbeddingsEncoder, M3Embeddings, to_encoder

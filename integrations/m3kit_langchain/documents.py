@@ -1,4 +1,4 @@
-"""LangChain's documents and m3kit's, each made of the other."""
+"""Conversion between LangChain's documents and m3kit's."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from m3kit.records import Document as M3Document
 
 
 def to_m3(document: Document, id_: str | None) -> M3Document:
-    """Make a document of m3kit under `id_`, else under its own id, else under a new one."""
-    own = document.id if id_ is None else id_
+    """Convert a document. Its id is `id_`, or else the one that it has, or else a new UUID."""
+    if id_ is None:
+        id_ = document.id
     return M3Document(
-        str(uuid4()) if own is None else own, document.page_content, document.metadata
+        str(uuid4()) if id_ is None else id_, document.page_content, document.metadata
     )
 
 
 def to_langchain(document: M3Document) -> Document:
-    """Make a document of LangChain, with its id."""
+    """Convert a document, with its id."""
     return Document(
         id=document.id,
         page_content=document.text,

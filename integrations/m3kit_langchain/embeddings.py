@@ -14,7 +14,7 @@ from m3kit.encoder import Encoder
 from m3kit.index import RepresentationError
 from m3kit.scoring import require
 from m3kit.vectors import Floats, M3Output, Rep
-from m3kit_langchain.options import check_known, check_listed
+from m3kit_langchain.options import check_is_list, check_known
 
 _MODEL = "BAAI/bge-m3"
 _MODEL_KWARGS = (
@@ -33,28 +33,27 @@ _ENCODE_KWARGS = ("batch_size", "normalize_embeddings")
 
 class M3Embeddings(Embeddings):
     """
-    M3's dense vectors, where `HuggingFaceBgeEmbeddings` was: unit vectors of Python floats.
+    M3's dense vectors, a replacement for `HuggingFaceBgeEmbeddings`: unit vectors of Python floats.
 
-    An `m3kit.CachedEncoder` that is handed in may serve others too, and each text is then encoded
-    once for all of them.
+    If an `m3kit.CachedEncoder` is shared with others, each text is encoded once for all of them.
 
     Args:
-        encoder: What encodes. By default `model_name` is loaded, which needs m3kit's extra `torch`.
+        encoder: The model. By default `model_name` is loaded, which needs m3kit's extra `torch`.
         model_name: A folder, a name on the Hugging Face hub, or `"tiny"`; by default
             `"BAAI/bge-m3"`.
-        cache_folder: Where downloads are kept, if not in the hub's usual place.
+        cache_folder: Where downloads are stored, by default the hub's cache.
         model_kwargs: Options of `m3kit.torch.TorchEncoder.from_pretrained`: `device`, `devices`,
             `precision`, `pooling`, `revision`, `cache_dir`, `query_max_length`,
             `document_max_length`, `batch_tokens`.
         encode_kwargs: `batch_size`, how many texts are encoded at once, and
             `normalize_embeddings`, which is True.
-        query_instruction: What goes in front of every query; by default what the model asks for.
-        embed_instruction: What goes in front of every document.
+        query_instruction: A prefix of every query, by default the model's.
+        embed_instruction: A prefix of every document.
         show_progress: Whether to show a bar while encoding and downloading.
 
     Raises:
-        TypeError: If a key of `model_kwargs` or `encode_kwargs` is none of these, or an encoder is
-            given and with it what only a model that is loaded here can heed.
+        TypeError: If `model_kwargs` or `encode_kwargs` has an unknown key, or an option of loading
+            a model is given besides an encoder.
         CheckpointError: If there is no such model.
     """
 
@@ -71,7 +70,7 @@ class M3Embeddings(Embeddings):
         show_progress: bool = False,
     ) -> None:
         self._batch_size = _batch_size(encode_kwargs or {})
-        asked = {
+        options = {
             "model_name": model_name,
             "cache_folder": cache_folder,
             "model_kwargs": model_kwargs,
@@ -79,16 +78,18 @@ class M3Embeddings(Embeddings):
             "embed_instruction": embed_instruction,
             "show_progress": show_progress or None,
         }
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        given: dict[str, Any] = {
+            name: value for name, value in options.items() if value is not None
+        }
         if encoder is not None and given:
             raise TypeError(
                 f"{', '.join(given)} would load a model, and an encoder is given; give one of them"
             )
-        self.encoder = _loaded(**given) if encoder is None else encoder
+        self.encoder = _load(**given) if encoder is None else encoder
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Embed what is searched."""
-        check_listed(texts, "texts")
+        """Embed texts to be searched."""
+        check_is_list(texts, "texts")
         batches = batched(texts, self._batch_size) if self._batch_size else [texts]
         return [
             _floats(output)
@@ -97,18 +98,18 @@ class M3Embeddings(Embeddings):
         ]
 
     def embed_query(self, text: str) -> list[float]:
-        """Embed what is asked."""
+        """Embed a query."""
         (output,) = self.encoder.encode_queries([text], ["dense"])
         return _floats(output)
 
 
 class EmbeddingsEncoder:
     """
-    Any LangChain `Embeddings` as an `m3kit.Encoder`: dense alone, made unit vectors.
+    Any LangChain `Embeddings` as an `m3kit.Encoder`: dense vectors alone, normalised.
 
     Args:
-        embeddings: What embeds.
-        model: Its name, which an index keeps; by default that of its class and of its model.
+        embeddings: The model.
+        model: Its name, which an index records; by default that of its class and of its model.
     """
 
     reps: frozenset[Rep] = frozenset({"dense"})
@@ -119,41 +120,41 @@ class EmbeddingsEncoder:
 
     @cached_property
     def dim(self) -> int:
-        """The width, known by embedding one word when it is first asked for."""
+        """The width of the vectors, measured by embedding a word on first use."""
         return len(self.embeddings.embed_query("width"))
 
     def encode_queries(
         self, texts: Sequence[str], reps: Collection[Rep] | None = None
     ) -> list[M3Output]:
-        """Encode what people ask, one call each, as `Embeddings` has no other."""
+        """Encode queries, with a call for each: `Embeddings` has no batch call for them."""
         self._check(reps)
         return [M3Output(dense=unit(self.embeddings.embed_query(text))) for text in texts]
 
     def encode_documents(
         self, texts: Sequence[str], reps: Collection[Rep] | None = None
     ) -> list[M3Output]:
-        """Encode what is searched."""
+        """Encode texts to be searched."""
         self._check(reps)
         return [
             M3Output(dense=unit(vector)) for vector in self.embeddings.embed_documents(list(texts))
         ]
 
     def _check(self, reps: Collection[Rep] | None) -> None:
-        if lacking := set(reps or ()) - self.reps:
+        if missing := set(reps or ()) - self.reps:
             raise RepresentationError(
-                f"{self.model} makes dense vectors alone, no {', '.join(lacking)}"
+                f"{self.model} makes dense vectors alone, and no {', '.join(sorted(missing))}"
             )
 
 
 def to_encoder(embedding: Embeddings | Encoder) -> Encoder:
-    """Return the encoder behind `M3Embeddings`, or make one of any other `Embeddings`."""
+    """Return the encoder behind `M3Embeddings`, or wrap any other `Embeddings` in one."""
     if isinstance(embedding, M3Embeddings):
         return embedding.encoder
     return EmbeddingsEncoder(embedding) if isinstance(embedding, Embeddings) else embedding
 
 
 def unit(vector: Sequence[float]) -> Floats:
-    """Return the vector at length 1; one of zeros stays."""
+    """Normalise a vector; one of zeros stays."""
     array = np.asarray(vector, dtype=np.float64)
     return cast(Floats, (array / (np.linalg.norm(array) or 1.0)).astype(np.float32))
 
@@ -165,14 +166,14 @@ def _floats(output: M3Output) -> list[float]:
 def _batch_size(encode_kwargs: Mapping[str, Any]) -> int | None:
     check_known(encode_kwargs, _ENCODE_KWARGS, "encode_kwargs")
     if not encode_kwargs.get("normalize_embeddings", True):
-        raise ValueError("the dense vectors are unit vectors; normalize_embeddings is True")
+        raise ValueError("the dense vectors are unit vectors; leave normalize_embeddings True")
     size = encode_kwargs.get("batch_size")
     if size is not None and size < 1:
         raise ValueError(f"batch_size is at least 1, not {size}")
     return cast("int | None", size)
 
 
-def _loaded(
+def _load(
     *,
     model_name: str = _MODEL,
     cache_folder: str | None = None,
@@ -181,7 +182,7 @@ def _loaded(
     embed_instruction: str | None = None,
     show_progress: bool = False,
 ) -> Encoder:
-    from m3kit.torch import TorchEncoder  # seconds, which a ready encoder need not wait
+    from m3kit.torch import TorchEncoder  # takes seconds, and an encoder does not need it
 
     options = dict(model_kwargs or {})
     check_known(options, _MODEL_KWARGS, "model_kwargs")
@@ -197,8 +198,8 @@ def _loaded(
 
 
 def _name(embeddings: Embeddings) -> str:
-    """Name embeddings as most of them can be told apart: `"OpenAIEmbeddings:model"`."""
-    known = (getattr(embeddings, attribute, None) for attribute in ("model", "model_name"))
+    """Name embeddings by their class and, where it is known, their model."""
+    models = (getattr(embeddings, attribute, None) for attribute in ("model", "model_name"))
     return ":".join(
-        [type(embeddings).__name__, *(name for name in known if isinstance(name, str))][:2]
+        [type(embeddings).__name__, *(name for name in models if isinstance(name, str))][:2]
     )

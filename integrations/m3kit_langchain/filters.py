@@ -25,55 +25,55 @@ Where: TypeAlias = Filter | Mapping[str, Any]
 
 def to_filter(where: Where) -> Filter:
     """
-    Translate a dict into a filter; a filter is returned as it is.
+    Translate a dict into a filter; a filter is returned unchanged.
 
     `{"lang": "de"}` is `Eq`, several fields are `And`, and `{}` is every document. A field's
-    operators: $eq $ne $gt $gte $lt $lte, `$between: [low, high]` with both ends, $in $nin,
+    operators: $eq $ne $gt $gte $lt $lte, `$between: [low, high]` (both ends included), $in $nin,
     $contains (the field is a list with this element), $substring (a string with this text in it),
     `$exists: True` or False, $not. Between dicts: `$and: […]`, `$or: […]`, `$not: {…}`.
     As in MongoDB, a document without the field matches $ne and $nin.
 
     Raises:
-        ValueError: If an operator is unknown; its name and the known ones are said.
+        ValueError: If an operator is unknown; the error lists the known ones.
         TypeError: If an operand is not what its operator takes.
     """
     if isinstance(where, Filter):
         return where
     if not isinstance(where, Mapping):
-        raise TypeError(f"a filter is one of m3kit's or a dict, not {where!r}")
-    return _every(_clause(key, value) for key, value in where.items()) if where else All()
+        raise TypeError(f"a filter is an m3kit.Filter or a dict, not {where!r}")
+    return _all_of(_clause(key, value) for key, value in where.items()) if where else All()
 
 
 def _clause(key: str, value: Any) -> Filter:
     match key:
         case "$and":
-            return And(_several(key, value))
+            return And(_operands(key, value))
         case "$or":
-            return Or(_several(key, value))
+            return Or(_operands(key, value))
         case "$not":
             return Not(to_filter(value))
         case str() if key.startswith("$"):
             raise ValueError(_unknown(key, _LOGIC, "between fields"))
         case _:
-            return _field(key, value)
+            return _condition(key, value)
 
 
-def _field(field: str, value: Any) -> Filter:
+def _condition(field: str, value: Any) -> Filter:
     match value:
         case Mapping() if value:
-            return _every(_compared(field, name, operand) for name, operand in value.items())
+            return _all_of(_comparison(field, name, operand) for name, operand in value.items())
         case Mapping():
             raise ValueError(f"the dict of {field!r} is empty; give it an operator")
         case list() | tuple() | set():
             raise TypeError(
-                f"{field!r} is compared with several values; say {{'$in': […]}} for a field that "
-                "is one of them, {'$contains': value} for a list that holds one"
+                f"{field!r} is compared with several values; write {{'$in': […]}} for a field that "
+                "equals one of them, {'$contains': value} for a list that holds one"
             )
         case _:
             return Eq(field, value)
 
 
-def _compared(field: str, operator: str, operand: Any) -> Filter:
+def _comparison(field: str, operator: str, operand: Any) -> Filter:
     if operator not in _OPERATORS:
         raise ValueError(_unknown(operator, _OPERATORS, f"of the field {field!r}"))
     return _OPERATORS[operator](field, operand)
@@ -91,20 +91,20 @@ def _exists(field: str, operand: Any) -> Filter:
     return Exists(field) if operand else Not(Exists(field))
 
 
-def _several(key: str, value: Any) -> tuple[Filter, ...]:
+def _operands(key: str, value: Any) -> tuple[Filter, ...]:
     if not isinstance(value, list | tuple) or not value or not all(value):
         raise TypeError(f"{key} takes a list of dicts, none of them empty, not {value!r}")
-    return tuple(to_filter(one) for one in value)
+    return tuple(to_filter(operand) for operand in value)
 
 
-def _every(filters: Iterable[Filter]) -> Filter:
-    of = tuple(filters)
-    return of[0] if len(of) == 1 else And(of)
+def _all_of(filters: Iterable[Filter]) -> Filter:
+    operands = tuple(filters)
+    return operands[0] if len(operands) == 1 else And(operands)
 
 
-def _unknown(name: str, known: Iterable[str], place: str) -> str:
+def _unknown(name: str, known: Iterable[str], position: str) -> str:
     hint = "" if str(name).startswith("$") else "; filters reach the top level of the metadata"
-    return f"unknown operator {name!r} {place}; known are {', '.join(known)}{hint}"
+    return f"unknown operator {name!r} {position}; known are {', '.join(known)}{hint}"
 
 
 _LOGIC = ("$and", "$or", "$not")
@@ -121,5 +121,5 @@ _OPERATORS: Mapping[str, Callable[[str, Any], Filter]] = {
     "$contains": Contains,
     "$substring": Substring,
     "$exists": _exists,
-    "$not": lambda field, operand: Not(_field(field, operand)),
+    "$not": lambda field, operand: Not(_condition(field, operand)),
 }

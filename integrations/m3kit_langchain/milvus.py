@@ -11,9 +11,9 @@ from m3kit.vectors import M3Output
 
 class MilvusSparse(BaseSparseEmbedding):
     """
-    The sparse side of an encoder, for a store that has its dense side from `M3Embeddings`.
+    An encoder's sparse vectors, for a store whose dense vectors come from `M3Embeddings`.
 
-    Both over one `m3kit.CachedEncoder(…, reps=("dense", "sparse"))` encode each text once:
+    With a shared `m3kit.CachedEncoder(…, reps=("dense", "sparse"))` each text is encoded once:
 
         Milvus(
             embedding_function=[M3Embeddings(encoder=encoder), MilvusSparse(encoder)],
@@ -25,11 +25,11 @@ class MilvusSparse(BaseSparseEmbedding):
         self._encoder = encoder
 
     def embed_documents(self, texts: list[str]) -> list[dict[int, float]]:
-        """Embed what is searched."""
-        return [_to_milvus(one) for one in self._encoder.encode_documents(texts, ["sparse"])]
+        """Embed texts to be searched."""
+        return [_to_milvus(output) for output in self._encoder.encode_documents(texts, ["sparse"])]
 
     def embed_query(self, query: str) -> dict[int, float]:
-        """Embed what is asked."""
+        """Embed a query."""
         (output,) = self._encoder.encode_queries([query], ["sparse"])
         return _to_milvus(output)
 

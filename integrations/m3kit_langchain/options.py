@@ -1,4 +1,4 @@
-"""What a search may be told beside its text and `k`: by keyword, and nothing unknown."""
+"""The options of a search, given by keyword; an unknown one is an error."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Options:
     How to search.
 
     Args:
-        where: What the documents must match: a filter of m3kit, or a dict (see `to_filter`).
-            LangChain's name for it, `filter`, is taken too.
+        where: A filter of m3kit, or a dict (see `to_filter`). LangChain's name for it, `filter`, is
+            accepted too.
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
@@ -34,7 +34,7 @@ class Options:
 
     def updated(self, given: Mapping[str, Any]) -> Options:
         """
-        Return these options with some of them replaced.
+        Return these options with those of `given` in their place.
 
         Raises:
             TypeError: If one is unknown, or `where` and `filter` are both given.
@@ -43,34 +43,34 @@ class Options:
         check_known(renamed, [field.name for field in fields(self)], "the options of a search")
         return replace(self, **renamed)
 
-    def among(self, held: Collection[Rep]) -> tuple[Rep, ...]:
+    def among(self, available: Collection[Rep]) -> tuple[Rep, ...]:
         """
         Return the representations that take part, of those that an index holds.
 
         Raises:
-            RepresentationError: If it does not hold one that is asked for, or there is none of that name.
+            RepresentationError: If the index lacks one of `reps`, or a name is unknown.
         """
-        chosen = held if self.reps is None else self.reps
-        check_reps(chosen, held=held)
+        chosen = available if self.reps is None else self.reps
+        check_reps(chosen, available=available)
         return tuple(rep for rep in REPS if rep in chosen)
 
 
 def without_filter(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Call LangChain's `filter` by its name here."""
+    """Rename LangChain's `filter` to `where`."""
     if "filter" in given and "where" in given:
         raise TypeError("where and filter are two names of one option; give one of them")
     return {"where" if name == "filter" else name: value for name, value in given.items()}
 
 
 def check_known(given: Iterable[str], known: Collection[str], what: str) -> None:
-    """Refuse what is unknown by its name, as a misspelt option would do nothing."""
+    """Refuse unknown options, since a misspelt option would do nothing."""
     if unknown := [name for name in given if name not in known]:
         raise TypeError(
             f"{what} are {', '.join(known) or 'none'}; unknown: {', '.join(map(repr, unknown))}"
         )
 
 
-def check_listed(several: Iterable[str], what: str) -> None:
-    """Refuse one string where several are wanted, as it would be taken for its letters."""
-    if isinstance(several, str):
-        raise TypeError(f"{what} are a list, not the string {several!r}; write [{several!r}]")
+def check_is_list(strings: Iterable[str], what: str) -> None:
+    """Refuse a string where a list is expected, since it would be read as its letters."""
+    if isinstance(strings, str):
+        raise TypeError(f"{what} are a list, not the string {strings!r}; write [{strings!r}]")

@@ -11,9 +11,9 @@ from m3kit.vectors import M3Output
 
 class QdrantSparse(SparseEmbeddings):
     """
-    The sparse side of an encoder, for a store that has its dense side from `M3Embeddings`.
+    An encoder's sparse vectors, for a store whose dense vectors come from `M3Embeddings`.
 
-    Both over one `m3kit.CachedEncoder(…, reps=("dense", "sparse"))` encode each text once:
+    With a shared `m3kit.CachedEncoder(…, reps=("dense", "sparse"))` each text is encoded once:
 
         QdrantVectorStore(
             client, "papers", retrieval_mode=RetrievalMode.HYBRID,
@@ -25,11 +25,11 @@ class QdrantSparse(SparseEmbeddings):
         self._encoder = encoder
 
     def embed_documents(self, texts: list[str]) -> list[SparseVector]:
-        """Embed what is searched."""
-        return [_to_qdrant(one) for one in self._encoder.encode_documents(texts, ["sparse"])]
+        """Embed texts to be searched."""
+        return [_to_qdrant(output) for output in self._encoder.encode_documents(texts, ["sparse"])]
 
     def embed_query(self, text: str) -> SparseVector:
-        """Embed what is asked."""
+        """Embed a query."""
         (output,) = self._encoder.encode_queries([text], ["sparse"])
         return _to_qdrant(output)
 

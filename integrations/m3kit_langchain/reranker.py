@@ -13,11 +13,11 @@ from m3kit.retriever import Reranker, reranked_scores
 
 class M3Reranker(BaseDocumentCompressor):
     """
-    Orders documents by the scores of a reranker; equal scores keep the order they came in.
+    Orders documents by the scores of a reranker; documents with equal scores stay in order.
 
     Args:
-        reranker: `(query, texts) -> scores`, higher is better, one for each text.
-        top_n: How many documents are kept; by default all.
+        reranker: `(query, texts) -> scores`, one for each text, higher is better.
+        top_n: How many documents are returned, by default all.
         min_score: Documents below this score are left out.
     """
 
@@ -39,8 +39,9 @@ class M3Reranker(BaseDocumentCompressor):
         Raises:
             ValueError: If the reranker does not give a number for each text.
         """
-        texts = [one.page_content for one in documents]
+        texts = [document.page_content for document in documents]
         scores = reranked_scores(self.reranker, query, texts)
         pairs = sorted(zip(documents, scores, strict=True), key=lambda pair: -pair[1])
         least = self.min_score
-        return [one for one, score in pairs if least is None or score >= least][: self.top_n]
+        best = [document for document, score in pairs if least is None or score >= least]
+        return best[: self.top_n]

@@ -1,4 +1,4 @@
-"""A LangChain retriever: an encoder and an index, and perhaps a reranker."""
+"""A LangChain retriever over an encoder, an index and, optionally, a reranker."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class M3Retriever(BaseRetriever):
     """
     Finds documents by a text, which is encoded once for all representations.
 
-    `invoke(text, k=…)` takes every option by keyword, for that call.
+    `invoke(text, k=…)` takes every option by keyword, for that call alone.
 
     Args:
         encoder: An `m3kit.Encoder`, or any LangChain `Embeddings`.
         index: Where the documents live.
         reranker: `(query, texts) -> scores`; orders the `candidates` best.
         k: How many documents are wanted.
-        where: What they must match: a filter of m3kit, or a dict (see `to_filter`).
+        where: A filter of m3kit, or a dict (see `to_filter`).
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
@@ -45,7 +45,7 @@ class M3Retriever(BaseRetriever):
 
     Raises:
         ValidationError: Pydantic's, a ValueError: if an argument is unknown, the encoder cannot
-            give what the index holds, or the index was made by another model.
+            make what the index holds, or the index was made by another model.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -63,7 +63,7 @@ class M3Retriever(BaseRetriever):
     _retriever: Retriever = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Put encoder and index together, which checks that they belong together."""
+        """Check that encoder and index belong together."""
         super().model_post_init(context)
         encoder = to_encoder(self.encoder)
         self._retriever = Retriever(encoder, self.index, reranker=self.reranker)
@@ -97,7 +97,7 @@ class M3Retriever(BaseRetriever):
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        """Do the same in a thread: LangChain's own does not pass the options on."""
+        """Do the same in a thread: LangChain's default does not pass the options on."""
         return await run_in_executor(
             None, self._get_relevant_documents, query, run_manager=run_manager.get_sync(), **kwargs
         )

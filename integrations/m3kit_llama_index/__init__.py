@@ -1,18 +1,21 @@
 """
 BGE-M3 for LlamaIndex, over every `m3kit.HybridIndex`.
 
-`VectorStoreIndex` and `IngestionPipeline` ask an embedding for each node before they hand the nodes
-to the store, which encodes them too. One `CachedEncoder` behind both costs one forward pass a text:
+`VectorStoreIndex` and `IngestionPipeline` embed each node before they pass the nodes to the store,
+which encodes them too. With a `CachedEncoder` behind both, each text takes one forward pass:
 
     encoder = CachedEncoder(TorchEncoder.from_pretrained("BAAI/bge-m3"))
-    store = M3VectorStore(encoder, open_index("papers", dim=encoder.dim, model=encoder.model))
-    index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
+    with M3VectorStore(encoder, "papers") as store:
+        index = VectorStoreIndex.from_documents(
+            documents,
+            storage_context=StorageContext.from_defaults(vector_store=store),
+            embed_model=M3Embedding(encoder),
+        )
 
 The cache holds what is embedded before it is added: keep `insert_batch_size` small enough for its
-`max_bytes`. What the store encodes is all that is searched, so where a cache is not wanted,
-`embed_model=MockEmbedding(1)` of LlamaIndex costs nothing and changes no answer. An
-`IngestionPipeline` hands over the nodes that have an embedding, and no others: let one of the two
-be its last transformation.
+`max_bytes`. Only what the store encodes is searched, so without a cache, LlamaIndex's
+`embed_model=MockEmbedding(1)` costs nothing and changes no answer. An `IngestionPipeline` passes on
+only nodes that have an embedding: make one of the two its last transformation.
 """
 
 from m3kit_llama_index.embeddings import M3Embedding, M3SparseEmbedding

@@ -23,11 +23,11 @@ class M3Embedding(BaseEmbedding):
 
     Args:
         encoder: A `CachedEncoder` shared with `M3VectorStore` encodes each node once.
-        embed_batch_size: How many texts LlamaIndex hands over at once, at most 2048.
-        callback_manager: Told of each batch.
+        embed_batch_size: How many texts LlamaIndex passes at once, at most 2048.
+        callback_manager: Notified of each batch.
 
     Raises:
-        RepresentationError: If the encoder gives no dense vectors.
+        RepresentationError: If the encoder makes no dense vectors.
     """
 
     _encoder: Encoder = PrivateAttr()
@@ -39,7 +39,7 @@ class M3Embedding(BaseEmbedding):
         embed_batch_size: int = 128,
         callback_manager: CallbackManager | None = None,
     ) -> None:
-        check_reps(["dense"], held=encoder.reps)
+        check_reps(["dense"], available=encoder.reps)
         super().__init__(
             model_name=encoder.model,
             embed_batch_size=embed_batch_size,
@@ -53,12 +53,12 @@ class M3Embedding(BaseEmbedding):
         return "M3Embedding"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Refuse to be pickled without the encoder, which LlamaIndex would leave out."""
+        """Refuse to pickle: LlamaIndex would silently drop an encoder that cannot be pickled."""
         state: dict[str, Any] = super().__getstate__()
         if "_encoder" not in state["__pydantic_private__"]:
             raise TypeError(
-                f"the encoder of {self.model_name} stays in its process; embed in this one, and "
-                "run an IngestionPipeline without num_workers"
+                f"the encoder of {self.model_name} cannot be sent to another process; run the "
+                "IngestionPipeline without num_workers"
             )
         return state
 
@@ -88,16 +88,16 @@ class M3SparseEmbedding(BaseSparseEmbedding):
 
     Args:
         encoder: May be shared with `M3Embedding` and `M3VectorStore`.
-        embed_batch_size: How many texts LlamaIndex hands over at once, at most 2048.
+        embed_batch_size: How many texts LlamaIndex passes at once, at most 2048.
 
     Raises:
-        RepresentationError: If the encoder gives no sparse vectors.
+        RepresentationError: If the encoder makes no sparse vectors.
     """
 
     _encoder: Encoder = PrivateAttr()
 
     def __init__(self, encoder: Encoder, *, embed_batch_size: int = 128) -> None:
-        check_reps(["sparse"], held=encoder.reps)
+        check_reps(["sparse"], available=encoder.reps)
         super().__init__(model_name=encoder.model, embed_batch_size=embed_batch_size)
         self._encoder = encoder
 
@@ -107,7 +107,7 @@ class M3SparseEmbedding(BaseSparseEmbedding):
         return "M3SparseEmbedding"
 
     def similarity(self, embedding1: SparseEmbedding, embedding2: SparseEmbedding) -> float:
-        """Sum the products of shared tokens' weights: M3's score, where the base's is a cosine."""
+        """Return M3's sparse score (a dot product); the base class would compute a cosine."""
         shared = embedding1.keys() & embedding2.keys()
         return sum(embedding1[token] * embedding2[token] for token in sorted(shared))
 

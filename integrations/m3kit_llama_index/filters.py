@@ -1,15 +1,15 @@
 """
 LlamaIndex's metadata filters as m3kit's.
 
-They mean what LlamaIndex documents for each operator, with these choices where it leaves one:
+They mean what LlamaIndex documents for each operator. Where its documentation is silent:
 
-- `!=` and `nin` keep a node without the field, and so does NOT, as in LlamaIndex's own store.
-- `any`, `all` and `contains` look into lists, `text_match` into strings.
-- `text_match` tells upper and lower case apart; its insensitive twin is refused.
+- `!=`, `nin` and NOT match a node without the field, as in LlamaIndex's `SimpleVectorStore`.
+- `any`, `all` and `contains` are for lists, `text_match` is for strings.
+- `text_match` is case-sensitive; `text_match_insensitive` is refused.
 - `<`, `<=`, `>` and `>=` compare numbers.
-- NOT of several filters keeps what none of them keeps; of no filters, everything is kept.
+- NOT of several filters matches what none of them matches. No filters match everything.
 
-LlamaIndex's filters have no booleans: pydantic refuses them before they come here.
+LlamaIndex's filters have no booleans: pydantic refuses them first.
 """
 
 from __future__ import annotations
@@ -45,99 +45,107 @@ def to_filter(filters: MetadataFilters) -> Filter:
     Translate filters, nested ones too.
 
     Raises:
-        ValueError: If an operator has no counterpart; it is named.
-        TypeError: If a value is not one that its operator compares with.
+        ValueError: If an operator has no counterpart; the error names it.
+        TypeError: If a value has a type that its operator does not take.
     """
-    of = tuple(
-        to_filter(one) if isinstance(one, MetadataFilters) else _compared(one)
-        for one in filters.filters
+    operands = tuple(
+        to_filter(operand) if isinstance(operand, MetadataFilters) else _comparison(operand)
+        for operand in filters.filters
     )
-    if not of:
+    if not operands:
         return All()
     match filters.condition:
         case FilterCondition.AND | None:
-            return And(of)
+            return And(operands)
         case FilterCondition.OR:
-            return Or(of)
+            return Or(operands)
         case FilterCondition.NOT:
-            return Not(Or(of))
+            return Not(Or(operands))
         case _:
             assert_never(filters.condition)
 
 
-def says_nothing(filters: MetadataFilters) -> bool:
-    """Tell whether there is no comparison in these filters, so that they keep everything."""
-    return all(isinstance(one, MetadataFilters) and says_nothing(one) for one in filters.filters)
+def is_empty(filters: MetadataFilters) -> bool:
+    """Tell whether the filters contain no comparison, so that they match everything."""
+    return all(
+        isinstance(operand, MetadataFilters) and is_empty(operand) for operand in filters.filters
+    )
 
 
-def _compared(one: MetadataFilter) -> Filter:  # noqa: C901, PLR0912  # a case each
-    match one.operator:
+def _comparison(condition: MetadataFilter) -> Filter:  # noqa: C901, PLR0912  # a case each
+    match condition.operator:
         case FilterOperator.EQ:
-            return Eq(one.key, _scalar(one))
+            return Eq(condition.key, _scalar(condition))
         case FilterOperator.NE:
-            return Not(Eq(one.key, _scalar(one)))
+            return Not(Eq(condition.key, _scalar(condition)))
         case FilterOperator.GT:
-            return Range(one.key, gt=_number(one))
+            return Range(condition.key, gt=_number(condition))
         case FilterOperator.GTE:
-            return Range(one.key, ge=_number(one))
+            return Range(condition.key, ge=_number(condition))
         case FilterOperator.LT:
-            return Range(one.key, lt=_number(one))
+            return Range(condition.key, lt=_number(condition))
         case FilterOperator.LTE:
-            return Range(one.key, le=_number(one))
+            return Range(condition.key, le=_number(condition))
         case FilterOperator.IN:
-            return In(one.key, _list(one))
+            return In(condition.key, _list(condition))
         case FilterOperator.NIN:
-            return Not(In(one.key, _list(one)))
+            return Not(In(condition.key, _list(condition)))
         case FilterOperator.ANY:
-            return Or(tuple(Contains(one.key, value) for value in _list(one)))
+            return Or(tuple(Contains(condition.key, value) for value in _list(condition)))
         case FilterOperator.ALL:
-            return And(tuple(Contains(one.key, value) for value in _some(one)))
+            return And(
+                tuple(Contains(condition.key, value) for value in _non_empty_list(condition))
+            )
         case FilterOperator.CONTAINS:
-            return Contains(one.key, _scalar(one))
+            return Contains(condition.key, _scalar(condition))
         case FilterOperator.IS_EMPTY:
-            return Not(Exists(one.key))
+            return Not(Exists(condition.key))
         case FilterOperator.TEXT_MATCH:
-            return Substring(one.key, _text(one))
+            return Substring(condition.key, _text(condition))
         case FilterOperator.TEXT_MATCH_INSENSITIVE:
             raise ValueError(
-                f"{_said(one)} would compare without regard to case, which no index does; keep a "
-                "lower-case copy of the field and say text_match"
+                f"{_describe(condition)} ignores case, which no index supports; store a lower-case "
+                "copy of the field and use text_match"
             )
         case _:
-            assert_never(one.operator)
+            assert_never(condition.operator)
 
 
-def _scalar(one: MetadataFilter) -> _Scalar:
-    if one.value is None:
-        raise TypeError(f"{_said(one)} compares with nothing; for a missing field say is_empty")
-    if isinstance(one.value, list):
-        raise TypeError(f"{_said(one)} compares with one value; for several say in, any or all")
-    return one.value
+def _scalar(condition: MetadataFilter) -> _Scalar:
+    if condition.value is None:
+        raise TypeError(f"{_describe(condition)} has no value; for a missing field use is_empty")
+    if isinstance(condition.value, list):
+        raise TypeError(
+            f"{_describe(condition)} takes a single value; for a list use in, any or all"
+        )
+    return condition.value
 
 
-def _number(one: MetadataFilter) -> float:
-    if not isinstance(one.value, int | float):
-        raise TypeError(f"{_said(one)} compares no number, and ranges compare numbers")
-    return one.value
+def _number(condition: MetadataFilter) -> float:
+    if not isinstance(condition.value, int | float):
+        raise TypeError(f"{_describe(condition)} takes a number")
+    return condition.value
 
 
-def _text(one: MetadataFilter) -> str:
-    if not isinstance(one.value, str):
-        raise TypeError(f"{_said(one)} looks for no string")
-    return one.value
+def _text(condition: MetadataFilter) -> str:
+    if not isinstance(condition.value, str):
+        raise TypeError(f"{_describe(condition)} takes a string")
+    return condition.value
 
 
-def _list(one: MetadataFilter) -> tuple[_Scalar, ...]:
-    if not isinstance(one.value, list):
-        raise TypeError(f"{_said(one)} takes a list of values")
-    return tuple(one.value)
+def _list(condition: MetadataFilter) -> tuple[_Scalar, ...]:
+    if not isinstance(condition.value, list):
+        raise TypeError(f"{_describe(condition)} takes a list of values")
+    return tuple(condition.value)
 
 
-def _some(one: MetadataFilter) -> tuple[_Scalar, ...]:
-    if not (values := _list(one)):
-        raise ValueError(f"{_said(one)} asks for all of nothing, which every node has")
+def _non_empty_list(condition: MetadataFilter) -> tuple[_Scalar, ...]:
+    if not (values := _list(condition)):
+        raise ValueError(
+            f"{_describe(condition)} takes at least one value: every node matches all of none"
+        )
     return values
 
 
-def _said(one: MetadataFilter) -> str:
-    return f"the filter {one.key!r} {one.operator.value} {one.value!r}"
+def _describe(condition: MetadataFilter) -> str:
+    return f"the filter {condition.key!r} {condition.operator.value} {condition.value!r}"

@@ -7,32 +7,32 @@ import numpy as np
 from m3kit.vectors import Floats
 
 
-def marginal(
+def select_mmr(
     relevance: Floats, vectors: Floats, k: int, threshold: float
 ) -> list[tuple[int, float]]:
     """
-    Choose rows one by one: relevant, and unlike every one that is chosen already.
+    Select relevant rows one by one, each compared with all that are selected already.
 
-    LlamaIndex's own function compares with the last one chosen only, and so lets a duplicate in
-    again one place later.
+    LlamaIndex's function compares with the last selected row alone, so that a duplicate comes back
+    one step later.
 
     Args:
         relevance: Shape `(n,)`, best first.
         vectors: Shape `(n, dim)`, unit rows.
-        k: How many are wanted.
-        threshold: The weight of relevance; that of likeness is the rest.
+        k: How many rows are wanted.
+        threshold: The weight of relevance; `1 - threshold` is the weight of similarity.
 
     Returns:
-        Rows with their scores, in the order of choice.
+        Rows with their scores, in the order of selection.
     """
-    chosen: list[tuple[int, float]] = []
-    left = np.ones(len(relevance), dtype=bool)
-    likeness = np.zeros(len(relevance), dtype=np.float32)
-    while len(chosen) < k and left.any():
-        scores = np.where(left, threshold * relevance - (1 - threshold) * likeness, -np.inf)
+    selected: list[tuple[int, float]] = []
+    remaining = np.ones(len(relevance), dtype=bool)
+    similarity = np.zeros(len(relevance), dtype=np.float32)
+    while len(selected) < k and remaining.any():
+        scores = np.where(remaining, threshold * relevance - (1 - threshold) * similarity, -np.inf)
         row = int(scores.argmax())
-        likeness_to_it = vectors @ vectors[row]
-        likeness = np.maximum(likeness, likeness_to_it) if chosen else likeness_to_it
-        chosen.append((row, float(scores[row])))
-        left[row] = False
-    return chosen
+        similarity_to_row = vectors @ vectors[row]
+        similarity = np.maximum(similarity, similarity_to_row) if selected else similarity_to_row
+        selected.append((row, float(scores[row])))
+        remaining[row] = False
+    return selected

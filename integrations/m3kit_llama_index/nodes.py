@@ -1,16 +1,15 @@
 """
-A node as a document of an index, and back.
+Conversion between LlamaIndex's nodes and m3kit's documents.
 
-    id          the node's
-    text        its content as LlamaIndex shows it to embedding models: what is encoded, and what a
-                rescorer encodes again
-    metadata    the node's own, under its own keys, where filters find it; and two keys of ours:
-                `_m3kit_ref_doc_id`, the document that it was cut from (a node that was cut from
-                none is its own), and `_m3kit_node`, all else about it as one JSON text
+    id          the node's id
+    text        the node's content for embedding models (`MetadataMode.EMBED`): what is encoded
+    metadata    the node's metadata, under its keys, where filters find it, and two more keys:
+                `_m3kit_ref_doc_id`, the id of the source document (of a node without a source, its
+                id), and `_m3kit_node`, the rest of the node as JSON text
 
-The metadata is JSON, and comes back as it went in; what JSON cannot say is refused, not turned into
-strings. The bytes of an image or a sound stay with the docstore, as in all of LlamaIndex. What
-another tool wrote into the index becomes a `TextNode`.
+Metadata must be JSON, and comes back unchanged; other values are refused, not turned into strings.
+The bytes of images and audio stay in the docstore, as everywhere in LlamaIndex. A document that
+another tool wrote becomes a `TextNode`.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 from m3kit.records import Document
 
 REF_DOC_ID = "_m3kit_ref_doc_id"
-"""The key of the metadata under which the id of a node's source is kept."""
+"""The metadata key of the id of a node's source document."""
 
 NODE = "_m3kit_node"
-"""The key of the metadata under which the rest of a node is kept."""
+"""The metadata key of the rest of a node, as JSON text."""
 
 _TEXT_AT = "m3kit_text_at"
 _KINDS: dict[str, type[BaseNode]] = {
@@ -45,31 +44,31 @@ _KINDS: dict[str, type[BaseNode]] = {
 
 def to_document(node: BaseNode) -> Document:
     """
-    Write a node, without its embedding.
+    Convert a node, without its embedding.
 
-    A class that is not LlamaIndex's own comes back as the nearest one that is.
+    An instance of a subclass comes back as the nearest class that LlamaIndex defines.
 
     Raises:
-        ValueError: If the metadata has one of our two keys, or breaks a rule of `m3kit.Document`.
-        TypeError: If the metadata holds what JSON cannot say.
+        ValueError: If the metadata has a reserved key, or breaks a rule of `m3kit.Document`.
+        TypeError: If the metadata is not JSON.
     """
     for key in (NODE, REF_DOC_ID):
         if key in node.metadata:
             raise ValueError(
-                f"node {node.node_id!r} has the metadata key {key!r}, under which the store keeps "
-                "the node itself; rename it"
+                f"node {node.node_id!r} has the metadata key {key!r}, which m3kit reserves; "
+                "rename it"
             )
     text = node.get_content(MetadataMode.EMBED)
     source = node.source_node
-    kept = {
+    reserved = {
         REF_DOC_ID: source.node_id if source is not None else node.node_id,
         NODE: json.dumps(_rest(node, text), ensure_ascii=False),
     }
-    return Document(node.node_id, text, {**node.metadata, **kept})
+    return Document(node.node_id, text, {**node.metadata, **reserved})
 
 
 def to_node(document: Document) -> BaseNode:
-    """Read a node from its document."""
+    """Convert a document back into its node."""
     metadata: dict[str, Any] = dict(document.metadata)
     rest = metadata.pop(NODE, None)
     metadata.pop(REF_DOC_ID, None)
@@ -79,32 +78,32 @@ def to_node(document: Document) -> BaseNode:
     kind = _KINDS[data.pop("class_name")]
     text_at = data.pop(_TEXT_AT)
     if text_at is not None:
-        _put_back(data, kind, document.text[text_at:])
+        _insert_text(data, kind, document.text[text_at:])
     node: BaseNode = kind.from_dict({**data, "metadata": metadata})
     return node
 
 
 def _rest(node: BaseNode, embedded: str) -> dict[str, Any]:
-    """Dump what is kept nowhere else; the node's own text is mostly the end of `embedded`."""
+    """Dump the node without its text where `embedded` ends with that, as it mostly does."""
     data = node.model_dump(mode="json", exclude={"embedding", "metadata"})
-    own = node.get_content(MetadataMode.NONE)
-    shared = embedded.endswith(own)
-    if shared:
-        _take_out(data, own)
-    text_at = len(embedded) - len(own) if shared else None
+    text = node.get_content(MetadataMode.NONE)
+    is_suffix = embedded.endswith(text)
+    if is_suffix:
+        _remove_text(data, text)
+    text_at = len(embedded) - len(text) if is_suffix else None
     return {**data, "class_name": _kind(node), _TEXT_AT: text_at}
 
 
-def _take_out(data: dict[str, Any], text: str) -> None:
-    for place in (data, data.get("text_resource")):
-        if place is not None and place.get("text") == text:
-            del place["text"]
+def _remove_text(data: dict[str, Any], text: str) -> None:
+    for resource in (data, data.get("text_resource")):
+        if resource is not None and resource.get("text") == text:
+            del resource["text"]
 
 
-def _put_back(data: dict[str, Any], kind: type[BaseNode], text: str) -> None:
-    place = data.get("text_resource") if issubclass(kind, schema.Node) else data
-    if place is not None:
-        place.setdefault("text", text)
+def _insert_text(data: dict[str, Any], kind: type[BaseNode], text: str) -> None:
+    resource = data.get("text_resource") if issubclass(kind, schema.Node) else data
+    if resource is not None:
+        resource.setdefault("text", text)
 
 
 def _kind(node: BaseNode) -> str:
@@ -112,4 +111,4 @@ def _kind(node: BaseNode) -> str:
     for kind in type(node).__mro__:
         if kind in names:
             return names[kind]
-    raise TypeError(f"{type(node).__name__} is none of {', '.join(_KINDS)}, nor derived from one")
+    raise TypeError(f"{type(node).__name__} is not a subclass of any of {', '.join(_KINDS)}")

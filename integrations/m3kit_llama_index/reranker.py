@@ -13,12 +13,12 @@ from m3kit.retriever import Reranker, reranked_scores
 
 class M3Reranker(BaseNodePostprocessor):
     """
-    Orders nodes by their scores for the query; equal scores keep the order they came in.
+    Orders nodes by the scores of a reranker; nodes with equal scores stay in order.
 
     Args:
-        reranker: `(query, texts) -> scores`, higher is better, one for each text.
-        top_n: How many nodes are kept; None keeps all.
-        metadata_mode: Which content of a node is scored, by default what is embedded.
+        reranker: `(query, texts) -> scores`, one for each text, higher is better.
+        top_n: How many nodes are returned, by default all.
+        metadata_mode: Which content of a node is scored, by default the text for embedding models.
     """
 
     top_n: int | None = None
@@ -49,10 +49,10 @@ class M3Reranker(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         if query_bundle is None:
             raise ValueError("a reranker needs the query; give query_bundle or query_str")
-        texts = [one.node.get_content(self.metadata_mode) for one in nodes]
+        texts = [scored.node.get_content(self.metadata_mode) for scored in nodes]
         scores = reranked_scores(self._reranker, query_bundle.query_str, texts)
         reranked = [
-            NodeWithScore(node=one.node, score=score)
-            for one, score in zip(nodes, scores, strict=True)
+            NodeWithScore(node=scored.node, score=score)
+            for scored, score in zip(nodes, scores, strict=True)
         ]
-        return sorted(reranked, key=lambda one: -one.get_score())[: self.top_n]
+        return sorted(reranked, key=lambda scored: -scored.get_score())[: self.top_n]

@@ -1,4 +1,4 @@
-"""All that M3 can do for one query, without a `VectorStoreIndex`."""
+"""A LlamaIndex retriever with every option of m3kit, without a `VectorStoreIndex`."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class M3Retriever(BaseRetriever):
     The index may have been filled by `M3VectorStore`, or by any other tool of m3kit.
 
     Args:
-        encoder: What reads the query.
+        encoder: Encodes the query.
         index: Where the nodes live.
         k: How many nodes are wanted.
-        where: What they must match: a filter of m3kit, or LlamaIndex's.
+        where: A filter of m3kit, or LlamaIndex's.
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Nodes below it are left out.
-        reranker: What orders the `candidates` best at last, if anything.
-        objects: What LlamaIndex enters when an `IndexNode` is found.
-        callback_manager: Told of each retrieval.
-        verbose: Whether LlamaIndex prints what it enters.
+        reranker: `(query, texts) -> scores`; orders the `candidates` best.
+        objects: LlamaIndex's targets of `IndexNode`s, followed when such a node is a hit.
+        callback_manager: Notified of each retrieval.
+        verbose: Whether LlamaIndex prints which objects it follows.
 
     Raises:
-        RepresentationError: If the encoder cannot give what the index holds.
+        RepresentationError: If the encoder cannot make what the index holds.
         ModelMismatchError: If the index was made by another model.
     """
 
@@ -71,19 +71,19 @@ class M3Retriever(BaseRetriever):
         self._where = to_filter(where) if isinstance(where, MetadataFilters) else where
         self._reps = reps
         self._fusion = fusion
-        self._depth = candidates
+        self._candidates = candidates
         self._min_score = min_score
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """
         Search by `query_str`.
 
-        A bundle's `embedding` is not looked at: a retriever of another model may have left it.
+        A bundle's `embedding` is ignored: it may come from another model.
         """
         if query_bundle.custom_embedding_strs not in (None, [query_bundle.query_str]):
             raise ValueError(
-                "M3Retriever encodes query_str alone, and this query brings other texts to embed "
-                "(custom_embedding_strs); make them queries of their own"
+                "M3Retriever encodes query_str alone, and this query has custom_embedding_strs; "
+                "retrieve with a query for each of them"
             )
         hits = self._retriever.search(
             query_bundle.query_str,
@@ -91,7 +91,7 @@ class M3Retriever(BaseRetriever):
             where=self._where,
             reps=self._reps,
             fusion=self._fusion,
-            candidates=self._depth,
+            candidates=self._candidates,
             min_score=self._min_score,
         )
         return [NodeWithScore(node=to_node(hit.document), score=hit.score) for hit in hits]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from os import PathLike
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,20 +20,21 @@ from llama_index.core.vector_stores.types import (
     VectorStoreQueryResult,
 )
 
+from m3kit.adapters.closing import ClosesOnExit
 from m3kit.encoder import Encoder
 from m3kit.filters import All, And, Eq, Filter, Ids, In
 from m3kit.fusion import RRF, Fusion, WeightedSum
-from m3kit.index import HybridIndex, Search, check_reps
+from m3kit.index import HybridIndex, Search, check_reps, open_index
 from m3kit.records import Document
 from m3kit.retriever import Retriever
 from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep
-from m3kit_llama_index.filters import says_nothing, to_filter
-from m3kit_llama_index.mmr import marginal
+from m3kit_llama_index.filters import is_empty, to_filter
+from m3kit_llama_index.mmr import select_mmr
 from m3kit_llama_index.nodes import REF_DOC_ID, to_document, to_node
 
-_DEPTH = 100
-"""How many candidates a branch brings, where the query does not say."""
+_CANDIDATES = 100
+"""How many candidates each branch brings, unless the query sets it."""
 
 _MMR_OPTIONS = {"mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"}
 
@@ -39,29 +42,54 @@ _Scored: TypeAlias = tuple[Document, float]
 _Number = TypeVar("_Number", int, float)
 
 
-class M3VectorStore(BasePydanticVectorStore):
+class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
     """
-    Encodes nodes and queries by itself, each once, and searches an index for them.
+    Encodes nodes and queries, each once, and stores and searches them in an index.
 
-    What is encoded is the content that LlamaIndex shows to embedding models, metadata included. A
-    node's own `embedding` is not looked at.
+    What is encoded is a node's content for embedding models, metadata included. The `embedding` of
+    a node is ignored.
+
+        with M3VectorStore(encoder, "papers") as store:
+            context = StorageContext.from_defaults(vector_store=store)
+            VectorStoreIndex.from_documents(documents, context, embed_model=M3Embedding(encoder))
 
     Args:
         encoder: A `CachedEncoder` shared with `M3Embedding` encodes each node once.
-        index: Where the nodes live.
+        index: An index, or the address of one, which is created if there is none (see
+            `m3kit.open_index`). The store closes an index that it opened, and no other.
 
     Raises:
-        RepresentationError: If the encoder cannot give what the index holds.
+        RepresentationError: If the encoder cannot make what the index holds.
         ModelMismatchError: If the index was made by another model.
+        IndexNotFoundError: If no installed package opens the address.
     """
 
     stores_text: bool = True
     is_embedding_query: bool = False
     _retriever: Retriever = PrivateAttr()
+    _resources: ExitStack = PrivateAttr()
 
-    def __init__(self, encoder: Encoder, index: HybridIndex) -> None:
+    def __init__(self, encoder: Encoder, index: HybridIndex | str | PathLike[str]) -> None:
         super().__init__(stores_text=True)
-        self._retriever = Retriever(encoder, index)
+        with ExitStack() as resources:
+            if isinstance(index, str | PathLike):
+                index = resources.enter_context(open_index(index, encoder=encoder))
+            self._retriever = Retriever(encoder, index)
+            self._resources = resources.pop_all()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to pickle: LlamaIndex would silently drop an index that cannot be pickled."""
+        state: dict[str, Any] = super().__getstate__()
+        if not {"_retriever", "_resources"} <= state["__pydantic_private__"].keys():
+            raise TypeError(
+                "a store cannot be pickled with its encoder and its index; open the index again "
+                "in the other process"
+            )
+        return state
+
+    def close(self) -> None:
+        """Close the index if this store opened it; a second call does nothing."""
+        self._resources.close()
 
     @classmethod
     def class_name(cls) -> str:
@@ -75,9 +103,9 @@ class M3VectorStore(BasePydanticVectorStore):
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
         """
-        Encode and write nodes; one with a known id replaces the old.
+        Encode and write nodes; a node with a known id replaces the old one.
 
-        Nothing is written if one of them cannot be kept; see `nodes.py` for how they are.
+        Nothing is written if one of them cannot be stored; see `nodes.py` for their form.
         """
         _refuse(kwargs)
         documents = [to_document(node) for node in nodes]
@@ -85,7 +113,7 @@ class M3VectorStore(BasePydanticVectorStore):
         return [document.id for document in documents]
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """Forget all nodes of a source document, or the one node that has no source."""
+        """Delete all nodes of a source document, or the node of this id if it has no source."""
         _refuse(delete_kwargs)
         self._delete(Eq(REF_DOC_ID, ref_doc_id))
 
@@ -96,70 +124,72 @@ class M3VectorStore(BasePydanticVectorStore):
         **delete_kwargs: Any,
     ) -> None:
         """
-        Forget the nodes that have one of these ids and match the filters, where both are given.
+        Delete nodes by their ids, by filters, or by both, which then must both match.
 
         Raises:
-            ValueError: If nothing is said; to forget all, call `clear`.
+            ValueError: If neither is given; to delete all nodes, call `clear`.
         """
         _refuse(delete_kwargs)
-        if node_ids is None and (filters is None or says_nothing(filters)):
-            raise ValueError("delete_nodes is told neither ids nor filters; to forget all: clear()")
+        if node_ids is None and (filters is None or is_empty(filters)):
+            raise ValueError(
+                "delete_nodes needs node_ids or filters; to delete all nodes, call clear()"
+            )
         self._delete(_where(node_ids, filters))
 
     def clear(self) -> None:
-        """Forget all nodes; the index stays."""
+        """Delete all nodes; the index stays."""
         self._delete(All())
 
     def get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
         """
-        Return nodes: of ids in their order, unknown ones left out; else in no promised order.
+        Return nodes: in the order of `node_ids`, without unknown ones, or else in any order.
 
         Without arguments, all nodes.
         """
         where = _where(node_ids, filters)
         if node_ids is None:
             return [to_node(record.document) for record in self.client.scan(where)]
-        kept = set(node_ids)
+        matching = set(node_ids)
         if filters is not None:
-            kept = {record.document.id for record in self.client.scan(where)}
-        records = self.client.get([id_ for id_ in node_ids if id_ in kept])
+            matching = {record.document.id for record in self.client.scan(where)}
+        records = self.client.get([id_ for id_ in node_ids if id_ in matching])
         return [to_node(record.document) for record in records]
 
     def query(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """
-        Find nodes. The text of the query is encoded, once.
+        Search for nodes. The text of the query is encoded once.
 
-        DEFAULT: The dense vector.
+        DEFAULT: Search by the dense vector.
 
-        SPARSE: The lexical weights; `sparse_top_k` nodes, if given.
+        SPARSE: Search by lexical weights; `sparse_top_k` nodes, if given.
 
-        HYBRID: `hybrid_top_k` nodes, if given. Without `alpha`, the reciprocal ranks of the dense
-        and the sparse ranking, and the order of ColBERT where the index holds it. With `alpha`,
-        `alpha · dense + (1 - alpha) · sparse`. Each branch brings 100 candidates, or with
-        `sparse_top_k` the greater of it and `similarity_top_k`.
+        HYBRID: Search by both; `hybrid_top_k` nodes, if given. Without `alpha`, the two rankings
+        are fused by RRF, and the best are rescored by ColBERT where the index holds it. With
+        `alpha`, the score is `alpha · dense + (1 - alpha) · sparse`. Each branch brings 100
+        candidates, or with `sparse_top_k` the greater of it and `similarity_top_k`.
 
         MMR: Maximal marginal relevance by dense vectors (Carbonell and Goldstein, SIGIR 1998). A
-        threshold of 1 asks for relevance alone, of 0 for difference alone. By keyword, the way that
-        LlamaIndex's retriever passes on: `mmr_threshold`, and `mmr_prefetch_k` candidates, or
-        `mmr_prefetch_factor` times as many as are wanted; by default 100.
+        threshold of 1 means relevance alone, 0 diversity alone. Options, as LlamaIndex's retriever
+        passes them on: `mmr_threshold`, and `mmr_prefetch_k` candidates, or `mmr_prefetch_factor`
+        times `similarity_top_k`; by default 100.
 
-        A `query_embedding` stands in for the dense vector where there is no text. An empty list of
-        `node_ids` is no limit, since `as_retriever` always hands over a list; an empty list of
-        `doc_ids` finds nothing. (That list has the image and index nodes that a `VectorStoreIndex`
-        was given and no text nodes: to search both together, take `M3Retriever`.)
+        A `query_embedding` is used as the dense vector if there is no text. An empty list of
+        `node_ids` is no filter, since `as_retriever` always passes a list; an empty list of
+        `doc_ids` matches nothing. (That list has the image and index nodes of a `VectorStoreIndex`
+        and no text nodes: to search both together, use `M3Retriever`.)
 
         Raises:
             TypeError: For an unknown option.
-            ValueError: For another mode, or an option that cannot be followed.
+            ValueError: For an unsupported mode or option.
             RepresentationError: If the index does not hold what the mode needs.
         """
         _check(query)
         query = replace(query, mode=VectorStoreQueryMode(query.mode))  # it may be a plain string
         if query.mode is VectorStoreQueryMode.MMR:
             _refuse(kwargs.keys() - _MMR_OPTIONS)
-            return _result(self._diverse(query, **kwargs))
+            return _result(self._mmr(query, **kwargs))
         _refuse(kwargs)
         match query.mode:
             case VectorStoreQueryMode.DEFAULT:
@@ -171,12 +201,12 @@ class M3VectorStore(BasePydanticVectorStore):
                 return _result(self._hybrid(query))
             case _:
                 raise ValueError(
-                    f"M3VectorStore has no mode {query.mode.value!r}; it has default, sparse, "
-                    "hybrid and mmr"
+                    f"M3VectorStore does not support the mode {query.mode.value!r}; use default, "
+                    "sparse, hybrid or mmr"
                 )
 
     def persist(self, persist_path: str, fs: Any = None) -> None:
-        """Make the index durable where it lives; no file is written at `persist_path`."""
+        """Flush the index to where it is stored; no file is written at `persist_path`."""
         del persist_path, fs
         self.client.flush()
 
@@ -217,7 +247,7 @@ class M3VectorStore(BasePydanticVectorStore):
 
     def _hybrid(self, query: VectorStoreQuery) -> list[_Scored]:
         k = _given(query.hybrid_top_k, query.similarity_top_k)
-        candidates = _DEPTH
+        candidates = _CANDIDATES
         if query.sparse_top_k is not None:
             candidates = max(query.sparse_top_k, query.similarity_top_k)
         reps: list[Rep] = ["dense", "sparse"]
@@ -228,7 +258,7 @@ class M3VectorStore(BasePydanticVectorStore):
             reps.append("colbert")
         return self._search(query, reps, k, RRF(), candidates)
 
-    def _diverse(
+    def _mmr(
         self,
         query: VectorStoreQuery,
         *,
@@ -240,23 +270,23 @@ class M3VectorStore(BasePydanticVectorStore):
         if not 0 <= threshold <= 1:
             raise ValueError(f"mmr_threshold is from 0 to 1, not {threshold}")
         if mmr_prefetch_k is not None and mmr_prefetch_factor is not None:
-            raise ValueError("mmr_prefetch_k and mmr_prefetch_factor say the same; give one")
+            raise ValueError("give mmr_prefetch_k or mmr_prefetch_factor, not both")
         k = query.similarity_top_k
         if k < 1:
             raise ValueError(f"similarity_top_k is at least 1, not {k}")
-        wanted = _DEPTH if mmr_prefetch_factor is None else int(k * mmr_prefetch_factor)
-        found = self._search(query, ["dense"], max(k, _given(mmr_prefetch_k, wanted)))
-        relevance = {document.id: score for document, score in found}
+        fetch_k = _CANDIDATES if mmr_prefetch_factor is None else int(k * mmr_prefetch_factor)
+        scored = self._search(query, ["dense"], max(k, _given(mmr_prefetch_k, fetch_k)))
+        relevance = {document.id: score for document, score in scored}
         records = self.client.get(list(relevance), ["dense"])
         if not records:
             return []
-        chosen = marginal(
+        selected = select_mmr(
             np.array([relevance[record.document.id] for record in records], dtype=np.float32),
             np.stack([require(record.output.dense, "dense") for record in records]),
             k,
             threshold,
         )
-        return [(records[row].document, score) for row, score in chosen]
+        return [(records[row].document, score) for row, score in selected]
 
     def _search(
         self,
@@ -264,11 +294,11 @@ class M3VectorStore(BasePydanticVectorStore):
         reps: Collection[Rep],
         k: int,
         fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
-        candidates: int = _DEPTH,
+        candidates: int = _CANDIDATES,
     ) -> list[_Scored]:
-        check_reps(reps, held=self.client.reps)
+        check_reps(reps, available=self.client.reps)
         search = Search(
-            query=self._encoded(query, reps),
+            query=self._encode(query, reps),
             k=k,
             where=_where(query.node_ids or None, query.filters, query.doc_ids),
             fusion=fusion,
@@ -276,16 +306,16 @@ class M3VectorStore(BasePydanticVectorStore):
         )
         return [(hit.document, hit.score) for hit in self.client.search(search)]
 
-    def _encoded(self, query: VectorStoreQuery, reps: Collection[Rep]) -> M3Output:
+    def _encode(self, query: VectorStoreQuery, reps: Collection[Rep]) -> M3Output:
         if not query.query_str and query.query_embedding is not None:
             if set(reps) != {"dense"}:
                 raise ValueError(
-                    f"mode {query.mode.value} reads {', '.join(reps)} vectors from query_str, and "
-                    "this query brings only an embedding"
+                    f"mode {query.mode.value} searches by {', '.join(reps)} vectors, and the query "
+                    "has only a dense embedding; give query_str"
                 )
             return M3Output(dense=np.array(query.query_embedding, dtype=np.float32))
         if query.query_str is None:
-            raise ValueError("the query has no query_str, which M3VectorStore encodes by itself")
+            raise ValueError("the query has no query_str, which M3VectorStore encodes; give one")
         (output,) = self._retriever.encoder.encode_queries([query.query_str], reps)
         return output
 
@@ -295,40 +325,40 @@ def _where(
     filters: MetadataFilters | None,
     doc_ids: Sequence[str] | None = None,
 ) -> Filter:
-    for name, some in (("node_ids", node_ids), ("doc_ids", doc_ids)):
-        if isinstance(some, str):
-            raise TypeError(f"{name} are a list, not the string {some!r}; write [{some!r}]")
-    given: list[Filter] = []
+    for name, ids in (("node_ids", node_ids), ("doc_ids", doc_ids)):
+        if isinstance(ids, str):
+            raise TypeError(f"{name} are a list, not the string {ids!r}; write [{ids!r}]")
+    conditions: list[Filter] = []
     if node_ids is not None:
-        given.append(Ids(tuple(node_ids)))
+        conditions.append(Ids(tuple(node_ids)))
     if doc_ids is not None:
-        given.append(In(REF_DOC_ID, tuple(doc_ids)))
+        conditions.append(In(REF_DOC_ID, tuple(doc_ids)))
     if filters is not None:
-        given.append(to_filter(filters))
-    return And(tuple(given)) if given else All()
+        conditions.append(to_filter(filters))
+    return And(tuple(conditions)) if conditions else All()
 
 
-def _result(found: Sequence[_Scored]) -> VectorStoreQueryResult:
+def _result(scored: Sequence[_Scored]) -> VectorStoreQueryResult:
     return VectorStoreQueryResult(
-        nodes=[to_node(document) for document, _ in found],
-        similarities=[score for _, score in found],
-        ids=[document.id for document, _ in found],
+        nodes=[to_node(document) for document, _ in scored],
+        similarities=[score for _, score in scored],
+        ids=[document.id for document, _ in scored],
     )
 
 
 def _check(query: VectorStoreQuery) -> None:
     for option in ("output_fields", "embedding_field"):
         if getattr(query, option) is not None:
-            raise ValueError(f"M3VectorStore cannot follow {option}; leave it out")
+            raise ValueError(f"M3VectorStore does not support {option}; leave it out")
     if query.alpha is not None and not 0 <= query.alpha <= 1:
         raise ValueError(f"alpha is from 0 (sparse) to 1 (dense), not {query.alpha}")
 
 
 def _refuse(unknown: Iterable[str]) -> None:
     if names := ", ".join(sorted(unknown)):
-        raise TypeError(f"M3VectorStore does not know {names}")
+        raise TypeError(f"M3VectorStore has no option {names}")
 
 
-def _given(number: _Number | None, otherwise: _Number) -> _Number:
-    """Take 0 for a number, where `or` would not."""
-    return otherwise if number is None else number
+def _given(number: _Number | None, default: _Number) -> _Number:
+    """Return the default for None; `or` would replace 0, too."""
+    return default if number is None else number

@@ -1,4 +1,4 @@
-"""Why a document answers a query: which tokens met, and what each was worth."""
+"""Why a document answers a query: the matching tokens and their scores."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Tokens: TypeAlias = Sequence[tuple[int, str]]
 @dataclass(frozen=True, slots=True)
 class Match:
     """
-    A token that both texts hold.
+    A token in both texts.
 
     Args:
         token: Its text.
         token_id: Its id.
-        query_weight: What it weighs in the query.
-        document_weight: What it weighs in the document.
+        query_weight: Its weight in the query.
+        document_weight: Its weight in the document.
     """
 
     token: str
@@ -32,19 +32,19 @@ class Match:
 
     @property
     def product(self) -> float:
-        """What it adds to the sparse score."""
+        """Its part of the sparse score."""
         return self.query_weight * self.document_weight
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
     """
-    A token of the query and the document's token that is nearest to it.
+    A token of the query and the nearest token of the document.
 
     Args:
         query: The query's token.
         document: The document's token.
-        position: Its place in the document, from 1; CLS, which has no ColBERT vector, is 0.
+        position: Its position in the document, from 1; CLS, which has no ColBERT vector, is 0.
         similarity: Their inner product.
     """
 
@@ -57,11 +57,11 @@ class Alignment:
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """
-    What the scores of one document consist of.
+    The parts of a document's scores.
 
     Args:
         scores: For each representation that query and document both carry.
-        matches: The most telling first; their products add up to the sparse score.
+        matches: Largest products first; they add up to the sparse score.
         alignment: In the query's order; the mean of the similarities is the ColBERT score.
     """
 
@@ -74,10 +74,10 @@ def explain(
     query: M3Output, document: M3Output, query_tokens: Tokens, document_tokens: Tokens
 ) -> Explanation:
     """
-    Take the scores of a document apart.
+    Explain the scores of a document.
 
-    A document whose vectors were made with a smaller length limit has fewer ColBERT rows than
-    `document_tokens` promises; its rows then belong to the first tokens and to EOS.
+    A document that was encoded with a smaller length limit has fewer ColBERT rows than
+    `document_tokens`; its rows then belong to the first tokens and to EOS.
 
     Args:
         query: The encoded query.
@@ -86,7 +86,7 @@ def explain(
         document_tokens: The document's.
 
     Raises:
-        ValueError: If the ColBERT vectors are more than the tokens.
+        ValueError: If there are more ColBERT vectors than tokens.
     """
     return Explanation(
         scores={
@@ -104,8 +104,12 @@ def _matches(
 ) -> tuple[Match, ...]:
     if query is None or document is None:
         return ()
-    asked, held = query.to_dict(), document.to_dict()
-    matches = [Match(names[id_], id_, asked[id_], held[id_]) for id_ in asked if id_ in held]
+    weights = document.to_dict()
+    matches = [
+        Match(names[id_], id_, weight, weights[id_])
+        for id_, weight in query.to_dict().items()
+        if id_ in weights
+    ]
     return tuple(sorted(matches, key=lambda match: (-match.product, match.token_id)))
 
 
@@ -114,21 +118,22 @@ def _alignment(
 ) -> tuple[Alignment, ...]:
     if query is None or document is None:
         return ()
-    asked, held = _of_rows(query, query_tokens), _of_rows(document, document_tokens)
+    query_rows = _tokens_of_rows(query, query_tokens)
+    document_rows = _tokens_of_rows(document, document_tokens)
     similarity = query @ document.T
     best = similarity.argmax(axis=1)
     return tuple(
-        Alignment(token, held[place], int(place) + 1, float(similarity[row, place]))
-        for row, (token, place) in enumerate(zip(asked, best, strict=True))
+        Alignment(token, document_rows[nearest], int(nearest) + 1, float(similarity[row, nearest]))
+        for row, (token, nearest) in enumerate(zip(query_rows, best, strict=True))
     )
 
 
-def _of_rows(rows: Floats, tokens: Tokens) -> list[str]:
-    """Name each ColBERT row: CLS has none, and the last is EOS's, wherever the text was cut."""
+def _tokens_of_rows(rows: Floats, tokens: Tokens) -> list[str]:
+    """Return the token of each ColBERT row: CLS has none, and the last row is always EOS."""
     texts = [text for _, text in tokens[1:]]
     if len(rows) > len(texts):
         raise ValueError(
-            f"{len(rows)} ColBERT vectors for {len(texts)} tokens: they are of another text, or "
-            "of another model"
+            f"{len(rows)} ColBERT vectors for {len(texts)} tokens: they belong to another text or "
+            "another model"
         )
     return [*texts[: len(rows) - 1], texts[-1]]

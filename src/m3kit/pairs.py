@@ -19,10 +19,10 @@ Mode: TypeAlias = Literal["colbert", "sparse", "dense", "sparse+dense", "colbert
 Pair: TypeAlias = Sequence[str]
 """A query and a passage."""
 
-_PASSAGES = 256  # whose vectors are held at once
+_PASSAGES = 256  # encoded at once, to bound the memory
 
 
-class CuttingEncoder(Encoder, Protocol):
+class TruncatingEncoder(Encoder, Protocol):
     """An encoder that takes a limit with each call, as `m3kit.torch.TorchEncoder` does."""
 
     def encode_queries(
@@ -32,7 +32,7 @@ class CuttingEncoder(Encoder, Protocol):
         *,
         max_length: int | None = None,
     ) -> list[M3Output]:
-        """Encode what people ask, cut to `max_length` tokens."""
+        """Encode queries, truncated to `max_length` tokens."""
         ...
 
     def encode_documents(
@@ -42,7 +42,7 @@ class CuttingEncoder(Encoder, Protocol):
         *,
         max_length: int | None = None,
     ) -> list[M3Output]:
-        """Encode what is searched, cut to `max_length` tokens."""
+        """Encode documents, truncated to `max_length` tokens."""
         ...
 
 
@@ -54,7 +54,7 @@ def score_pairs(
 
 @overload
 def score_pairs(
-    encoder: CuttingEncoder,
+    encoder: TruncatingEncoder,
     pairs: Sequence[Pair],
     *,
     weights: Sequence[float] | None = None,
@@ -74,23 +74,22 @@ def score_pairs(
     """
     Score pairs of a query and a passage in M3's five ways.
 
-    The sums are weighted means, as FlagEmbedding's `compute_score` makes them. A text that stands
-    in many pairs is encoded once; the vectors of 256 passages are held at a time.
+    The sums are weighted means, as FlagEmbedding's `compute_score` makes them. A text that occurs
+    in many pairs is encoded once; the vectors of 256 passages are in memory at a time.
 
     Args:
-        encoder: Gives all three representations.
+        encoder: Makes all three representations.
         pairs: `(query, passage)`, any number of them.
-        weights: Of dense, sparse and ColBERT, in this order; by default one each. A mean that
-            no weight takes part in is 0.
-        max_query_length: Tokens of a query, special ones included; by default the encoder's own.
+        weights: Of dense, sparse and ColBERT, in this order; by default 1 each. A mean whose
+            weights are all 0 is 0.
+        max_query_length: Tokens of a query, special ones included; by default the encoder's limit.
         max_passage_length: The same for a passage.
 
     Returns:
         A list for each mode, with a score for each pair.
 
     Raises:
-        TypeError: If something else than two texts is given as a pair, or a limit to an encoder
-            that takes none.
+        TypeError: If a pair is not two texts, or a limit is given to an encoder that has none.
         ValueError: If there are not three weights.
     """
     given = tuple(weights) if weights is not None else (1.0, 1.0, 1.0)
@@ -98,25 +97,25 @@ def score_pairs(
         raise ValueError(f"weights are three numbers, of {', '.join(REPS)}, not {weights!r}")
     check_pairs(pairs)
     with aggregate_warnings():
-        found = _scores(encoder, pairs, _limit(max_query_length), _limit(max_passage_length))
+        by_rep = _scores(encoder, pairs, _limit(max_query_length), _limit(max_passage_length))
     dense, sparse, colbert = given
     return {
-        "colbert": found["colbert"].tolist(),
-        "sparse": found["sparse"].tolist(),
-        "dense": found["dense"].tolist(),
-        "sparse+dense": _mean(found, {"sparse": sparse, "dense": dense}),
+        "colbert": by_rep["colbert"].tolist(),
+        "sparse": by_rep["sparse"].tolist(),
+        "dense": by_rep["dense"].tolist(),
+        "sparse+dense": _mean(by_rep, {"sparse": sparse, "dense": dense}),
         "colbert+sparse+dense": _mean(
-            found, {"colbert": colbert, "sparse": sparse, "dense": dense}
+            by_rep, {"colbert": colbert, "sparse": sparse, "dense": dense}
         ),
     }
 
 
 def check_pairs(pairs: Sequence[Pair]) -> None:
     """
-    Check that each pair is one.
+    Check that each pair is two texts.
 
     Raises:
-        TypeError: If something else than two texts is given as a pair.
+        TypeError: If a pair is not two texts.
     """
     for position, pair in enumerate(pairs):
         if isinstance(pair, str) or [type(text) for text in pair] != [str, str]:
@@ -130,30 +129,32 @@ def _scores(
     passage_limit: dict[str, int],
 ) -> dict[Rep, Floats]:
     queries = list(dict.fromkeys(query for query, _ in pairs))
-    asked = dict(zip(queries, encoder.encode_queries(queries, REPS, **query_limit), strict=True))
-    places: dict[str, list[int]] = {}
-    for place, (_, passage) in enumerate(pairs):
-        places.setdefault(passage, []).append(place)
-    found = {rep: np.zeros(len(pairs), dtype=np.float32) for rep in REPS}
-    for some in batched(places, _PASSAGES):
-        held = dict(zip(some, encoder.encode_documents(some, REPS, **passage_limit), strict=True))
+    encoded = encoder.encode_queries(queries, REPS, **query_limit)
+    query_outputs = dict(zip(queries, encoded, strict=True))
+    positions: dict[str, list[int]] = {}
+    for position, (_, passage) in enumerate(pairs):
+        positions.setdefault(passage, []).append(position)
+    by_rep = {rep: np.zeros(len(pairs), dtype=np.float32) for rep in REPS}
+    for batch in batched(positions, _PASSAGES):
+        encoded = encoder.encode_documents(batch, REPS, **passage_limit)
+        passage_outputs = dict(zip(batch, encoded, strict=True))
         by_query: dict[str, list[int]] = {}
-        for place in (place for passage in some for place in places[passage]):
-            by_query.setdefault(pairs[place][0], []).append(place)
-        for query, mine in by_query.items():
-            outputs = [held[pairs[place][1]] for place in mine]
+        for position in (position for passage in batch for position in positions[passage]):
+            by_query.setdefault(pairs[position][0], []).append(position)
+        for query, rows in by_query.items():
+            outputs = [passage_outputs[pairs[row][1]] for row in rows]
             for rep in REPS:
-                found[rep][mine] = scores(rep, asked[query], outputs)
-    return found
+                by_rep[rep][rows] = scores(rep, query_outputs[query], outputs)
+    return by_rep
 
 
 def _limit(max_length: int | None) -> dict[str, int]:
     return {} if max_length is None else {"max_length": max_length}
 
 
-def _mean(found: dict[Rep, Floats], weights: dict[Rep, float]) -> list[float]:
+def _mean(by_rep: dict[Rep, Floats], weights: dict[Rep, float]) -> list[float]:
     total = sum(weights.values())
     if not total:
-        return [0.0] * len(found["dense"])
-    mean = sum(found[rep] * weight for rep, weight in weights.items()) / total
+        return [0.0] * len(by_rep["dense"])
+    mean = sum(by_rep[rep] * weight for rep, weight in weights.items()) / total
     return np.asarray(mean, dtype=np.float32).tolist()  # type: ignore[no-any-return]  # NumPy says Any

@@ -1,8 +1,8 @@
 """
 How M3 scores a query against documents, one function for each representation.
 
-All are vectorised over the candidates, and a document's score does not depend on its place among
-them: equal vectors score equal to the last bit, so that a tie is seen as one.
+All are vectorised over the candidates. A document's score does not depend on its position among
+them: equal vectors have equal scores to the last bit, so that ties are detected.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _ROWS = 64
 """Matrix products are padded to a multiple of this, away from the kernels' ragged edges."""
 
 _SMALL = 10**6
-"""Multiplications up to which OpenBLAS takes its small-matrix kernel, which copies nothing."""
+"""Multiplications up to which OpenBLAS uses its small-matrix kernel, which copies nothing."""
 
 _BLOCK = 2**14
 """Document tokens that a core scores at once."""
 
 _CELLS = 2**22
-"""Numbers of a matrix of lexical weights that are held at once."""
+"""The size of a matrix of lexical weights, to bound the memory."""
 
 _SHARED = 2**14
-"""Document tokens from which on the cores share the work."""
+"""Document tokens from which on the work is distributed over the cores."""
 
 
 def dot(query: Floats, documents: Floats) -> Floats:
@@ -74,39 +74,39 @@ def overlap(query: Sparse, documents: Sequence[Sparse]) -> Floats:
 
 def lexical_scores(queries: Sequence[Sparse], documents: Sequence[Sparse]) -> Floats:
     """
-    Score every query's lexical weights against every document's, as `overlap` scores one's.
+    Score the lexical weights of every query and every document, as `overlap` does for one query.
 
-    A product of sparse matrices, of which only the columns of the queries' tokens are made.
+    This is a product of sparse matrices, restricted to the columns of the queries' tokens.
 
     Returns:
         Shape `(queries, documents)`.
     """
     if not queries or not documents:
         return np.zeros((len(queries), len(documents)), dtype=np.float32)
-    asked, rows, weights = _entries(queries)
-    known, columns = np.unique(asked, return_inverse=True)
+    ids, rows, weights = _entries(queries)
+    known, columns = np.unique(ids, return_inverse=True)
     matrix = np.zeros((len(queries), len(known)), dtype=np.float32)
     matrix[rows, columns] = weights
     budget = max(1, _CELLS // max(1, len(known)))
-    parts = [_product(matrix, known, some) for some in batched(documents, budget)]
+    parts = [_product(matrix, known, batch) for batch in batched(documents, budget)]
     return np.concatenate(parts, axis=1)
 
 
 def _product(queries: Floats, known: Ints, documents: Sequence[Sparse]) -> Floats:
-    """Multiply queries, with a column for each id that is `known`, with documents."""
+    """Multiply queries, which have a column for each of the `known` ids, with documents."""
     ids, rows, weights = _entries(documents)
-    width = len(known) + 1  # what nobody asks for lands in a last column, which -1 means
-    held = np.zeros((-(-len(documents) // _ROWS) * _ROWS, width), dtype=np.float32)
-    held.reshape(-1)[rows * width + _places(known, ids)] = weights
-    product = np.empty((len(held), len(queries)), dtype=np.float32)
-    _multiply(held[:, :-1], np.ascontiguousarray(queries.T), product)
+    width = len(known) + 1  # all other ids go to the last column, -1
+    matrix = np.zeros((-(-len(documents) // _ROWS) * _ROWS, width), dtype=np.float32)
+    matrix.reshape(-1)[rows * width + _places(known, ids)] = weights
+    product = np.empty((len(matrix), len(queries)), dtype=np.float32)
+    _multiply(matrix[:, :-1], np.ascontiguousarray(queries.T), product)
     return product[: len(documents)].T
 
 
 def _places(known: Ints, ids: Ints) -> NDArray[np.signedinteger[Any]]:
-    """Return where each of `ids` stands among `known`, which are sorted; -1 where it does not."""
+    """Return the position of each of `ids` in `known`, which is sorted; -1 if it is not there."""
     last = int(known[-1]) if len(known) else -1
-    if last < _CELLS:  # as for every tokenizer: looking up beats searching
+    if last < _CELLS:  # true of every tokenizer: a table is faster than a search
         table = np.full(last + 2, -1, dtype=np.int32)
         table[known] = np.arange(len(known), dtype=np.int32)
         return table[np.minimum(ids, last + 1)]
@@ -116,9 +116,9 @@ def _places(known: Ints, ids: Ints) -> NDArray[np.signedinteger[Any]]:
 
 def _entries(weights: Sequence[Sparse]) -> tuple[Ints, Ints, Floats]:
     """Return ids, rows and weights of a sparse matrix that has a row for each text."""
-    ids = [one.ids for one in weights]
+    ids = [sparse.ids for sparse in weights]
     rows = np.repeat(np.arange(len(weights)), list(map(len, ids)))
-    return np.concatenate(ids), rows, np.concatenate([one.weights for one in weights])
+    return np.concatenate(ids), rows, np.concatenate([sparse.weights for sparse in weights])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
     Score ColBERT vectors: the mean over query tokens of the best document token.
 
     The mean, where ColBERT itself sums, is M3's definition (paper, section 3.1; FlagEmbedding's
-    `colbert_score`). Documents that are scored more than once are best kept `Stacked`.
+    `colbert_score`). For documents that are scored more than once, `Stacked` is faster.
 
     Args:
         query: Shape `(query tokens, dim)`.
@@ -177,7 +177,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Neighbouring documents: their vectors in one matrix or more, and the row of each's first."""
+    """Neighbouring documents: their vectors in one or more matrices, and the first row of each."""
 
     parts: Sequence[Floats]
     starts: Ints
@@ -185,24 +185,24 @@ class _Block:
 
 
 def _documents(documents: Sequence[Floats]) -> Iterator[_Block]:
-    """Leave documents where they are; a product of each alone depends on no other."""
-    for some in chunked(documents, size=len, budget=_BLOCK):
-        ends = np.cumsum([len(document) for document in some])
-        yield _Block(some, np.append(0, ends[:-1]), int(ends[-1]))
+    """Yield documents without copying them; each is multiplied on its own."""
+    for chunk in chunked(documents, size=len, budget=_BLOCK):
+        ends = np.cumsum([len(document) for document in chunk])
+        yield _Block(chunk, np.append(0, ends[:-1]), int(ends[-1]))
 
 
 def _rows(stacked: Stacked) -> Iterator[_Block]:
-    """Cut stacked documents; 64 rows more than they have are there for the products' edges."""
+    """Yield slices of stacked documents, padded by the 64 rows after the last token."""
     lengths = np.diff(stacked.starts, append=stacked.total).tolist()
-    for some in chunked(range(len(lengths)), size=lengths.__getitem__, budget=_BLOCK):
-        starts = stacked.starts[some[0] : some[-1] + 1]
-        total = int(starts[-1] - starts[0]) + lengths[some[-1]]
+    for chunk in chunked(range(len(lengths)), size=lengths.__getitem__, budget=_BLOCK):
+        starts = stacked.starts[chunk[0] : chunk[-1] + 1]
+        total = int(starts[-1] - starts[0]) + lengths[chunk[-1]]
         tokens = stacked.tokens[starts[0] :][: -(-total // _ROWS) * _ROWS]
         yield _Block([tokens], starts - starts[0], total)
 
 
 def _block_scores(columns: Floats, block: _Block) -> Floats:
-    """Score documents for a query whose tokens are columns."""
+    """Score documents for a query whose token vectors are the columns."""
     rows = sum(map(len, block.parts))
     similarity = np.empty((rows, columns.shape[1]), dtype=np.float32)
     stop = 0
@@ -214,7 +214,7 @@ def _block_scores(columns: Floats, block: _Block) -> Floats:
 
 def mean_of_best(similarity: Floats, starts: Ints) -> Floats:
     """
-    Take each document's best token for each query token, and their mean.
+    Average, over the query tokens, the similarity of each document's nearest token.
 
     Args:
         similarity: Of all tokens of documents, end to end, shape `(tokens, query tokens)`.
@@ -242,10 +242,10 @@ def _multiply(tokens: Floats, columns: Floats, product: Floats) -> None:
 
 
 def _each(work: Callable[[_Item], _T], items: Iterable[_Item], *, shared: bool) -> list[_T]:
-    """Do some work for each item, on all cores if it is `shared` among them."""
+    """Call `work` for each item, on all cores if `shared`."""
     if not shared:
         return list(map(work, items))
-    from concurrent.futures import ThreadPoolExecutor  # a tenth of what importing m3kit takes
+    from concurrent.futures import ThreadPoolExecutor  # a tenth of the time of importing m3kit
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, items))
@@ -253,7 +253,7 @@ def _each(work: Callable[[_Item], _T], items: Iterable[_Item], *, shared: bool) 
 
 def scores(rep: Rep, query: M3Output, documents: Sequence[M3Output]) -> Floats:
     """
-    Score documents by one representation, which the query and all of them carry.
+    Score documents by a representation that the query and all documents carry.
 
     Returns:
         Shape `(n,)`.
@@ -277,7 +277,7 @@ def scores(rep: Rep, query: M3Output, documents: Sequence[M3Output]) -> Floats:
 
 
 def require(vectors: _T | None, rep: Rep) -> _T:
-    """Return the vectors of `rep`, or refuse an output without them."""
+    """Return the vectors of `rep`; raise `ValueError` if there are none."""
     if vectors is None:
         raise ValueError(f"an output carries no {rep} vectors")
     return vectors

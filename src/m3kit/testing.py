@@ -1,19 +1,19 @@
 """
-The conformance suite: what an index must do to be right, stated once for every store.
+The conformance suite: what every index must do.
 
-Subclass it, give a fixture, inherit every test:
+Subclass it, define a fixture, and inherit every test:
 
     class TestMyIndex(IndexConformance):
         @pytest.fixture
         def index(self) -> HybridIndex:
             return MyIndex(..., dim=DIM)
 
-The index is empty, `DIM` wide, and holds the representations it can hold; what it cannot hold is
-skipped by name. Expected scores are computed here, one document at a time, apart from the code that
+The index is empty, `DIM` wide, and holds the representations that it supports; tests of others are
+skipped. Expected scores are computed here, document by document, independently of the code that
 `MemoryIndex` and the stores share. Needs the extra `testing`.
 
-An index that keeps ColBERT vectors in less than float32 says so by `storage`, and is held to what
-that form scores. An engine that rounds the query too says by `tolerance` how far off it may be.
+An index that stores ColBERT vectors in less than float32 sets `storage`, and is compared with the
+scores of that form. If the engine rounds the query, too, `tolerance` is the largest error allowed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ DIM = 32
 """The width of the suite's vectors."""
 
 PRECISION = 1e-5
-"""How far a score may be from the plain one, where an engine computes in float32."""
+"""The largest error of a score, for an engine that computes in float32."""
 
 
 class HashEncoder:
@@ -182,17 +182,18 @@ def records(
     documents: Iterable[Document],
     storage: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen
 ) -> list[Record]:
-    """Encode documents by `ENCODER`, and give them as an index with this storage holds them."""
-    kept = list(documents)
-    outputs = ENCODER.encode_documents([document.text for document in kept])
+    """Encode documents by `ENCODER`, in the form that an index with this storage has."""
+    listed = list(documents)
+    outputs = ENCODER.encode_documents([document.text for document in listed])
+    stored = [storage.stored(require(output.colbert, "colbert")) for output in outputs]
     return [
-        Record(one, replace(output, colbert=storage.stored(require(output.colbert, "colbert"))))
-        for one, output in zip(kept, outputs, strict=True)
+        Record(document, replace(output, colbert=colbert))
+        for document, output, colbert in zip(listed, outputs, stored, strict=True)
     ]
 
 
 def query(text: str, *reps: Rep) -> M3Output:
-    """Encode one query by `ENCODER`."""
+    """Encode a query by `ENCODER`."""
     (output,) = ENCODER.encode_queries([text], reps or REPS)
     return output
 
@@ -247,11 +248,11 @@ def filters() -> st.SearchStrategy[Filter]:
     values = strings | st.sampled_from(NUMBERS)
 
     def by_field(name: str) -> st.SearchStrategy[Filter]:
-        own = st.booleans() if name == "flag" else values
+        operands = st.booleans() if name == "flag" else values
         return (
-            st.builds(Eq, st.just(name), own)
-            | st.builds(In, st.just(name), st.lists(own, max_size=3))
-            | st.builds(Contains, st.just(name), own)
+            st.builds(Eq, st.just(name), operands)
+            | st.builds(In, st.just(name), st.lists(operands, max_size=3))
+            | st.builds(Contains, st.just(name), operands)
             | st.builds(Exists, st.just(name))
             | st.builds(Substring, st.just(name), strings.filter(bool))
             | st.builds(Range, st.just(name), ge=_numbers, lt=st.none() | _numbers)
@@ -282,7 +283,7 @@ def searches(reps: Collection[Rep]) -> st.SearchStrategy[Search]:
     )
     chosen = st.sets(st.sampled_from([rep for rep in REPS if rep in reps]), min_size=1)
     return st.builds(
-        lambda text, own, **how: Search(query=query(text, *own), **how),
+        lambda text, taking_part, **options: Search(query=query(text, *taking_part), **options),
         _texts,
         chosen,
         k=st.integers(1, 6),
@@ -301,30 +302,32 @@ def _is_text(value: object) -> bool:
     return True
 
 
-# What is expected, computed the plain way ---------------------------------------------------------
+# Expected results, computed by the definitions ----------------------------------------------------
 
 
-def plain_score(rep: Rep, asked: M3Output, told: M3Output) -> float:
+def plain_score(rep: Rep, encoded: M3Output, document: M3Output) -> float:
     """Score one document by the definition, without a vectorised step."""
     if rep == "dense":
-        assert asked.dense is not None
-        assert told.dense is not None
-        return float(np.dot(asked.dense.astype(np.float64), told.dense))
+        assert encoded.dense is not None
+        assert document.dense is not None
+        return float(np.dot(encoded.dense.astype(np.float64), document.dense))
     if rep == "sparse":
-        assert asked.sparse is not None
-        assert told.sparse is not None
-        weights = told.sparse.to_dict()
-        return sum(own * weights.get(token, 0.0) for token, own in asked.sparse.to_dict().items())
-    assert asked.colbert is not None
-    assert told.colbert is not None
-    return float(np.mean([max(token @ other for other in told.colbert) for token in asked.colbert]))
+        assert encoded.sparse is not None
+        assert document.sparse is not None
+        weights = document.sparse.to_dict()
+        tokens = encoded.sparse.to_dict().items()
+        return sum(weight * weights.get(token, 0.0) for token, weight in tokens)
+    assert encoded.colbert is not None
+    assert document.colbert is not None
+    nearest = [max(token @ other for other in document.colbert) for token in encoded.colbert]
+    return float(np.mean(nearest))
 
 
-def plain_ranking(rep: Rep, asked: M3Output, among: Iterable[Record]) -> list[tuple[str, float]]:
+def plain_ranking(rep: Rep, encoded: M3Output, among: Iterable[Record]) -> list[tuple[str, float]]:
     """Order documents by one representation: best first, ties by id, no sparse score of zero."""
-    scores = [(one.document.id, plain_score(rep, asked, one.output)) for one in among]
-    kept = [pair for pair in scores if rep != "sparse" or pair[1] > 0]
-    return sorted(kept, key=lambda pair: (-round(pair[1], 6), pair[0]))
+    scores = [(record.document.id, plain_score(rep, encoded, record.output)) for record in among]
+    ranked = [pair for pair in scores if rep != "sparse" or pair[1] > 0]
+    return sorted(ranked, key=lambda pair: (-round(pair[1], 6), pair[0]))
 
 
 def assert_ranking(
@@ -333,16 +336,16 @@ def assert_ranking(
     """
     Compare hits with ids and scores: the same order, and scores to `within`.
 
-    Where that is more than `PRECISION`, documents no further apart may have changed places, and
-    one that nearly was among the expected may stand for the last of them.
+    If that is more than `PRECISION`, documents with scores that close may be in another order, and
+    a document that was nearly expected may stand for the last.
     """
-    assert [hit.score for hit in hits] == pytest.approx([one[1] for one in expected], abs=within)
+    assert [hit.score for hit in hits] == pytest.approx([pair[1] for pair in expected], abs=within)
     if within <= PRECISION:
         assert [hit.document.id for hit in hits] == [id_ for id_, _ in expected]
     assert len({hit.document.id for hit in hits}) == len(hits)
     for hit in hits:
-        own = dict(expected).get(hit.document.id, expected[-1][1])
-        assert hit.score == pytest.approx(own, abs=within)
+        score = dict(expected).get(hit.document.id, expected[-1][1])
+        assert hit.score == pytest.approx(score, abs=within)
 
 
 def assert_same_hits(
@@ -350,15 +353,15 @@ def assert_same_hits(
 ) -> None:
     """Compare hits with the oracle's as `assert_ranking` does, with their documents and scores."""
     assert_ranking(hits, [(hit.document.id, hit.score) for hit in expected], within=within)
-    theirs = {hit.document.id: hit for hit in expected}
-    for mine in hits:
-        other = theirs.get(mine.document.id, mine)
-        assert mine.document == other.document
-        assert dict(mine.scores) == pytest.approx(dict(other.scores), abs=within)
+    by_id = {hit.document.id: hit for hit in expected}
+    for hit in hits:
+        other = by_id.get(hit.document.id, hit)
+        assert hit.document == other.document
+        assert dict(hit.scores) == pytest.approx(dict(other.scores), abs=within)
 
 
 def assert_same_vectors(got: M3Output, expected: M3Output, reps: Collection[Rep]) -> None:
-    """Compare the vectors that came back, and that no others did."""
+    """Check that exactly `reps` came back, with the expected vectors."""
     assert got.reps == frozenset(reps)
     _assert_close(got.dense, expected.dense if "dense" in reps else None)
     _assert_close(got.colbert, expected.colbert if "colbert" in reps else None)
@@ -376,9 +379,9 @@ def _assert_close(got: Floats | None, expected: Floats | None) -> None:
 def typed(value: object) -> object:
     """Spell a JSON value with its types, so that `1`, `1.0` and `True` differ."""
     if isinstance(value, dict):
-        return {key: typed(one) for key, one in value.items()}
+        return {key: typed(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [typed(one) for one in value]
+        return [typed(item) for item in value]
     return (type(value).__name__, value)
 
 
@@ -393,30 +396,30 @@ _driven = settings(
 
 
 class IndexConformance:
-    """Every index means the same. Each test is one sentence of that meaning."""
+    """What all indexes must do alike, a claim per test."""
 
     storage: ClassVar[ColbertStorage] = ColbertStorage()
-    """How the index keeps ColBERT vectors."""
+    """How the index stores ColBERT vectors."""
 
     tolerance: ClassVar[float] = PRECISION
-    """How far a score in which ColBERT takes part may be from the plain one."""
+    """The largest error of a score in which ColBERT takes part."""
 
-    def kept(self, documents: Iterable[Document]) -> list[Record]:
-        """Give the records of documents as the index holds them."""
+    def stored(self, documents: Iterable[Document]) -> list[Record]:
+        """Return the records of documents in the form that the index stores."""
         return records(documents, self.storage)
 
-    def within(self, asked: M3Output) -> float:
-        """Return how far the scores of a query may be from the plain ones."""
-        return self.tolerance if "colbert" in asked.reps else PRECISION
+    def within(self, encoded: M3Output) -> float:
+        """Return the largest error allowed for the scores of a query."""
+        return self.tolerance if "colbert" in encoded.reps else PRECISION
 
     @pytest.fixture
     def index(self) -> HybridIndex:
-        """Give an empty index, `DIM` wide."""
-        raise NotImplementedError("a subclass gives the index")
+        """Return an empty index, `DIM` wide."""
+        raise NotImplementedError("define this fixture in a subclass")
 
     @pytest.fixture
     def filled(self, index: HybridIndex) -> HybridIndex:
-        """Give the index with `DOCUMENTS` in it."""
+        """Return the index with `DOCUMENTS` in it."""
         index.upsert(records(DOCUMENTS))
         index.flush()
         return index
@@ -435,30 +438,30 @@ class IndexConformance:
         self, filled: HybridIndex, rep: Rep
     ) -> None:
         _needs(filled, rep)
-        asked = query("the growling bear", rep)
-        expected, within = plain_ranking(rep, asked, self.kept(DOCUMENTS)), self.within(asked)
-        assert_ranking(filled.search(Search(query=asked, k=4)), expected[:4], within=within)
-        assert_ranking(filled.search(Search(query=asked, k=100)), expected, within=within)
+        encoded = query("the growling bear", rep)
+        expected, within = plain_ranking(rep, encoded, self.stored(DOCUMENTS)), self.within(encoded)
+        assert_ranking(filled.search(Search(query=encoded, k=4)), expected[:4], within=within)
+        assert_ranking(filled.search(Search(query=encoded, k=100)), expected, within=within)
 
     @pytest.mark.parametrize("k", [60, 1])
     def test_rrf_counts_ranks_from_one_over_dense_and_sparse(
         self, filled: HybridIndex, k: int
     ) -> None:
         _needs(filled, "dense", "sparse")
-        asked = query("purring cat and growling dog", "dense", "sparse")
-        expected = _plain_rrf(asked, records(DOCUMENTS), k=k, candidates=100)
-        assert_ranking(filled.search(Search(query=asked, fusion=RRF(k), k=5)), expected[:5])
+        encoded = query("purring cat and growling dog", "dense", "sparse")
+        expected = _plain_rrf(encoded, records(DOCUMENTS), k=k, candidates=100)
+        assert_ranking(filled.search(Search(query=encoded, fusion=RRF(k), k=5)), expected[:5])
 
     @pytest.mark.parametrize("candidates", [2, 3, 100])
     def test_colbert_rescores_the_best_of_rrf_and_is_no_third_ranking(
         self, filled: HybridIndex, candidates: int
     ) -> None:
         _needs(filled, *REPS)
-        asked = query("the salmon and the friends")
-        fused = _plain_rrf(asked, records(DOCUMENTS), k=60, candidates=candidates)
-        best = self.kept(_among({id_ for id_, _ in fused[:candidates]}))
-        expected = plain_ranking("colbert", asked, best)
-        hits = filled.search(Search(query=asked, k=2, candidates=candidates))
+        encoded = query("the salmon and the friends")
+        fused = _plain_rrf(encoded, records(DOCUMENTS), k=60, candidates=candidates)
+        best = self.stored(_among({id_ for id_, _ in fused[:candidates]}))
+        expected = plain_ranking("colbert", encoded, best)
+        hits = filled.search(Search(query=encoded, k=2, candidates=candidates))
         assert_ranking(hits, expected[:2], within=self.tolerance)
 
     @pytest.mark.parametrize("rep", ["dense", "sparse"])
@@ -466,10 +469,10 @@ class IndexConformance:
         self, filled: HybridIndex, rep: Rep
     ) -> None:
         _needs(filled, rep, "colbert")
-        asked = query("the salmon and the friends", rep, "colbert")
-        found = {id_ for id_, _ in plain_ranking(rep, asked, records(DOCUMENTS))[:3]}
-        expected = plain_ranking("colbert", asked, self.kept(_among(found)))
-        hits = filled.search(Search(query=asked, k=3, candidates=3))
+        encoded = query("the salmon and the friends", rep, "colbert")
+        candidates = {id_ for id_, _ in plain_ranking(rep, encoded, records(DOCUMENTS))[:3]}
+        expected = plain_ranking("colbert", encoded, self.stored(_among(candidates)))
+        hits = filled.search(Search(query=encoded, k=3, candidates=3))
         assert_ranking(hits, expected, within=self.tolerance)
 
     @pytest.mark.parametrize("candidates", [1, 2, 100])
@@ -487,20 +490,22 @@ class IndexConformance:
             "cat algebra stream",
             "über the sparse",
         ):
-            asked = query(text, *reps)
-            expected = _plain_weighted(asked, self.kept(DOCUMENTS), fusion, candidates=candidates)
+            encoded = query(text, *reps)
+            expected = _plain_weighted(
+                encoded, self.stored(DOCUMENTS), fusion, candidates=candidates
+            )
             k = min(candidates, 4)
-            hits = filled.search(Search(query=asked, fusion=fusion, candidates=candidates, k=k))
-            assert_ranking(hits, expected[:k], within=self.within(asked))
+            hits = filled.search(Search(query=encoded, fusion=fusion, candidates=candidates, k=k))
+            assert_ranking(hits, expected[:k], within=self.within(encoded))
 
     @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
     def test_a_filter_keeps_before_a_branch_is_cut(
         self, filled: HybridIndex, fusion: Fusion
     ) -> None:
         reps = [rep for rep in REPS if rep in filled.reps]
-        asked = query("the dog is barking", *reps)
+        encoded = query("the dog is barking", *reps)
         where = Eq("lang", "de")
-        (hit,) = filled.search(Search(query=asked, where=where, candidates=1, k=1, fusion=fusion))
+        (hit,) = filled.search(Search(query=encoded, where=where, candidates=1, k=1, fusion=fusion))
         assert hit.document == DOCUMENTS[8]
 
     @pytest.mark.parametrize("rep", REPS)
@@ -508,23 +513,25 @@ class IndexConformance:
         _needs(index, rep)
         twins = [Document(f"{n:02}", "the same bear") for n in (7, 3, 11, 5, 2, 9, 1, 8)]
         index.upsert(records([*twins, Document("first", "the same bear bear"), *DOCUMENTS]))
-        asked = query("bear bear same", rep)
+        encoded = query("bear bear same", rep)
         expected = plain_ranking(
-            rep, asked, self.kept([*twins, Document("first", "the same bear bear"), *DOCUMENTS])
+            rep, encoded, self.stored([*twins, Document("first", "the same bear bear"), *DOCUMENTS])
         )
         for k in (2, 3, 5, 9):
-            hits = index.search(Search(query=asked, k=k))
-            assert_ranking(hits, expected[:k], within=self.within(asked))
+            hits = index.search(Search(query=encoded, k=k))
+            assert_ranking(hits, expected[:k], within=self.within(encoded))
 
     def test_ties_go_by_id_in_every_branch_of_a_fusion(self, index: HybridIndex) -> None:
         _needs(index, "dense", "sparse")
         twins = [Document(f"{n:02}", "the same bear") for n in (7, 3, 11, 5, 2, 9, 1, 8)]
         index.upsert(records([*DOCUMENTS, *twins]))
-        asked = query("same bear", "dense", "sparse")
+        encoded = query("same bear", "dense", "sparse")
         for candidates in (3, 5, 100):
-            expected = _plain_rrf(asked, records([*DOCUMENTS, *twins]), k=60, candidates=candidates)
+            expected = _plain_rrf(
+                encoded, records([*DOCUMENTS, *twins]), k=60, candidates=candidates
+            )
             assert_ranking(
-                index.search(Search(query=asked, k=3, candidates=candidates)), expected[:3]
+                index.search(Search(query=encoded, k=3, candidates=candidates)), expected[:3]
             )
 
     @pytest.mark.parametrize("text", ["", "unheardof words"])
@@ -534,48 +541,52 @@ class IndexConformance:
         _needs(filled, "sparse")
         assert filled.search(Search(query=query(text, "sparse"))) == []
         if "dense" in filled.reps:
-            asked = query(text, "dense", "sparse")
-            expected = _plain_rrf(asked, records(DOCUMENTS), k=60, candidates=100)
-            assert_ranking(filled.search(Search(query=asked, k=3)), expected[:3])
+            encoded = query(text, "dense", "sparse")
+            expected = _plain_rrf(encoded, records(DOCUMENTS), k=60, candidates=100)
+            assert_ranking(filled.search(Search(query=encoded, k=3)), expected[:3])
 
     def test_an_empty_text_is_a_document_like_others(self, filled: HybridIndex) -> None:
         empty = DOCUMENTS[10]
         (record,) = filled.get([empty.id], filled.reps)
         assert record.document == empty
-        assert_same_vectors(record.output, self.kept([empty])[0].output, filled.reps)
+        assert_same_vectors(record.output, self.stored([empty])[0].output, filled.reps)
         if "dense" in filled.reps:
             assert filled.search(Search(query=query("", "dense"), k=1))[0].document == empty
 
     def test_k_below_one_is_refused_and_k_above_all_gives_all(self, filled: HybridIndex) -> None:
         _needs(filled, "dense")
-        asked = query("bear", "dense")
-        assert len(filled.search(Search(query=asked, k=1000))) == len(DOCUMENTS)
+        encoded = query("bear", "dense")
+        assert len(filled.search(Search(query=encoded, k=1000))) == len(DOCUMENTS)
         with pytest.raises(ValueError, match="at least 1"):
-            Search(query=asked, k=0)
+            Search(query=encoded, k=0)
 
-    def test_k_above_depth_widens_the_branches(self, filled: HybridIndex) -> None:
+    def test_k_above_candidates_widens_the_branches(self, filled: HybridIndex) -> None:
         _needs(filled, "dense", "sparse")
-        asked = query("the bear", "dense", "sparse")
-        assert len(filled.search(Search(query=asked, k=8, candidates=1))) == 8
+        encoded = query("the bear", "dense", "sparse")
+        assert len(filled.search(Search(query=encoded, k=8, candidates=1))) == 8
 
     @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
     def test_min_score_leaves_out_what_is_below(self, filled: HybridIndex, fusion: Fusion) -> None:
-        asked = query("the growling bear", *filled.reps)
-        every = filled.search(Search(query=asked, fusion=fusion))
+        encoded = query("the growling bear", *filled.reps)
+        every = filled.search(Search(query=encoded, fusion=fusion))
         floor = (every[1].score + every[2].score) / 2
         for least in (floor, every[1].score):
-            kept = filled.search(Search(query=asked, fusion=fusion, min_score=least))
-            assert_ranking(kept, [(hit.document.id, hit.score) for hit in every[:2]])
+            hits = filled.search(Search(query=encoded, fusion=fusion, min_score=least))
+            assert_ranking(hits, [(hit.document.id, hit.score) for hit in every[:2]])
 
     @pytest.mark.parametrize("fusion", [RRF(), WeightedSum()], ids=repr)
-    def test_scores_are_each_representations_own(self, filled: HybridIndex, fusion: Fusion) -> None:
-        asked = query("dog against the stream", *filled.reps)
-        by_id = {one.document.id: one.output for one in self.kept(DOCUMENTS)}
-        hits = filled.search(Search(query=asked, fusion=fusion, with_scores=True))
+    def test_scores_are_those_of_each_representation(
+        self, filled: HybridIndex, fusion: Fusion
+    ) -> None:
+        encoded = query("dog against the stream", *filled.reps)
+        by_id = {record.document.id: record.output for record in self.stored(DOCUMENTS)}
+        hits = filled.search(Search(query=encoded, fusion=fusion, with_scores=True))
         for hit in hits:
-            own = {rep: plain_score(rep, asked, by_id[hit.document.id]) for rep in asked.reps}
-            assert dict(hit.scores) == pytest.approx(own, abs=self.within(asked))
-        assert all(not hit.scores for hit in filled.search(Search(query=asked, fusion=fusion)))
+            scores = {
+                rep: plain_score(rep, encoded, by_id[hit.document.id]) for rep in encoded.reps
+            }
+            assert dict(hit.scores) == pytest.approx(scores, abs=self.within(encoded))
+        assert all(not hit.scores for hit in filled.search(Search(query=encoded, fusion=fusion)))
 
     # What is refused, and that nothing is lost by it
 
@@ -657,13 +668,13 @@ class IndexConformance:
         filled.flush()
         (record,) = filled.get([new.id], filled.reps)
         assert record.document == new
-        assert_same_vectors(record.output, self.kept([new])[0].output, filled.reps)
+        assert_same_vectors(record.output, self.stored([new])[0].output, filled.reps)
         assert filled.count() == len(DOCUMENTS)
         assert filled.count(Eq("n", 0)) == 0
         if "sparse" in filled.reps:
             assert filled.search(Search(query=query("barking", "sparse"))) == []
 
-    def test_of_several_records_with_one_id_the_last_is_kept(self, index: HybridIndex) -> None:
+    def test_of_several_records_with_one_id_the_last_is_written(self, index: HybridIndex) -> None:
         index.upsert(records([Document("a", "old"), Document("b", "x"), Document("a", "new")]))
         assert index.count() == 2
         assert index.get(["a"])[0].document.text == "new"
@@ -676,7 +687,7 @@ class IndexConformance:
         assert filled.get([]) == []
         assert filled.count() == len(DOCUMENTS)
 
-    def test_get_keeps_the_order_asked_and_leaves_out_the_unknown(
+    def test_get_keeps_the_order_of_ids_and_leaves_out_the_unknown(
         self, filled: HybridIndex
     ) -> None:
         ids = [DOCUMENTS[n].id for n in (8, 0, 3, 0)]
@@ -685,14 +696,14 @@ class IndexConformance:
         assert all(not record.output.reps for record in got)
 
     def test_vectors_come_back_as_they_were_written(self, filled: HybridIndex) -> None:
-        written = {one.document.id: one.output for one in self.kept(DOCUMENTS)}
+        written = {record.document.id: record.output for record in self.stored(DOCUMENTS)}
         for record in filled.get(list(written), filled.reps):
             assert_same_vectors(record.output, written[record.document.id], filled.reps)
         for rep in filled.reps:
             for record in filled.scan(None, [rep]):
                 assert_same_vectors(record.output, written[record.document.id], [rep])
 
-    def test_what_was_written_is_the_indexs_own(self, index: HybridIndex) -> None:
+    def test_what_was_written_is_a_copy(self, index: HybridIndex) -> None:
         metadata = {"tags": ["a"]}
         (record,) = records([Document("a", "bear", metadata)])
         index.upsert([record])
@@ -702,7 +713,7 @@ class IndexConformance:
         metadata["tags"].append("b")
         (got,) = index.get(["a"], index.reps)
         assert got.document == Document("a", "bear", {"tags": ["a"]})
-        assert_same_vectors(got.output, self.kept([got.document])[0].output, index.reps)
+        assert_same_vectors(got.output, self.stored([got.document])[0].output, index.reps)
 
     def test_scan_gives_every_document_once(self, index: HybridIndex) -> None:
         many = [Document(f"{n}", TEXTS[n % 10], {"n": n}) for n in range(1100)]
@@ -712,11 +723,13 @@ class IndexConformance:
         scanned = [record.document for record in index.scan()]
         assert len(scanned) == len(many)
         assert {document.id: document for document in scanned} == by_id
-        some = [record.document.id for record in index.scan(Range("n", ge=30, lt=1070))]
-        assert sorted(some) == sorted(f"{n}" for n in range(30, 1070))
+        in_range = [record.document.id for record in index.scan(Range("n", ge=30, lt=1070))]
+        assert sorted(in_range) == sorted(f"{n}" for n in range(30, 1070))
         assert index.count() == len(many)
 
-    def test_delete_forgets_and_unknown_ids_are_no_error(self, filled: HybridIndex) -> None:
+    def test_delete_removes_documents_and_unknown_ids_are_no_error(
+        self, filled: HybridIndex
+    ) -> None:
         filled.delete([DOCUMENTS[0].id, "unknown", DOCUMENTS[0].id])
         filled.flush()
         assert filled.get([DOCUMENTS[0].id]) == []
@@ -725,10 +738,12 @@ class IndexConformance:
             hits = filled.search(Search(query=query("the dog is barking", rep), k=100))
             assert DOCUMENTS[0].id not in {hit.document.id for hit in hits}
 
-    def test_delete_where_leaves_the_rest_and_all_is_said(self, filled: HybridIndex) -> None:
+    def test_delete_where_leaves_the_rest_and_all_deletes_everything(
+        self, filled: HybridIndex
+    ) -> None:
         filled.delete_where(Contains("tags", "bear"))
-        left = [one for one in DOCUMENTS if "bear" not in one.text.split()]
-        assert {record.document.id for record in filled.scan()} == {one.id for one in left}
+        left = {document.id for document in DOCUMENTS if "bear" not in document.text.split()}
+        assert {record.document.id for record in filled.scan()} == left
         filled.delete_where(All())
         assert filled.count() == 0
         filled.upsert(records(DOCUMENTS[:1]))
@@ -804,8 +819,8 @@ class IndexConformance:
         self, index: HybridIndex, value: str
     ) -> None:
         documents = [
-            Document(f"{n}", "bear", {"a": own, "list": [own, "z"]})
-            for n, own in enumerate(NASTY_VALUES)
+            Document(f"{n}", "bear", {"a": nasty, "list": [nasty, "z"]})
+            for n, nasty in enumerate(NASTY_VALUES)
         ]
         index.upsert(records(documents))
         for where in (Eq("a", value), Contains("list", value), In("a", (value, "zz"))):
@@ -817,8 +832,8 @@ class IndexConformance:
     @pytest.mark.parametrize("value", NUMBERS, ids=repr)
     def test_numbers_compare_by_value(self, index: HybridIndex, value: float) -> None:
         documents = [
-            Document(f"{n}", "bear", {"a": own, "list": [own, "z"], "flag": bool(n % 2)})
-            for n, own in enumerate(NUMBERS)
+            Document(f"{n}", "bear", {"a": number, "list": [number, "z"], "flag": bool(n % 2)})
+            for n, number in enumerate(NUMBERS)
         ]
         index.upsert(records(documents))
         for where in (
@@ -843,13 +858,16 @@ class IndexConformance:
             _assert_filters(index, where, documents)
 
     @_driven
-    @given(some=st.lists(documents(), max_size=6, unique_by=lambda one: one.id), where=filters())
+    @given(
+        drawn=st.lists(documents(), max_size=6, unique_by=lambda document: document.id),
+        where=filters(),
+    )
     def test_any_filter_keeps_what_matches_keeps(
-        self, index: HybridIndex, some: list[Document], where: Filter
+        self, index: HybridIndex, drawn: list[Document], where: Filter
     ) -> None:
         index.delete_where(All())
-        index.upsert(records(some))
-        _assert_filters(index, where, some)
+        index.upsert(records(drawn))
+        _assert_filters(index, where, drawn)
 
     # All of it together
 
@@ -869,14 +887,14 @@ class IndexConformance:
 
 
 def _step(data: st.DataObject, *indexes: HybridIndex) -> None:
-    """Do the same to all indexes: write, or forget by id or by filter."""
+    """Do the same to all indexes: write, or delete by id or by filter."""
     verb = data.draw(st.sampled_from(["upsert", "upsert", "delete", "delete_where"]))
-    some = records(data.draw(st.lists(documents(), max_size=4)))
+    batch = records(data.draw(st.lists(documents(), max_size=4)))
     ids = data.draw(st.lists(st.sampled_from(NASTY_IDS), max_size=3))
     where = data.draw(filters())
     for index in indexes:
         if verb == "upsert":
-            index.upsert(some)
+            index.upsert(batch)
         elif verb == "delete":
             index.delete(ids)
         else:
@@ -884,7 +902,7 @@ def _step(data: st.DataObject, *indexes: HybridIndex) -> None:
 
 
 def _assert_filters(index: HybridIndex, where: Filter, among: Sequence[Document]) -> None:
-    expected = sorted(one.id for one in among if matches(where, one))
+    expected = sorted(document.id for document in among if matches(where, document))
     assert sorted(record.document.id for record in index.scan(where)) == expected
     assert index.count(where) == len(expected)
     rep: Rep = "dense" if "dense" in index.reps else "colbert"
@@ -900,39 +918,39 @@ def _needs(index: HybridIndex, *reps: Rep) -> None:
 
 
 def _among(ids: Collection[str]) -> list[Document]:
-    return [one for one in DOCUMENTS if one.id in ids]
+    return [document for document in DOCUMENTS if document.id in ids]
 
 
 def _plain_rrf(
-    asked: M3Output, among: Sequence[Record], *, k: int, candidates: int
+    encoded: M3Output, among: Sequence[Record], *, k: int, candidates: int
 ) -> list[tuple[str, float]]:
     scores: dict[str, float] = {}
     for rep in ("dense", "sparse"):
-        for rank, (id_, _) in enumerate(plain_ranking(rep, asked, among)[:candidates]):
+        for rank, (id_, _) in enumerate(plain_ranking(rep, encoded, among)[:candidates]):
             scores[id_] = scores.get(id_, 0.0) + 1 / (k + rank + 1)
     return sorted(scores.items(), key=lambda pair: (-round(pair[1], 12), pair[0]))
 
 
 def _plain_weighted(
-    asked: M3Output, among: Sequence[Record], fusion: WeightedSum, *, candidates: int
+    encoded: M3Output, among: Sequence[Record], fusion: WeightedSum, *, candidates: int
 ) -> list[tuple[str, float]]:
-    branches: list[Rep] = [rep for rep in ("dense", "sparse") if rep in asked.reps]
-    rankings = [plain_ranking(rep, asked, among)[:candidates] for rep in branches]
+    branches: list[Rep] = [rep for rep in ("dense", "sparse") if rep in encoded.reps]
+    rankings = [plain_ranking(rep, encoded, among)[:candidates] for rep in branches]
     union = {id_ for ranking in rankings for id_, _ in ranking}
-    weights = {rep: getattr(fusion, rep) for rep in asked.reps}
+    weights = {rep: getattr(fusion, rep) for rep in encoded.reps}
     scores = {
-        one.document.id: sum(
-            weight * plain_score(rep, asked, one.output) for rep, weight in weights.items()
+        record.document.id: sum(
+            weight * plain_score(rep, encoded, record.output) for rep, weight in weights.items()
         )
         / sum(weights.values())
-        for one in among
-        if one.document.id in union
+        for record in among
+        if record.document.id in union
     }
     return sorted(scores.items(), key=lambda pair: (-round(pair[1], 6), pair[0]))
 
 
 def _spoiled(output: M3Output, rep: Rep, value: float) -> M3Output:
-    """Put a value that is not finite into one place of a vector."""
+    """Replace a number of a vector by one that is not finite."""
     assert output.dense is not None
     assert output.colbert is not None
     dense, colbert = output.dense.copy(), output.colbert.copy()

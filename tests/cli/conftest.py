@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from tests.shelf import shelf
 from typer.testing import CliRunner, Result
 
 from m3kit.cli.app import app
+
+__all__ = ["shelf"]
 
 Command: TypeAlias = Callable[..., Result]
 

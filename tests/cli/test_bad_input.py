@@ -89,8 +89,7 @@ def test_an_id_that_comes_twice(run: Command, held: Callable[[], list[str]]) -> 
     result = run("index", "-", *TO, stdin="\n".join(map(json.dumps, lines)))
     assert result.exit_code == 0
     assert result.stderr == (
-        "warning: 1 of the documents came with the id of an earlier one; "
-        "the last of each id is kept: a\n"
+        "warning: ids were repeated 1 times; the last document of each replaces the others: a\n"
     )
     assert held() == ["a", "b", "old"]
     with open_index("index") as index:

@@ -43,8 +43,8 @@ class TestSearch:
         assert len(answer["hits"]) == 3
         documents = {one["id"]: one for one in corpus}
         for hit in answer["hits"]:
-            assert list(hit) == ["id", "score", "parts", "text", "metadata"]
-            assert list(hit["parts"]) == ["dense", "sparse", "colbert"]
+            assert list(hit) == ["id", "score", "scores", "text", "metadata"]
+            assert list(hit["scores"]) == ["dense", "sparse", "colbert"]
             assert hit["text"] == documents[hit["id"]]["text"]
             assert hit["metadata"] == documents[hit["id"]]["metadata"]
         assert answer["hits"][0]["id"] == "dialog.en"
@@ -80,21 +80,30 @@ class TestSearch:
         self, run: Command, sample: Path, reps: list[str]
     ) -> None:
         answer = found(run, QUERY, "--in", str(sample), "--reps", ",".join(reps))
-        assert {tuple(hit["parts"]) for hit in answer["hits"]} == {tuple(reps)}
+        assert {tuple(hit["scores"]) for hit in answer["hits"]} == {tuple(reps)}
 
     def test_fusions_can_be_chosen(self, run: Command, sample: Path) -> None:
         answer = found(run, QUERY, "--in", str(sample), "--fusion", "weighted")
         best = answer["hits"][0]
-        parts = best["parts"]
-        weighted = (parts["dense"] + 0.3 * parts["sparse"] + parts["colbert"]) / 2.3
+        scores = best["scores"]
+        weighted = (scores["dense"] + 0.3 * scores["sparse"] + scores["colbert"]) / 2.3
         assert best["score"] == pytest.approx(weighted, abs=1e-5)
+
+    @pytest.mark.usefixtures("shelf")
+    def test_the_number_of_candidates_can_be_chosen(self, run: Command, corpus_file: Path) -> None:
+        good(run("index", str(corpus_file), "--to", "shelf://papers", "--model", "tiny"))
+        best = ("--in", "shelf://papers", "-k", "1")
+        nearest = {ids(found(run, QUERY, *best, "--reps", rep))[0] for rep in ("dense", "sparse")}
+        weighted = ids(found(run, QUERY, *best, "--fusion", "weighted", "--candidates", "1"))
+        assert set(weighted) <= nearest
+        assert run("search", QUERY, *best, "--candidates", "0").exit_code == 2
 
     def test_colbert_is_made_where_the_index_holds_none(
         self, run: Command, sample: Path, corpus_file: Path
     ) -> None:
         options = ("--to", "small", "--model", "tiny", "--reps", "dense,sparse")
         good(run("index", str(corpus_file), *options))
-        assert list(found(run, QUERY, "--in", "small")["hits"][0]["parts"]) == ["dense", "sparse"]
+        assert list(found(run, QUERY, "--in", "small")["hits"][0]["scores"]) == ["dense", "sparse"]
         reps = ("--reps", "dense,sparse,colbert")
         composed = found(run, QUERY, "--in", "small", *reps)
         held = found(run, QUERY, "--in", str(sample), *reps)
@@ -223,7 +232,7 @@ class TestExplain:
         mean = np.mean([row["similarity"] for row in read["alignment"]])
         assert mean == pytest.approx(read["scores"]["colbert"], abs=1e-5)
         hits = found(run, QUERY, "--in", str(sample), "-k", "1")["hits"]
-        assert read["scores"] == pytest.approx(hits[0]["parts"], abs=1e-4)
+        assert read["scores"] == pytest.approx(hits[0]["scores"], abs=1e-4)
 
     def test_people_see_tables(self, run: Command, sample: Path) -> None:
         id_ = "dialog.en"
@@ -267,11 +276,26 @@ class TestInfo:
             "model": TorchEncoder.from_pretrained("tiny").model,
             "reps": ["dense", "sparse", "colbert"],
             "count": 12,
+            "unindexed_fields": index["unindexed_fields"],
         }
 
     def test_people_see_the_same(self, run: Command, sample: Path) -> None:
         shown = good(run("info", "--in", str(sample)))
         assert "12 documents, dense, sparse, colbert" in shown
+
+    @pytest.mark.usefixtures("shelf")
+    def test_it_names_the_fields_without_an_index(self, run: Command) -> None:
+        open_index("shelf://fields", dim=4)
+        index = json.loads(good(run("info", "--in", "shelf://fields", "--json")))["index"]
+        assert index["unindexed_fields"] == ["topic", "year"]
+        assert "unindexed fields  topic, year" in good(run("info", "--in", "shelf://fields"))
+
+    @pytest.mark.usefixtures("shelf")
+    def test_a_store_need_not_know_which_fields_have_an_index(self, run: Command) -> None:
+        open_index("shelf://papers", dim=4)
+        index = json.loads(good(run("info", "--in", "shelf://papers", "--json")))["index"]
+        assert index["unindexed_fields"] is None
+        assert "unindexed" not in good(run("info", "--in", "shelf://papers"))
 
 
 class TestHelp:
@@ -285,8 +309,8 @@ class TestHelp:
         assert "130  stopped by Ctrl-C" in good(run("--help"))
         for command, key in [
             ("encode", '"colbert"'),
-            ("search", '"parts"'),
+            ("search", '"scores"'),
             ("explain", '"alignment"'),
-            ("info", '"schemes"'),
+            ("info", '"unindexed_fields"'),
         ]:
             assert key in good(run(command, "--help"))

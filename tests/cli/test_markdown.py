@@ -6,7 +6,7 @@ import pytest
 
 from m3kit.cli.markdown import Section, sections
 from m3kit.cli.reading import Reading
-from m3kit.cli.sources import sources
+from m3kit.cli.sources import find_sources
 
 
 def read(text: str) -> list[Section]:
@@ -79,7 +79,7 @@ def test_front_matter_is_left_out() -> None:
 def test_a_document_says_where_it_stood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.md").write_text("top\n# Guide\n## Use\nit\n")
-    top, use = Reading().documents(sources(["a.md"]))
+    top, use = Reading().documents(find_sources(["a.md"]))
     assert (top.id, top.metadata) == ("a.md", {"source": "a.md"})
     assert (use.id, use.text) == ("a.md#use", "Use\n\nit")
     assert use.metadata == {"source": "a.md", "title": "Use", "headings": ["Guide", "Use"]}

@@ -10,7 +10,7 @@ import pytest
 from m3kit import Document
 from m3kit.cli.exit_codes import InputError
 from m3kit.cli.reading import Reading, Split
-from m3kit.cli.sources import Format, sources
+from m3kit.cli.sources import Format, find_sources
 
 Write = Callable[[str, "str | bytes"], str]
 
@@ -29,7 +29,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def read(*files: str, format_: Format | None = None, **options: Any) -> list[Document]:
-    return list(Reading(**options).documents(sources(files, format_)))
+    return list(Reading(**options).documents(find_sources(files, format_)))
 
 
 class TestJsonl:
@@ -99,7 +99,7 @@ class TestJsonl:
         self, write: Write, line: str, named: str
     ) -> None:
         documents = Reading().documents(
-            sources([write("a.jsonl", f'{{"id": "good", "text": "x"}}\n{line}\n')])
+            find_sources([write("a.jsonl", f'{{"id": "good", "text": "x"}}\n{line}\n')])
         )
         assert next(documents).id == "good"
         with pytest.raises(InputError) as caught:
@@ -198,7 +198,7 @@ class TestSources:
     def test_a_folder_stands_for_all_files_in_it(self, write: Write) -> None:
         for name in ("d/b.md", "d/sub/a.txt", "d/a.JSONL", "d/.hidden/x.txt", "d/.x.txt", "d/x.py"):
             write(name, "")
-        assert [one.name for one in sources(["d"])] == ["d/a.JSONL", "d/b.md", "d/sub/a.txt"]
+        assert [one.name for one in find_sources(["d"])] == ["d/a.JSONL", "d/b.md", "d/sub/a.txt"]
 
     def test_stdin_is_jsonl_or_what_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def stdin(content: bytes) -> None:
@@ -237,17 +237,17 @@ class TestSources:
             read("no.txt")
 
     def test_an_unknown_suffix_asks_for_the_format(self, write: Write) -> None:
-        with pytest.raises(InputError, match="say it with --format"):
+        with pytest.raises(InputError, match="give it with --format"):
             read(write("a.pdf", ""))
         assert [d.text for d in read(write("a.log", "x"), format_=Format.txt)] == ["x"]
 
     def test_a_folder_without_any_such_file_is_an_error(self, write: Write) -> None:
         write("d/a.py", "")
-        with pytest.raises(InputError, match="d: this folder holds no file of"):
+        with pytest.raises(InputError, match="d: no file in this folder ends with"):
             read("d")
 
     def test_what_was_read_is_counted_in_bytes(self, write: Write) -> None:
         file = write("a.txt", "Öl\n\nzwei\n")
         counted: list[int] = []
         read(file, on_bytes=counted.append)
-        assert sum(counted) == sources([file])[0].size == 10
+        assert sum(counted) == find_sources([file])[0].size == 10

@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 from m3kit import Document, Hit
 from m3kit.cli.printing import print_json
-from m3kit.cli.tables import show_explanation, show_facts, show_hits
-from m3kit.cli.terminal import plain
+from m3kit.cli.tables import show_explanation, show_hits, show_rows
+from m3kit.cli.terminal import to_line
 from m3kit.explain import Alignment, Explanation, Match
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b31m [bold]not bold[/bold] [/] \u202egnp.exe\x00\r\x08end"
@@ -56,7 +56,7 @@ def test_a_text_of_a_document_is_data(capsys: pytest.CaptureFixture[str]) -> Non
             (Alignment(EVIL, EVIL, 1, 1.0),),
         )
     )
-    show_facts({"index": EVIL})
+    show_rows({"index": EVIL})
     shown = capsys.readouterr().out
     assert_plain(shown)
     assert "[bold]" in shown
@@ -95,9 +95,9 @@ def test_json_carries_every_character_and_steers_no_terminal(
 
 
 def test_a_line_is_plain() -> None:
-    assert plain("a\n\tb\u2028c\u0000d") == "a b c d"
-    assert plain("zwnj\u200cstays 👩\u200d👩") == "zwnj\u200cstays 👩\u200d👩"
-    assert_plain(plain(EVIL))
+    assert to_line("a\n\tb\u2028c\u0000d") == "a b c d"
+    assert to_line("zwnj\u200cstays 👩\u200d👩") == "zwnj\u200cstays 👩\u200d👩"
+    assert_plain(to_line(EVIL))
 
 
 def test_tables_fit_a_console_that_knows_ascii_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,12 @@ WRONG = {
     "WritesBeforeItChecks": "refused_before_anything_is_written",
     "LosesAType": "metadata_comes_back_exactly",
     "BreaksTiesByArrival": "ties_go_by_id",
-    "KeepsTheCallersArrays": "what_was_written_is_the_indexs_own",
+    "KeepsTheCallersArrays": "what_was_written_is_a_copy",
     "ForgetsToNormaliseTheWeights": "weighted_sum_scores_every_candidate",
-    "GivesScoresOnlyWhereABranchFoundThem": "scores_are_each_representations_own",
+    "GivesScoresOnlyWhereABranchFoundThem": "scores_are_those_of_each_representation",
     "FindsZeroOverlap": "a_query_without_a_known_token",
     "ConfusesIdsByCase": "ids_are_any_text_and_never_confused",
-    "GetsInItsOwnOrder": "get_keeps_the_order_asked",
+    "GetsInItsOwnOrder": "get_keeps_the_order_of_ids",
 }
 SUITE = """
 import pytest

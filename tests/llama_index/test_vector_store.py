@@ -159,7 +159,7 @@ def test_mmr_s_edges(filled: M3VectorStore) -> None:
     )
     with pytest.raises(ValueError, match="mmr_threshold is from 0 to 1, not 7"):
         filled.query(asked(MODE.MMR, mmr_threshold=7))
-    with pytest.raises(ValueError, match="give one"):
+    with pytest.raises(ValueError, match="not both"):
         filled.query(asked(MODE.MMR), mmr_prefetch_k=2, mmr_prefetch_factor=2)
 
 
@@ -204,7 +204,7 @@ def test_a_filter_is_applied_before_the_cut(filled: M3VectorStore) -> None:
 @pytest.mark.parametrize("mode", [mode for mode in MODE if mode not in MODES])
 def test_a_mode_that_is_not_there_is_named(mode: VectorStoreQueryMode) -> None:
     store = M3VectorStore(HashEncoder(), MemoryIndex())
-    with pytest.raises(ValueError, match=f"no mode '{mode.value}'"):
+    with pytest.raises(ValueError, match=f"does not support the mode '{mode.value}'"):
         store.query(asked(mode))
 
 
@@ -212,10 +212,10 @@ def test_a_mode_that_is_not_there_is_named(mode: VectorStoreQueryMode) -> None:
     ("query", "because"),
     [
         (asked(MODE.HYBRID, alpha=1.5), r"alpha is from 0 .* not 1\.5"),
-        (asked(MODE.DEFAULT, output_fields=["text"]), "cannot follow output_fields"),
-        (asked(MODE.DEFAULT, embedding_field="v"), "cannot follow embedding_field"),
+        (asked(MODE.DEFAULT, output_fields=["text"]), "does not support output_fields"),
+        (asked(MODE.DEFAULT, embedding_field="v"), "does not support embedding_field"),
         (asked(MODE.DEFAULT, query_str=None), "no query_str"),
-        (asked(MODE.HYBRID, query_str=None, query_embedding=[1.0] * 8), "brings only an embedding"),
+        (asked(MODE.HYBRID, query_str=None, query_embedding=[1.0] * 8), "only a dense embedding"),
         (asked(MODE.DEFAULT, similarity_top_k=0), "at least 1"),
         (asked(MODE.SPARSE, sparse_top_k=0), "at least 1"),
         (asked(MODE.MMR, similarity_top_k=0), "at least 1"),
@@ -343,7 +343,7 @@ def test_deleting_without_a_word_is_refused(
         "empty": MetadataFilters(filters=[]),
         "nested": MetadataFilters(filters=[MetadataFilters(filters=[])]),
     }[filters]
-    with pytest.raises(ValueError, match=r"to forget all: clear\(\)"):
+    with pytest.raises(ValueError, match=r"to delete all nodes, call clear\(\)"):
         call(filled, "delete_nodes", filters=said)
     assert filled.client.count() == len(NODES)
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import assert_type
 
+from langchain_core.documents import Document as LangChainDocument
+
 from m3kit import (
     CachedEncoder,
     Document,
@@ -27,6 +29,9 @@ from m3kit import (
     open_index,
 )
 from m3kit.torch import TorchEncoder
+from m3kit_langchain import M3Embeddings
+from m3kit_langchain import M3VectorStore as LangChainStore
+from m3kit_llama_index import M3VectorStore as LlamaIndexStore
 
 
 def every_encoder_fits_the_protocol() -> Encoder:
@@ -42,6 +47,16 @@ def every_index_fits_the_protocol(encoder: Encoder) -> HybridIndex:
         assert_type(opened, OpenedIndex)
         index.upsert(list(opened.scan(None, opened.reps)))
     return index
+
+
+def the_frameworks_stores_open_an_address(encoder: Encoder) -> None:
+    documents = [LangChainDocument("a")]
+    with LangChainStore.from_documents(documents, M3Embeddings(), index="papers") as store:
+        assert_type(store, LangChainStore)
+    with LangChainStore(encoder, Path("papers")) as store:
+        assert_type(store.index, HybridIndex)
+    with LlamaIndexStore(encoder, "papers") as nodes:
+        assert_type(nodes, LlamaIndexStore)
 
 
 def filters_combine() -> Filter:
@@ -63,7 +78,7 @@ def a_reranker_is_any_callable(encoder: Encoder, index: HybridIndex) -> list[Hit
     return retriever.search("a", k=3, fusion=WeightedSum(), reps=["dense", "sparse"])
 
 
-class AnIndexOfOnesOwn:
+class CustomIndex:
     """Fits by its shape; there is nothing to inherit."""
 
     reps: frozenset[Rep] = frozenset({"dense"})
@@ -94,4 +109,4 @@ class AnIndexOfOnesOwn:
         raise NotImplementedError
 
 
-own: HybridIndex = AnIndexOfOnesOwn()
+custom: HybridIndex = CustomIndex()

@@ -6,7 +6,7 @@ A checkpoint in the published layout, read from its folder.
     sparse_linear.pt                   the head of the lexical weights
     colbert_linear.pt                  the head of the ColBERT vectors
     tokenizer.json                     and tokenizer_config.json beside it
-    modules.json, 1_Pooling/           what sentence-transformers says of the pooling, if present
+    modules.json, 1_Pooling/           the pooling of sentence-transformers, if present
     config_sentence_transformers.json  its prompts, if present
 """
 
@@ -34,10 +34,10 @@ class Checkpoint:
     A folder whose `config.json` this encoder understands; see `read_checkpoint`.
 
     Args:
-        name: What people call it.
+        name: Its name for users.
         folder: Where its files are.
         config: The content of `config.json`.
-        pooled: A pooling that goes before the one that the files say.
+        pooled: A pooling that overrides the one of the files.
     """
 
     name: str
@@ -79,10 +79,10 @@ class Checkpoint:
 
     def pooling(self) -> Pooling:
         """
-        Return the pooling that sentence-transformers wrote down; CLS where it says nothing.
+        Return the pooling of the files of sentence-transformers, or CLS without any.
 
         Raises:
-            CheckpointError: If it is another one, or not all there is to do.
+            CheckpointError: If it is another one, or not the only module.
         """
         if self.pooled is not None:
             return self.pooled
@@ -108,15 +108,15 @@ class Checkpoint:
                 )
 
     def prompt(self, *names: str) -> str:
-        """Return the first prompt that sentence-transformers keeps under one of `names`, or ''."""
+        """Return the first prompt of sentence-transformers with one of these names, or ''."""
         path = self.folder / "config_sentence_transformers.json"
-        said = read_json(path, dict, optional=True).get("prompts") or {}
-        prompts = expect(said, dict, f"'prompts' in {path}")
+        value = read_json(path, dict, optional=True).get("prompts") or {}
+        prompts = expect(value, dict, f"'prompts' in {path}")
         return next((str(prompts[name]) for name in names if prompts.get(name)), "")
 
     def fingerprint(self) -> str:
         """
-        Mark the model by its content, wherever it lies: 8 hexadecimal digits.
+        Hash the content of the model, wherever its files are: 8 hexadecimal digits.
 
         The small files count in full, the weights by their size and 64 samples.
         """
@@ -133,18 +133,18 @@ class Checkpoint:
         file = self.folder / "modules.json"
         modules = []
         for module in read_json(file, list, optional=True):
-            said = expect(module, dict, f"a module in {file}")
-            if lacking := [key for key in ("type", "path") if key not in said]:
+            entry = expect(module, dict, f"a module in {file}")
+            if missing := [key for key in ("type", "path") if key not in entry]:
                 raise CheckpointError(
-                    f"a module in {file} has no {lacking[0]!r}; download it again"
+                    f"a module in {file} has no {missing[0]!r}; download it again"
                 )
-            modules.append((str(said["type"]).rpartition(".")[2], str(said["path"])))
+            modules.append((str(entry["type"]).rpartition(".")[2], str(entry["path"])))
         return modules
 
 
 def read_checkpoint(name: str, folder: Path, pooling: Pooling | None = None) -> Checkpoint:
     """
-    Read a folder's `config.json`; a `pooling` that is given goes before what its files say.
+    Read a folder's `config.json`; `pooling` overrides that of its files.
 
     Raises:
         CheckpointError: If it is missing, broken, or of another architecture.
@@ -153,9 +153,9 @@ def read_checkpoint(name: str, folder: Path, pooling: Pooling | None = None) -> 
     if pooling not in {None, *get_args(Pooling)}:
         raise ValueError(f'pooling is "cls" or "mean", not {pooling!r}')
     if not (folder / "config.json").is_file():
-        held = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+        names = ", ".join(sorted(path.name for path in folder.iterdir())[:8])
         raise CheckpointError(
-            f"{folder} is not a checkpoint: config.json is missing; it holds {held or 'nothing'}"
+            f"{folder} is not a checkpoint: config.json is missing; it holds {names or 'nothing'}"
         )
     checkpoint = Checkpoint(name, folder, read_json(folder / "config.json", dict), pooling)
     if checkpoint.model_type not in _SUPPORTED:

@@ -16,10 +16,10 @@ class TextEncoder:
     An `m3kit.Encoder` over a backend's model.
 
     Args:
-        name: What `model` says: the checkpoint's name, and a mark of its content.
+        name: The value of `model`: the checkpoint's name and a hash of its content.
         pipeline: The model with its tokenizer.
-        queries: How queries are treated.
-        documents: How documents are treated.
+        queries: How queries are encoded.
+        documents: How documents are encoded.
     """
 
     def __init__(self, name: str, pipeline: Pipeline, *, queries: Kind, documents: Kind) -> None:
@@ -30,7 +30,7 @@ class TextEncoder:
 
     @property
     def model(self) -> str:
-        """The checkpoint's name, and a mark of its content: `"BAAI/bge-m3@5617a9f6"`."""
+        """The checkpoint's name and a hash of its content: `"BAAI/bge-m3@5617a9f6"`."""
         return self._name
 
     @property
@@ -51,18 +51,18 @@ class TextEncoder:
         max_length: int | None = None,
     ) -> list[M3Output]:
         """
-        Encode what people ask, with the query instruction, computing only `reps`.
+        Encode queries, with the query instruction, computing only `reps`.
 
         Args:
             texts: A list of str.
-            reps: What to compute; None is all that the model gives.
-            max_length: Tokens of a text, special ones included; by default the encoder's own.
+            reps: What to compute; by default all that the model makes.
+            max_length: Tokens of a text, special ones included; by default the encoder's limit.
 
         Raises:
             RepresentationError: If the model lacks one of `reps`.
             TypeError: If `texts` is not a list of str.
         """
-        return self._encode_all(texts, reps, _cut(self._queries, max_length))
+        return self._encode_all(texts, reps, _limited(self._queries, max_length))
 
     def encode_documents(
         self,
@@ -72,18 +72,18 @@ class TextEncoder:
         max_length: int | None = None,
     ) -> list[M3Output]:
         """
-        Encode what is searched, computing only `reps`.
+        Encode documents, computing only `reps`.
 
         Args:
             texts: A list of str.
-            reps: What to compute; None is all that the model gives.
-            max_length: Tokens of a text, special ones included; by default the encoder's own.
+            reps: What to compute; by default all that the model makes.
+            max_length: Tokens of a text, special ones included; by default the encoder's limit.
 
         Raises:
             RepresentationError: If the model lacks one of `reps`.
             TypeError: If `texts` is not a list of str.
         """
-        return self._encode_all(texts, reps, _cut(self._documents, max_length))
+        return self._encode_all(texts, reps, _limited(self._documents, max_length))
 
     def encode(
         self,
@@ -100,31 +100,31 @@ class TextEncoder:
 
         Args:
             texts: Read once, as far as needed.
-            reps: What to compute; None is all that the model gives.
+            reps: What to compute; by default all that the model makes.
             max_length: Tokens of a text, special ones included; by default as for documents.
-            instruction: What goes in front of every text.
+            instruction: A prefix of every text.
 
         Raises:
             RepresentationError: If the model lacks one of `reps`.
             TypeError: If `texts` is one str; later, if one of them is not a str.
         """
-        wanted = self._checked(texts, reps)
+        chosen = self._check(texts, reps)
         if max_length is None:
             max_length = self._documents.max_length
         kind = Kind("max_length", max_length, instruction)
         total = len(texts) if isinstance(texts, Sized) else None
-        return self._pipeline(_texts(texts), wanted, kind, total=total)
+        return self._pipeline(_texts(texts), chosen, kind, total=total)
 
     @property
     def tokenizer(self) -> TextTokenizer:
-        """What cuts texts into tokens; gives their ids and spells them."""
+        """The tokenizer of the model."""
         return self._pipeline.tokenizer
 
     def query_tokens(self, text: str) -> list[tuple[int, str]]:
         """
         Return id and text of each token of a query, as the model reads it.
 
-        The instruction and both special tokens are among them, and what is cut is not. Row `i` of
+        The instruction and both special tokens are included, truncated tokens are not. Row `i` of
         the ColBERT vectors belongs to token `i + 1`.
         """
         return self._pipeline.tokens(text, self._queries)
@@ -139,11 +139,11 @@ class TextEncoder:
     def _encode_all(
         self, texts: Sequence[str], reps: Collection[Rep] | None, kind: Kind
     ) -> list[M3Output]:
-        wanted = self._checked(texts, reps)
+        chosen = self._check(texts, reps)
         checked = list(_texts(texts))
-        return list(self._pipeline(checked, wanted, kind, total=len(checked)))
+        return list(self._pipeline(checked, chosen, kind, total=len(checked)))
 
-    def _checked(self, texts: Iterable[str], reps: Collection[Rep] | None) -> Collection[Rep]:
+    def _check(self, texts: Iterable[str], reps: Collection[Rep] | None) -> Collection[Rep]:
         if isinstance(texts, str | bytes):
             raise TypeError(f"give a list of texts, not one {type(texts).__name__}: [text]")
         if reps is None:
@@ -152,15 +152,15 @@ class TextEncoder:
             raise RepresentationError(
                 f'reps are at least one of {REPS} in a tuple, ("dense",), not {reps!r}'
             )
-        if lacking := [str(rep) for rep in reps if rep not in self.reps]:
+        if missing := [str(rep) for rep in reps if rep not in self.reps]:
             raise RepresentationError(
-                f"{self._name} does not give {', '.join(lacking)}; pass reps=encoder.reps, which "
+                f"{self._name} does not make {', '.join(missing)}; pass reps=encoder.reps, which "
                 f"is {', '.join(rep for rep in REPS if rep in self.reps)}"
             )
         return reps
 
 
-def _cut(kind: Kind, max_length: int | None) -> Kind:
+def _limited(kind: Kind, max_length: int | None) -> Kind:
     return kind if max_length is None else replace(kind, option="max_length", max_length=max_length)
 
 

@@ -20,7 +20,7 @@ _IMPOSTORS = {
 
 
 class CheckpointError(M3Error, ValueError):
-    """A checkpoint that is not there, or that this encoder cannot read; it says what and why."""
+    """A checkpoint that is missing, or that this encoder cannot read."""
 
 
 def read_json(path: Path, kind: type[_T], *, optional: bool = False) -> _T:

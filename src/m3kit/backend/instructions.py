@@ -1,4 +1,4 @@
-"""What a model wants in front of a text."""
+"""The prefixes that a model expects before texts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _BGE_QUERY = {
 
 def for_queries(checkpoint: Checkpoint) -> str:
     """
-    Return what goes in front of a query: the checkpoint's own prompt, or BGE v1 and v1.5's.
+    Return the prefix of queries: the checkpoint's prompt, or that of BGE v1 and v1.5.
 
-    Those are known by their name, or by the one that `config.json` carries. M3 wants none.
+    Those are recognised by their name, or by the name in `config.json`. M3 has none.
     """
     return checkpoint.prompt("query") or _known(checkpoint)
 
 
 def for_documents(checkpoint: Checkpoint) -> str:
-    """Return what goes in front of a document: the checkpoint's own prompt, if it has one."""
+    """Return the prefix of documents: the checkpoint's prompt, if it has one."""
     return checkpoint.prompt("document", "passage", "corpus")
 
 
 def _known(checkpoint: Checkpoint) -> str:
     for name in (checkpoint.name, str(checkpoint.config.get("_name_or_path", ""))):
-        if found := _BGE.fullmatch(name.rstrip("/").rpartition("/")[2]):
-            return _BGE_QUERY[found[1]]
+        if match := _BGE.fullmatch(name.rstrip("/").rpartition("/")[2]):
+            return _BGE_QUERY[match[1]]
     return ""

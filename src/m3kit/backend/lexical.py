@@ -12,15 +12,15 @@ _ID_BITS = 32
 
 def lexical_weights(weights: Floats, pack: Pack, unweighted: Ints) -> list[Sparse]:
     """
-    Keep of each text the largest weight of each token id, where it is above zero.
+    Return the largest weight of each token id of each text, where it is above zero.
 
     Args:
         weights: One for each token, shape `(tokens,)`.
         pack: The tokens.
         unweighted: Ids to leave out.
     """
-    kept = (weights > 0) & ~np.isin(pack.ids, unweighted)
-    keys, weights = lexical_keys(pack)[kept], weights[kept]
+    mask = (weights > 0) & ~np.isin(pack.ids, unweighted)
+    keys, weights = lexical_keys(pack)[mask], weights[mask]
     order = np.argsort(keys, kind="stable")
     keys, weights = keys[order], weights[order]
     new = np.flatnonzero(np.diff(keys, prepend=-1))

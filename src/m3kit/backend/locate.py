@@ -1,4 +1,4 @@
-"""From a model's name to the folder that holds it: shipped, local, or on the Hugging Face hub."""
+"""Find the folder of a model: shipped with m3kit, local, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def locate(
     weights: Sequence[str] = ("model.safetensors", "pytorch_model.bin"),
 ) -> tuple[str, Path]:
     """
-    Return the name and the folder of a checkpoint, downloading what is not there yet.
+    Return the name and the folder of a checkpoint, which is downloaded if necessary.
 
     Args:
         model: A shipped model, a folder, or a name on the hub.
         revision: Branch, tag or commit on the hub.
-        cache_dir: Where downloads are kept.
+        cache_dir: Where downloads are stored.
         progress: Whether to show a bar.
         weights: Patterns of the files to download; the first that the hub has is enough.
 
     Raises:
-        CheckpointError: If there is no such folder, or the hub does not give it.
+        CheckpointError: If there is no such folder, or the download fails.
     """
     if isinstance(model, str) and model in _SHIPPED:
         return model, Path(str(files("m3kit").joinpath("checkpoints", model)))
@@ -61,7 +61,7 @@ def locate(
 
 
 def _folder_name(folder: Path) -> str:
-    """Name a folder by its last part, and one in the hub's cache by the model it came from."""
+    """Return the name of a folder, or of the model for a folder in the hub's cache."""
     folder = folder.resolve()
     cached = re.fullmatch(r"models--(.+)", folder.parent.parent.name)
     return cached[1].replace("--", "/") if cached else folder.name
@@ -79,7 +79,9 @@ def _download(
     progress: bool,
     weights: Sequence[str],
 ) -> Path:
-    from huggingface_hub import snapshot_download  # a second, which local folders need not wait
+    from huggingface_hub import (
+        snapshot_download,
+    )  # takes a second, and local folders do not need it
     from tqdm import tqdm  # type: ignore[import-untyped]  # it ships no types
 
     class Silent(tqdm):  # type: ignore[misc]  # so its base is Any
@@ -105,25 +107,25 @@ def _download(
             if any(folder.glob(pattern)):
                 break
     except (OSError, ValueError) as error:
-        raise CheckpointError(_why(model, revision, error)) from error
+        raise CheckpointError(_reason(model, revision, error)) from error
     return folder
 
 
-def _why(model: str, revision: str | None, error: Exception) -> str:
+def _reason(model: str, revision: str | None, error: Exception) -> str:
     from huggingface_hub import errors
 
     match error:
         case errors.GatedRepoError():
-            why = "access is restricted: ask for it on the model's page, then `hf auth login`"
+            reason = "access is restricted: ask for it on the model's page, then `hf auth login`"
         case errors.RepositoryNotFoundError():
-            why = "there is no such model, or it is private (`hf auth login`)"
+            reason = "there is no such model, or it is private (`hf auth login`)"
         case errors.RevisionNotFoundError():
-            why = f"it has no revision {revision!r}"
+            reason = f"it has no revision {revision!r}"
         case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled():
-            why = "it is not in the cache, and the hub is out of reach or HF_HUB_OFFLINE is set"
+            reason = "it is not in the cache, and the hub is out of reach or HF_HUB_OFFLINE is set"
         case _:
-            why = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+            reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
     return (
-        f"cannot get {model!r} from the Hugging Face hub: {why}. A local folder works too, as a "
+        f"cannot get {model!r} from the Hugging Face hub: {reason}. A local folder works too, as a "
         f"path ({'./' + model!r}), and so does {_SHIPPED[0]!r}, which is shipped"
     )

@@ -15,7 +15,7 @@ from m3kit.vectors import Ints, M3Output, Rep
 
 _WINDOW = 8  # batches whose texts are sorted by length together
 _CHARS = 2**16  # characters tokenized together
-_AHEAD = 8  # of them, where that is done beside the model
+_AHEAD = 8  # chunks tokenized ahead, while the model computes
 
 
 class Model(Protocol):
@@ -33,7 +33,7 @@ class Model(Protocol):
 
     @property
     def reps(self) -> frozenset[Rep]:
-        """What it gives."""
+        """The representations that it computes."""
         ...
 
     def __call__(self, texts: Sequence[Ints], reps: Collection[Rep], /) -> list[M3Output]:
@@ -44,12 +44,12 @@ class Model(Protocol):
 @dataclass(frozen=True, slots=True)
 class Kind:
     """
-    How one kind of text is treated.
+    How a kind of text is encoded: queries or documents.
 
     Args:
-        option: The name of the option that limits it, for the user's eyes.
-        max_length: At most so many tokens, the two special ones included.
-        instruction: What goes in front.
+        option: The name of the option that limits the length, for messages.
+        max_length: The largest number of tokens, the two special ones included.
+        instruction: The prefix of each text.
 
     Raises:
         ValueError: If the limit leaves no token for the text.
@@ -74,11 +74,11 @@ class Pipeline:
 
     Args:
         model: Computes a batch.
-        tokenizer: Cuts texts to their limit.
-        batch_tokens: Tokens in one batch; a longer text is alone in its own.
+        tokenizer: Tokenizes texts, truncated to their limit.
+        batch_tokens: Tokens in a batch; a longer text has a batch of its own.
         progress: Whether to show a bar.
-        lanes: Batches that the model computes at once, beside which texts are tokenized; 0 for
-            a model that leaves no part of the machine idle.
+        lanes: Batches that the model computes concurrently while texts are tokenized; 0 for a
+            model that uses the whole machine.
     """
 
     model: Model
@@ -100,10 +100,10 @@ class Pipeline:
             try:
                 yield from self._outputs(tokens, reps, advance)
             finally:
-                cuts.say()
+                cuts.report()
 
     def tokens(self, text: str, kind: Kind) -> list[tuple[int, str]]:
-        """Return id and text of each token of one text, as the model reads it."""
+        """Return id and text of each token of a text, as the model reads it."""
         (tokens,) = self.tokenizer([kind.instruction + text], self._limit(kind))
         return self.tokenizer.spelled(tokens.ids)
 
@@ -111,12 +111,12 @@ class Pipeline:
         return min(kind.max_length, self.model.max_length)
 
     def _tokens(self, texts: Iterable[str], limit: int, instruction: str) -> Iterator[Tokens]:
-        def tokenize(some: Sequence[str]) -> list[Tokens]:
-            return self.tokenizer([instruction + text for text in some], limit)
+        def tokenize(chunk: Sequence[str]) -> list[Tokens]:
+            return self.tokenizer([instruction + text for text in chunk], limit)
 
-        some = chunked(texts, size=_cost, budget=_CHARS)
+        chunks = chunked(texts, size=_cost, budget=_CHARS)
         threads = min(self.lanes, 1)
-        for tokens in overlapped(tokenize, some, threads=threads, ahead=_AHEAD):
+        for tokens in overlapped(tokenize, chunks, threads=threads, ahead=_AHEAD):
             yield from tokens
 
     def _outputs(
@@ -135,7 +135,7 @@ class Pipeline:
                 yield from (waiting.pop(place) for place in range(len(waiting)))
 
     def _batches(self, texts: Iterable[Ints]) -> Iterator[_Batch]:
-        """Cut windows out of a stream, and each, sorted by length, into batches."""
+        """Split a stream into windows, and each window, sorted by length, into batches."""
         for window in chunked(texts, size=len, budget=_WINDOW * self.batch_tokens):
             length = [len(ids) for ids in window].__getitem__
             longest_first = sorted(range(len(window)), key=length, reverse=True)
@@ -147,7 +147,7 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Texts of one window, their places in it, and whether they are its last ones."""
+    """Texts of a window, their positions in it, and whether they complete the window."""
 
     places: Sequence[int]
     texts: Sequence[Ints]

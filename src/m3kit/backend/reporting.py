@@ -1,4 +1,4 @@
-"""What a call says beside its results: which texts were cut, and how far it is."""
+"""What a call reports besides its results: truncated texts, and its progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from m3kit.vectors import Ints
 
 class Cuts:
     """
-    Counts a call's texts and those of them that were cut, to say so once.
+    Counts a call's texts and the truncated ones, for a single warning.
 
     Args:
         limit: How many tokens a text may have.
@@ -32,14 +32,14 @@ class Cuts:
             self._longest = max(self._longest, tokens.full)
             yield tokens.ids
 
-    def say(self) -> None:
-        """Report to `m3kit._truncation`, which warns if there is something to say."""
+    def report(self) -> None:
+        """Report to `m3kit._truncation`, which warns if texts were truncated."""
         report(Truncation(self._texts, self._cut, self._longest, self._limit, self._remedy))
 
 
 @contextmanager
 def progress(*, total: int | None, shown: bool) -> Iterator[Callable[[int], object]]:
-    """Give a function to call with the number of texts done; a bar on stderr, if `shown`."""
+    """Yield a function to call with the number of texts done; if `shown`, it moves a bar."""
     if not shown:
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""Texts to token ids, as the reference's tokenizer gives them, and safe to share by threads."""
+"""Texts to token ids, equal to those of the reference's tokenizer; threads may share it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from m3kit.backend.files import CheckpointError, read_json
 from m3kit.vectors import Ints
 
 SPECIAL_TOKENS = 2
-"""One in front of every text, one behind it."""
+"""One before every text, one after it."""
 
 _DEFAULTS = {
     "XLMRobertaTokenizer": {
@@ -39,7 +39,7 @@ class Tokens(NamedTuple):
     The ids of one text, its two special tokens included.
 
     Args:
-        ids: At most as many as asked for; the last is always the closing special token.
+        ids: At most as many as requested; the last is always the closing special token.
         full: How many there would be without a limit.
     """
 
@@ -49,10 +49,10 @@ class Tokens(NamedTuple):
 
 class TextTokenizer:
     """
-    A fast tokenizer that never holds a truncation or padding state.
+    A fast tokenizer without truncation or padding state, so that threads may share it.
 
     Args:
-        tokenizer: Puts one special token in front of a text and one behind it.
+        tokenizer: Adds a special token before a text and one after it.
         unweighted: Ids of the special tokens that carry no lexical weight.
     """
 
@@ -67,7 +67,7 @@ class TextTokenizer:
 
     def __call__(self, texts: Sequence[str], max_length: int) -> list[Tokens]:
         """
-        Tokenize texts, each cut to `max_length` ids: both special ones and the text's first.
+        Tokenize texts, each truncated to `max_length` ids, special ones included.
 
         A lone surrogate, which no encoding of text can hold, counts as U+FFFD.
         """
@@ -75,20 +75,20 @@ class TextTokenizer:
         return [_cut(encoding.ids, max_length) for encoding in encodings]
 
     def spelled(self, ids: Ints) -> list[tuple[int, str]]:
-        """Put each id beside the vocabulary's spelling of it (`▁` is a space in front)."""
+        """Return each id with its spelling in the vocabulary (`▁` is a leading space)."""
         return [(id_, self._tokenizer.id_to_token(id_) or "") for id_ in ids.tolist()]
 
 
 def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> TextTokenizer:
     """
-    Load `tokenizer.json` to give the ids that transformers 5 gives, and so the reference.
+    Load `tokenizer.json` so that it gives the ids of transformers 5, and so of the reference.
 
-    For the tokenizer classes of XLM-RoBERTa and BERT transformers takes the vocabulary and the
-    added tokens from the file and builds the rest itself; other files count as they are.
+    For the tokenizer classes of XLM-RoBERTa and BERT, transformers takes the vocabulary and the
+    added tokens from the file and builds the rest itself; other files are used as they are.
 
     Raises:
-        CheckpointError: If the file is missing, broken, or puts other special tokens around a
-            text than one in front and one behind.
+        CheckpointError: If the file is missing or broken, or does not add one special token before
+            a text and one after it.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -123,7 +123,7 @@ def _from_file(path: Path) -> Tokenizer:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    names = ("special_tokens_map.json", "tokenizer_config.json")  # the second goes before
+    names = ("special_tokens_map.json", "tokenizer_config.json")  # the second overrides the first
     special, settings = (read_json(folder / name, dict, optional=True) for name in names)
     return {**special, **settings}
 
@@ -148,7 +148,7 @@ def _like_xlm_roberta(
 
 
 def _precompiled(normalizer: normalizers.Normalizer | None) -> normalizers.Normalizer | None:
-    """Keep SentencePiece's own character map, and nothing that a conversion put beside it."""
+    """Return SentencePiece's character map, without what a conversion added."""
     if isinstance(normalizer, normalizers.Sequence):
         parts = [_precompiled(normalizer[n]) for n in range(len(normalizer))]
         return next(filter(None, parts), None)
@@ -170,15 +170,15 @@ def _surround(tokenizer: Tokenizer, first: str, last: str) -> None:
     special = [(token, tokenizer.token_to_id(token)) for token in (first, last)]
     for token, id_ in special:
         if id_ is None:
-            raise CheckpointError(f"the tokenizer does not know its own special token {token!r}")
+            raise CheckpointError(f"the tokenizer does not know its special token {token!r}")
     tokenizer.post_processor = processors.TemplateProcessing(
         single=[first, "$A", last], special_tokens=special
     )
 
 
 def _cut(ids: list[int], max_length: int) -> Tokens:
-    kept = ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
-    return Tokens(np.array(kept, dtype=np.int64), len(ids))
+    truncated = ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
+    return Tokens(np.array(truncated, dtype=np.int64), len(ids))
 
 
 def _without_lone_surrogates(text: str) -> str:

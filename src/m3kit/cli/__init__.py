@@ -1,19 +1,19 @@
 """
 The command line: `m3kit encode | index | search | explain | info | export`.
 
-Results go to stdout; progress, warnings (`warning: …`) and errors (`error: …`, one line that says
-what to do) to stderr. Set M3KIT_DEBUG=1 for the traceback behind an error.
+Results go to stdout; progress, warnings (`warning: …`) and errors (`error: …`, one line with the
+remedy) go to stderr. Set M3KIT_DEBUG=1 to see the traceback of an error.
 
 Exit codes, also in `m3kit.cli.exit_codes.Code`:
 
-    0    done; a search that finds nothing is done too
-    1    failed: what the system or an engine had to say
+    0    success, also of a search without hits
+    1    an error of the system or of an engine
     2    wrong usage
     3    bad input: a file, a line, a document, an unknown id
-    4    a problem with the index: none there, locked, made by another model
-    5    a problem with the model: none there, not a checkpoint
+    4    a problem with the index: missing, locked, made by another model
+    5    a problem with the model: missing, not a checkpoint
     130  stopped by Ctrl-C
-    141  whoever read the output has gone (`m3kit encode … | head`)
+    141  the reader of the output has closed it (`m3kit encode … | head`)
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from typing import Any
 
 
 def main() -> None:
-    """Run the command that `sys.argv` asks for, and exit."""
+    """Run the command of `sys.argv`, and exit."""
     if not os.environ.get("M3KIT_DEBUG"):
-        warnings.simplefilter("ignore")  # what libraries tell their developers
+        warnings.simplefilter("ignore")  # libraries' warnings are for developers
         warnings.filterwarnings("default", category=UserWarning, module="m3kit")
         warnings.showwarning = _show
     for stream in (sys.stdout, sys.stderr):

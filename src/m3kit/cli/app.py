@@ -1,4 +1,4 @@
-"""The commands: each reads its options, opens what it needs, and hands the rest on."""
+"""The commands: each reads its options, opens what it needs, and calls the library."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from m3kit._truncation import aggregate_warnings
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
-from m3kit.cli.exit_codes import InputError, ending
-from m3kit.cli.info import facts, told
+from m3kit.cli.exit_codes import InputError, report_errors
+from m3kit.cli.info import collect_info, to_rows
 from m3kit.cli.opening import (
     DEFAULT_MODEL,
-    check_gives,
-    completed,
+    add_missing_reps,
+    check_encoder_reps,
     load_encoder,
-    made_by,
-    opened,
-    opened_for,
+    model_of,
+    open_existing,
+    open_for_writing,
     with_colbert,
 )
-from m3kit.cli.printing import of_explanation, of_search, print_json, print_vectors
-from m3kit.cli.progress import bar
+from m3kit.cli.printing import explanation_json, print_json, print_vectors, search_json
+from m3kit.cli.progress import progress_bar
 from m3kit.cli.reading import Reading, Split
-from m3kit.cli.repeats import Repeats
-from m3kit.cli.sources import Source, sources
-from m3kit.explain import explain as taken_apart
+from m3kit.cli.repeats import RepeatedIds
+from m3kit.cli.sources import Source, find_sources
+from m3kit.explain import explain as explain_scores
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
 from m3kit.records import Document
@@ -41,16 +41,16 @@ from m3kit.retriever import Retriever
 
 
 class Commands(TyperGroup):
-    """All commands, whose errors end as one line and an exit code."""
+    """All commands; an error becomes one line and an exit code."""
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """Read the options that stand before the command."""
-        with ending():
+        """Read the options before the command."""
+        with report_errors():
             return super().make_context(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        with ending():
+        with report_errors():
             return super().invoke(ctx)
 
 
@@ -71,7 +71,7 @@ def start(
     *,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Say the version, or what there is to say."""
+    """Print the version or the help."""
     if version:
         typer.echo(m3kit.__version__)
     elif ctx.invoked_subcommand is None:
@@ -93,22 +93,22 @@ def encode(
     device: o.Device = None,
 ) -> None:
     """Print the vectors of texts as JSON, a line for each."""
-    asked, found = o.read_reps(reps), sources(files, format_)
-    progress = bar("encoding", found, wanted=not sys.stdout.isatty())
+    chosen, sources = o.read_reps(reps), find_sources(files, format_)
+    progress = progress_bar("encoding", sources, enabled=not sys.stdout.isatty())
     reading = Reading(
         text_field=text_field, id_field=id_field, split=split, on_bytes=progress.on_bytes
     )
-    documents = _some(reading, found)
+    documents = _read(reading, sources)
     encoder = load_encoder(model, device)
-    check_gives(encoder, asked or ())
-    encoded = encoder.encode_queries if queries else encoder.encode_documents
+    check_encoder_reps(encoder, chosen or ())
+    encode_texts = encoder.encode_queries if queries else encoder.encode_documents
     done = 0
-    with progress.shown, aggregate_warnings():
-        for some in batched(documents, batch):
-            outputs = encoded([document.text for document in some], asked or encoder.reps)
-            for document, output in zip(some, outputs, strict=True):
+    with progress.display, aggregate_warnings():
+        for chunk in batched(documents, batch):
+            outputs = encode_texts([document.text for document in chunk], chosen or encoder.reps)
+            for document, output in zip(chunk, outputs, strict=True):
                 print_vectors(document, output)
-            progress.on_batch(done := done + len(some))
+            progress.on_batch(done := done + len(chunk))
 
 
 @app.command(epilog=help_texts.INDEX)
@@ -117,7 +117,7 @@ def index(
     files: o.Files,
     to: Annotated[
         str,
-        typer.Option(metavar="DIR|URL", show_default=False, help="The index, made if need be."),
+        typer.Option(metavar="DIR|URL", show_default=False, help="The index, created if missing."),
     ],
     model: o.Model = DEFAULT_MODEL,
     reps: o.Reps = None,
@@ -129,14 +129,14 @@ def index(
     device: o.Device = None,
 ) -> None:
     """Encode documents and write them to an index."""
-    asked, found, repeats = o.read_reps(reps), sources(files, format_), Repeats()
-    progress = bar("indexing", found)
+    chosen, sources, repeats = o.read_reps(reps), find_sources(files, format_), RepeatedIds()
+    progress = progress_bar("indexing", sources)
     reading = Reading(
         text_field=text_field, id_field=id_field, split=split, on_bytes=progress.on_bytes
     )
-    documents = repeats.watch(_some(reading, found))
+    documents = repeats.watch(_read(reading, sources))
     encoder = load_encoder(model, device)
-    with progress.shown, opened_for(encoder, to, asked) as target:
+    with progress.display, open_for_writing(encoder, to, chosen) as target:
         retriever = Retriever(encoder, target)
         written = retriever.add(documents, batch_size=batch, on_batch=progress.on_batch)
         count = target.count()
@@ -154,24 +154,26 @@ def search(
     where: o.Where = None,
     reps: o.Reps = None,
     fusion: o.FuseBy = o.FusionName.rrf,
+    candidates: o.Candidates = 100,
     model: o.SearchModel = None,
     device: o.Device = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Find the documents that answer a query."""
-    asked, conditions = o.read_reps(reps), o.read_where(where or [])
-    with opened(in_) as source:
-        encoder = load_encoder(model or made_by(source), device)
-        hits = Retriever(encoder, with_colbert(source, encoder, asked)).search(
+    chosen, conditions = o.read_reps(reps), o.read_where(where or [])
+    with open_existing(in_) as source:
+        encoder = load_encoder(model or model_of(source), device)
+        hits = Retriever(encoder, with_colbert(source, encoder, chosen)).search(
             query,
             k=k,
             where=conditions,
-            reps=asked,
+            reps=chosen,
             fusion=RRF() if fusion is o.FusionName.rrf else WeightedSum(),
+            candidates=candidates,
             with_scores=True,
         )
     if as_json:
-        print_json(of_search(query, encoder.model, hits))
+        print_json(search_json(query, encoder.model, hits))
     elif hits:
         from m3kit.cli.tables import show_hits
 
@@ -192,22 +194,22 @@ def explain(
     device: o.Device = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Say why a document answers a query."""
-    with opened(in_) as source:
-        encoder = load_encoder(model or made_by(source), device)
+    """Explain the scores of a document for a query."""
+    with open_existing(in_) as source:
+        encoder = load_encoder(model or model_of(source), device)
         check_model(source.model, encoder.model, f"the index at {in_}")
         records = source.get([id_], source.reps & encoder.reps)
     if not records:
         raise InputError(f"no document {id_!r} in {in_}; `m3kit search` shows ids")
-    (record,), (asked,) = records, encoder.encode_queries([query], encoder.reps)
-    explanation = taken_apart(
-        asked,
-        completed(record, encoder),
+    (record,), (encoded_query,) = records, encoder.encode_queries([query], encoder.reps)
+    explanation = explain_scores(
+        encoded_query,
+        add_missing_reps(record, encoder),
         encoder.query_tokens(query),
         encoder.document_tokens(record.document.text),
     )
     if as_json:
-        print_json(of_explanation(query, id_, encoder.model, explanation))
+        print_json(explanation_json(query, id_, encoder.model, explanation))
     else:
         from m3kit.cli.tables import show_explanation
 
@@ -216,14 +218,14 @@ def explain(
 
 @app.command(epilog=help_texts.INFO)
 def info(*, in_: o.MaybeFrom = None, as_json: o.AsJson = False) -> None:
-    """Say what is installed, and what an index holds."""
-    known = facts(in_)
+    """Show what is installed, and what an index holds."""
+    known = collect_info(in_)
     if as_json:
         print_json(known)
     else:
-        from m3kit.cli.tables import show_facts
+        from m3kit.cli.tables import show_rows
 
-        show_facts(told(known))
+        show_rows(to_rows(known))
 
 
 @app.command(epilog=help_texts.EXPORT)
@@ -234,15 +236,15 @@ def export(
     precision: exporting.PrecisionOption = None,
 ) -> None:
     """Write a model for ONNX Runtime, which needs no PyTorch."""
-    wanted = list(exporting.Precisions) if precision is None else [precision]
-    for line in exporting.export(model, folder, wanted):
+    precisions = list(exporting.Precisions) if precision is None else [precision]
+    for line in exporting.export(model, folder, precisions):
         typer.echo(line)
 
 
-def _some(reading: Reading, found: Sequence[Source]) -> Iterator[Document]:
-    """Read ahead by one document, so that nothing is loaded for nothing."""
-    documents = reading.documents(found)
+def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:
+    """Read the first document at once, so that no model is loaded if there is none."""
+    documents = reading.documents(sources)
     first = next(documents, None)
     if first is None:
-        raise InputError(f"no document in {', '.join(source.name for source in found)}")
+        raise InputError(f"no document in {', '.join(source.name for source in sources)}")
     return chain([first], documents)

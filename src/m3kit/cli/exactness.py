@@ -1,4 +1,4 @@
-"""How far one encoder is from another."""
+"""The numerical difference between two encoders."""
 
 from __future__ import annotations
 
@@ -23,32 +23,37 @@ TEXTS = (
     "SELECT id, title FROM pages WHERE lang = 'en' ORDER BY 2;  -- 1,204 rows in 0.03 s",
     " ".join(f"Step {number}: open the menu, choose a style and apply it." for number in range(30)),
 )
-"""What encoders are compared on."""
+"""The texts that encoders are compared on."""
 
 MEASURES: dict[Rep, str] = {
     "dense": "1 - cos dense",
     "sparse": "lexical weight",
     "colbert": "1 - cos colbert",
 }
-"""What is measured of each representation."""
+"""How the error of each representation is measured."""
 
 
 def errors(encoder: Encoder, reference: Encoder) -> dict[Rep, float]:
-    """Return the largest error on `TEXTS` of what the reference gives, by `MEASURES`."""
-    found, exact = encoder.encode_documents(TEXTS), reference.encode_documents(TEXTS)
-    return {rep: largest_error(found, exact, rep) for rep in reference.reps}
+    """Return the largest error on `TEXTS` for each representation of the reference."""
+    actual, exact = encoder.encode_documents(TEXTS), reference.encode_documents(TEXTS)
+    return {rep: largest_error(actual, exact, rep) for rep in reference.reps}
 
 
-def largest_error(found: Sequence[M3Output], exact: Sequence[M3Output], rep: Rep) -> float:
-    """Return the largest error of a representation, which all outputs carry, by `MEASURES`."""
-    return max(_error(one, other, rep) for one, other in zip(found, exact, strict=True))
+def largest_error(actual: Sequence[M3Output], exact: Sequence[M3Output], rep: Rep) -> float:
+    """Return the largest error of a representation, measured as `MEASURES` says."""
+    return max(_error(*outputs, rep) for outputs in zip(actual, exact, strict=True))
 
 
-def _error(one: M3Output, other: M3Output, rep: Rep) -> float:
+def _error(actual: M3Output, exact: M3Output, rep: Rep) -> float:
     if rep == "sparse":
-        mine, theirs = ({} if o.sparse is None else o.sparse.to_dict() for o in (one, other))
-        return max((abs(mine.get(id_, 0) - theirs.get(id_, 0)) for id_ in mine | theirs), default=0)
-    return float(1 - (_unit(getattr(one, rep)) * _unit(getattr(other, rep))).sum(-1).min())
+        weights, exact_weights = _weights(actual), _weights(exact)
+        ids = weights | exact_weights
+        return max((abs(weights.get(id_, 0) - exact_weights.get(id_, 0)) for id_ in ids), default=0)
+    return float(1 - (_unit(getattr(actual, rep)) * _unit(getattr(exact, rep))).sum(-1).min())
+
+
+def _weights(output: M3Output) -> dict[int, float]:
+    return {} if output.sparse is None else output.sparse.to_dict()
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How a command ends: its exit codes, and every error as one line."""
+"""Exit codes, and errors as one line each."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import typer
 
-from m3kit.cli.terminal import plain
+from m3kit.cli.terminal import to_line
 from m3kit.index import DocumentError, M3Error
 
-_UsageError = typer.BadParameter.__mro__[1]  # Typer exports only what derives from it
+_UsageError = typer.BadParameter.__mro__[1]  # Typer exports only its subclasses
 
 
 class Code(IntEnum):
-    """What a shell sees."""
+    """The exit codes."""
 
     OK = 0
     FAILED = 1
@@ -33,29 +33,29 @@ class Code(IntEnum):
 
 
 class InputError(Exception):
-    """Bad input; the text names the file and the line, and says what to do."""
+    """Bad input; the message names the file and the line, and the remedy."""
 
 
 class ModelError(Exception):
-    """A model that cannot be had; the text says what to do."""
+    """A model that cannot be loaded; the message names the remedy."""
 
 
 @contextmanager
-def ending() -> Iterator[None]:
-    """Show warnings as lines, and turn whatever goes wrong into one line and an exit code."""
+def report_errors() -> Iterator[None]:
+    """Print warnings as lines, and turn any error into one line and an exit code."""
     try:
-        with _warnings_shown():
+        with _print_warnings():
             yield
             sys.stdout.flush()
     except (typer.Exit, typer.Abort):
         raise
     except BrokenPipeError:
-        _forget_stdout()
+        _discard_stdout()
         raise typer.Exit(Code.UNREAD) from None
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # every error ends here
         if os.environ.get("M3KIT_DEBUG"):
             traceback.print_exception(error)
-        _say(f"error: {explained(error)}")
+        _print_error(f"error: {error_line(error)}")
         raise typer.Exit(code_of(error)) from None
 
 
@@ -74,10 +74,10 @@ def code_of(error: BaseException) -> Code:
             return Code.USAGE if isinstance(error, _UsageError) else Code.FAILED
 
 
-def explained(error: BaseException) -> str:
-    """Say an error and its notes in one line."""
-    said = [_message(error), *(f"({note})" for note in getattr(error, "__notes__", ()))]
-    return plain(" ".join(said))
+def error_line(error: BaseException) -> str:
+    """Return an error and its notes as one line."""
+    notes = getattr(error, "__notes__", ())
+    return to_line(" ".join([_message(error), *(f"({note})" for note in notes)]))
 
 
 def _message(error: Any) -> str:
@@ -88,8 +88,8 @@ def _message(error: Any) -> str:
             return "stopped"
         case _ if isinstance(error, _UsageError):
             return _usage(error)
-        case OSError(strerror=str(why), filename=file):
-            return why if file is None else f"{file}: {why}"
+        case OSError(strerror=str(reason), filename=file):
+            return reason if file is None else f"{file}: {reason}"
         case _:
             return f"{type(error).__name__}: {error}"
 
@@ -99,27 +99,27 @@ def _usage(error: Any) -> str:
     return f"{error.format_message().rstrip('.')} (see `{command} --help`)"
 
 
-def _say(line: str) -> None:
-    with suppress(OSError):  # nobody is left to be told
+def _print_error(line: str) -> None:
+    with suppress(OSError):  # stderr may be closed
         sys.stderr.write(f"{line}\n")
 
 
-def _forget_stdout() -> None:
-    """Let the interpreter flush into nothing when it ends."""
+def _discard_stdout() -> None:
+    """Redirect stdout to nowhere, since the interpreter flushes it at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Lines(logging.Handler):
-    """Writes `warning: …` to what stderr is at that moment, which a progress bar may have taken."""
+class _WarningPrinter(logging.Handler):
+    """Writes `warning: …` to the current stderr, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _say(f"{record.levelname.lower()}: {plain(record.getMessage())}")
+        _print_error(f"{record.levelname.lower()}: {to_line(record.getMessage())}")
 
 
 @contextmanager
-def _warnings_shown() -> Iterator[None]:
-    logger, handler = logging.getLogger("m3kit"), _Lines(logging.WARNING)
+def _print_warnings() -> Iterator[None]:
+    logger, handler = logging.getLogger("m3kit"), _WarningPrinter(logging.WARNING)
     logger.addHandler(handler)
     try:
         yield

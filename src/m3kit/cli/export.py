@@ -1,4 +1,4 @@
-"""`m3kit export`: a checkpoint as a folder that needs no PyTorch, and how exact it is."""
+"""`m3kit export`: write a checkpoint for ONNX Runtime, and measure how exact the result is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from m3kit.vectors import REPS
 
 
 class Precisions(StrEnum):
-    """What a graph computes in."""
+    """The number format of a graph."""
 
     fp32 = "fp32"
     int8 = "int8"
@@ -36,24 +36,25 @@ ModelArgument: TypeAlias = Annotated[
     ),
 ]
 FolderArgument: TypeAlias = Annotated[
-    Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that is not there.")
+    Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that does not exist.")
 ]
 PrecisionOption: TypeAlias = Annotated[
     Precisions | None,
-    typer.Option("--precision", show_default=False, help="One graph alone; by default both."),
+    typer.Option("--precision", show_default=False, help="Only one graph; by default both."),
 ]
 
 
 def export(model: str, folder: Path, precisions: Sequence[Precisions]) -> Iterator[str]:
     """
-    Write a checkpoint's graphs, tokenizer and configuration, and say how exact each graph is.
+    Write a checkpoint's graphs, tokenizer and configuration, and report the error of each graph.
 
     Yields:
         Lines for the user.
 
     Raises:
-        InputError: If the folder is there.
-        ModelError: If the checkpoint cannot be had, or what writes graphs is not installed.
+        InputError: If the folder exists.
+        ModelError: If the checkpoint cannot be loaded, or a package that the export needs is not
+            installed.
         OSError: If the disk is full; nothing is left behind.
     """
     try:
@@ -80,27 +81,27 @@ def export(model: str, folder: Path, precisions: Sequence[Precisions]) -> Iterat
         except M3Error as error:
             raise ModelError(str(error)) from error
     reps = [rep for rep in REPS if rep in reference.reps]
-    yield f"wrote {folder}; largest errors on {len(TEXTS)} texts, beside PyTorch in float32:"
+    yield f"wrote {folder}; largest errors on {len(TEXTS)} texts, compared with PyTorch in float32:"
     yield " ".join([" " * 6, f"{'size':>9}", *(f"{MEASURES[rep]:>15}" for rep in reps)])
     for precision in precisions:
         size = sum(file.stat().st_size for file in folder.glob(f"{precision}.*"))
         encoder = OnnxEncoder.from_pretrained(folder, precision=precision.value)
-        found = errors(encoder, reference)
-        row = [f"{precision:6}", f"{size / 1e6:6,.0f} MB", *(f"{found[rep]:15.1e}" for rep in reps)]
-        yield " ".join(row)
+        measured = errors(encoder, reference)
+        columns = (f"{measured[rep]:15.1e}" for rep in reps)
+        yield " ".join([f"{precision:6}", f"{size / 1e6:6,.0f} MB", *columns])
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """
-    Give a folder to write into, which gets its name when all is written and goes if it is not.
+    Yield a temporary folder, which is renamed to `folder` on success and removed on an error.
 
     Raises:
-        InputError: If the folder is there.
-        OSError: If it cannot be written, of its name.
+        InputError: If the folder exists.
+        OSError: If it cannot be written; the error names `folder`.
     """
     if folder.exists() or folder.is_symlink():
-        raise InputError(f"{folder} is there already; give a folder that is not, or remove it")
+        raise InputError(f"{folder} exists; give another folder, or remove it")
     unfinished = folder.parent / f".{folder.name}.{os.getpid()}"
     try:
         unfinished.mkdir(parents=True)

@@ -1,60 +1,61 @@
-"""What the help says below the options: exit codes, conditions, and the shape of each JSON."""
+"""The help below the options: exit codes, conditions, and the form of each JSON output."""
 
 from __future__ import annotations
 
 EXIT_CODES = """
 \b
 Exit codes:
-  0    done; a search that finds nothing is done too
-  1    failed: what the system or an engine had to say
+  0    success, also of a search without hits
+  1    an error of the system or of an engine
   2    wrong usage
   3    bad input: a file, a line, a document, an unknown id
-  4    a problem with the index: none there, locked, made by another model
-  5    a problem with the model: none there, not a checkpoint
+  4    a problem with the index: missing, locked, made by another model
+  5    a problem with the model: missing, not a checkpoint
   130  stopped by Ctrl-C
-  141  whoever read the output has gone
+  141  the reader of the output has closed it
 
 Errors are one line on stderr; M3KIT_DEBUG=1 shows the traceback too.
 """
 
 READING = """
 \b
-What is read:
-  JSONL     a document for each line: {"id": …, "text": …, "metadata": {…}}. Only
-            the text is needed; every other field is metadata too.
-  CSV       the same, the first row names the fields; values stay strings.
-  TXT       a document for each paragraph, line or file (--split).
-  Markdown  a document for each section; metadata: source, title, headings.
+Input formats:
+  JSONL     a document per line: {"id": …, "text": …, "metadata": {…}}. Only the
+            text is required; all other fields are metadata, too.
+  CSV       the same; the first row names the fields, and values stay strings.
+  TXT       a document per paragraph, line or file (--split).
+  Markdown  a document per section; metadata: source, title, headings.
 """
 
 ENCODE = f"""{READING}
 \b
-A line is printed for each document, in order:
+The output is a line per document, in order:
   {{"id": "a", "dense": [0.1, …], "sparse": {{"7": 0.2, …}}, "colbert": [[…], …]}}
-Sparse weights go by token id, ColBERT vectors are a row for each token, and what
---reps leaves out is not there.
+Sparse weights are keyed by token id, and ColBERT has a row per token. What --reps
+leaves out is missing.
 """
 
 INDEX = f"""{READING}
-Writing goes by id: a second run replaces, and completes one that was stopped.
-Documents that are gone from the files stay in the index.
+Documents are replaced by id: repeat the command to update an index, or to complete
+a run that was stopped. Documents that are gone from the files stay in the index.
 """
 
 SEARCH = """
 \b
-Conditions (--where, all must hold):
-  lang=de      is it          lang=de,fr    is one of them
-  lang!=de     is it not      tags~=new     the list holds it
-  year>=2020   > < <= too     title*=table  the text holds it
-A number, true or false is compared as such, and quotes make it a text, as CSV
-keeps all values: 'year="2020"'. They also hold commas: 'title="a, b"'.
+Conditions (--where; all must match):
+  lang=de      equals         lang=de,fr    equals one of them
+  lang!=de     differs        tags~=new     the list contains it
+  year>=2020   also > < <=    title*=table  the text contains it
+Numbers, true and false are compared as such; quotes make them strings, which is
+what all values from a CSV are: 'year="2020"'. Quotes also allow commas:
+'title="a, b"'.
 
 \b
 --json prints one object:
   {"query": "…", "model": "tiny@1b2c3d4e", "hits": [
-    {"id": "…", "score": 0.7, "parts": {"dense": 0.8, "sparse": 0.1, "colbert": 0.7},
+    {"id": "…", "score": 0.7, "scores": {"dense": 0.8, "sparse": 0.1, "colbert": 0.7},
      "text": "…", "metadata": {…}}, …]}
-The best hit comes first, and parts are the scores of each representation.
+The best hit is first; "scores" has the score of each representation.
 """
 
 EXPLAIN = """
@@ -66,8 +67,8 @@ EXPLAIN = """
                 "document_weight": 0.3, "product": 0.06}, …],
    "alignment": [{"query": "▁table", "document": "▁tables", "position": 4,
                   "similarity": 0.9}, …]}
-The products add up to the sparse score, the similarities' mean is ColBERT's. The
-position counts the document's tokens, <s> being 0.
+The products add up to the sparse score; the mean of the similarities is ColBERT's.
+"position" is the number of the token in the document, 0 being <s>.
 """
 
 INFO = """
@@ -76,15 +77,17 @@ INFO = """
   {"m3kit": "…", "python": "…", "packages": {"torch": "…" or null, …},
    "devices": ["cpu", "cuda:0"] or null, "schemes": ["file", "qdrant"],
    "index": null or {"address": "…", "model": "…" or null, "reps": ["dense", …],
-                     "count": 1000}}
+                     "count": 1000, "unindexed_fields": ["lang", …] or null}}
+Filters on unindexed fields read every document; null means that the store does not
+report them.
 """
 
 EXPORT = """
 \b
-FOLDER gets
+FOLDER will contain
   fp32.onnx, fp32.data   the graph and its weights, as exact as PyTorch's
   int8.onnx, int8.data   a quarter of the size, and less exact
-and the tokenizer's files. All three representations come out of either. What is
-printed says how exact each graph is; --model FOLDER then takes the place of MODEL
-where `pip install 'm3kit[onnx,cli]'` is all there is.
+and the tokenizer's files. Each graph computes all three representations; the
+output shows how exact each is. Then use --model FOLDER where only
+`pip install 'm3kit[onnx,cli]'` is installed.
 """

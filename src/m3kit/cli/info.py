@@ -1,14 +1,15 @@
-"""What `m3kit info` says."""
+"""What `m3kit info` reports."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import m3kit
-from m3kit.cli.opening import opened
+from m3kit.cli.opening import open_existing
+from m3kit.index import HybridIndex
 from m3kit.vectors import REPS
 
 _PACKAGES = (
@@ -27,7 +28,14 @@ _PACKAGES = (
 )
 
 
-def facts(address: str | None) -> dict[str, Any]:
+@runtime_checkable
+class _ReportsUnindexedFields(Protocol):
+    """An index of a store that has indexes on fields of the metadata."""
+
+    def unindexed_fields(self) -> list[str]: ...
+
+
+def collect_info(address: str | None) -> dict[str, Any]:
     """Return the object that `info --json` prints."""
     return {
         "m3kit": m3kit.__version__,
@@ -39,17 +47,19 @@ def facts(address: str | None) -> dict[str, Any]:
     }
 
 
-def told(known: Mapping[str, Any]) -> dict[str, str]:
-    """Say the same facts for people."""
-    lines = {name: known[name] for name in ("m3kit", "python")}
-    lines |= {name: number or "not installed" for name, number in known["packages"].items()}
-    lines["devices"] = ", ".join(known["devices"] or ["unknown without torch"])
-    lines["indexes"] = ", ".join(f"{scheme}://" for scheme in known["schemes"]) or "none"
-    if held := known["index"]:
-        lines["index"] = held["address"]
-        lines["model"] = held["model"] or "unknown"
-        lines["holds"] = f"{held['count']} documents, {', '.join(held['reps'])}"
-    return lines
+def to_rows(info: Mapping[str, Any]) -> dict[str, str]:
+    """Return the rows of the table that `info` shows."""
+    rows = {name: info[name] for name in ("m3kit", "python")}
+    rows |= {name: number or "not installed" for name, number in info["packages"].items()}
+    rows["devices"] = ", ".join(info["devices"] or ["unknown without torch"])
+    rows["indexes"] = ", ".join(f"{scheme}://" for scheme in info["schemes"]) or "none"
+    if index := info["index"]:
+        rows["index"] = index["address"]
+        rows["model"] = index["model"] or "unknown"
+        rows["holds"] = f"{index['count']} documents, {', '.join(index['reps'])}"
+        if index["unindexed_fields"]:
+            rows["unindexed fields"] = ", ".join(index["unindexed_fields"])
+    return rows
 
 
 def _version(package: str) -> str | None:
@@ -69,10 +79,15 @@ def _devices() -> list[str] | None:
 
 
 def _index(address: str) -> dict[str, Any]:
-    with opened(address) as index:
+    with open_existing(address) as index:
         return {
             "address": address,
             "model": index.model,
             "reps": [rep for rep in REPS if rep in index.reps],
             "count": index.count(),
+            "unindexed_fields": _unindexed_fields(index),
         }
+
+
+def _unindexed_fields(index: HybridIndex) -> list[str] | None:
+    return index.unindexed_fields() if isinstance(index, _ReportsUnindexedFields) else None

@@ -1,4 +1,4 @@
-"""Markdown as sections: a heading, and what stands between it and the next one."""
+"""Markdown as sections: a heading and the text below it, up to the next heading."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class Section:
     A part of a Markdown file.
 
     Args:
-        line: Where it begins.
-        headings: The headings above it, the outermost first, its own last; none at a file's top.
-        slug: The anchor that GitHub gives its heading, unique in the file; empty at the top.
-        text: Its own heading and its lines.
+        line: The number of its first line.
+        headings: The headings above it, outermost first, and its heading last; none at the top of a
+            file.
+        slug: GitHub's anchor of its heading, unique in the file; empty at the top.
+        text: Its heading and its lines.
     """
 
     line: int
@@ -32,7 +33,7 @@ class Section:
 
 @dataclass(slots=True)
 class _Part:
-    """A section that is being read."""
+    """A section while it is read."""
 
     line: int
     level: int = 0
@@ -40,18 +41,18 @@ class _Part:
     lines: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return heading and lines, or nothing where there are no lines."""
+        """Return heading and lines, or an empty string without lines."""
         body = "".join(self.lines).strip()
         return f"{self.heading}\n\n{body}" if body and self.heading else body
 
 
 def sections(lines: Iterable[tuple[int, str]]) -> Iterator[Section]:
     """
-    Yield the sections of numbered lines, leaving out front matter and headings without text.
+    Yield the sections of numbered lines, without front matter and headings without text.
 
-    Headings are those of CommonMark, both `## so` and underlined, but for one thing: an underlined
-    one is a single line, below a blank line or a heading; a paragraph of several lines stays text.
-    In code blocks there are none.
+    Headings are those of CommonMark, both `## like this` and underlined, except that an underlined
+    heading is a single line below a blank line or a heading; a paragraph of several lines stays
+    text. Code blocks contain no headings.
     """
     above: dict[int, str] = {}
     slugs: set[str] = set()
@@ -71,11 +72,11 @@ def _parts(lines: Iterable[tuple[int, str]]) -> Iterator[_Part]:
         fence, outside = _fenced(fence, bare)
         if outside and (atx := _ATX.fullmatch(bare)):
             yield part
-            part = _Part(number, len(atx[1]), _shown(atx[2] or ""))
+            part = _Part(number, len(atx[1]), _plain_text(atx[2] or ""))
         elif outside and (under := _UNDERLINE.fullmatch(bare)) and _is_text(part.lines):
             heading = part.lines.pop()
             yield part
-            part = _Part(number - 1, 1 if under[1][0] == "=" else 2, _shown(heading))
+            part = _Part(number - 1, 1 if under[1][0] == "=" else 2, _plain_text(heading))
         else:
             part.lines.append(line)
     yield part
@@ -83,38 +84,38 @@ def _parts(lines: Iterable[tuple[int, str]]) -> Iterator[_Part]:
 
 def _fenced(fence: str, line: str) -> tuple[str, bool]:
     """Return the code fence that is open after this line, and whether the line is outside."""
-    found = _FENCE.fullmatch(line)
+    match = _FENCE.fullmatch(line)
     if not fence:
-        opens = found is not None and not (found[1][0] == "`" and "`" in found[2])
-        return (found[1] if found and opens else ""), not opens
-    closes = found is not None and found[1].startswith(fence) and not found[2].strip()
+        opens = match is not None and not (match[1][0] == "`" and "`" in match[2])
+        return (match[1] if match and opens else ""), not opens
+    closes = match is not None and match[1].startswith(fence) and not match[2].strip()
     return ("" if closes else fence), False
 
 
 def _is_text(lines: list[str]) -> bool:
-    """Tell whether an underline makes the last line a heading: one line of plain paragraph."""
+    """Tell whether an underline makes the last line a heading: a paragraph of a single line."""
     last = lines[-1] if lines else ""
     alone = len(lines) < 2 or not lines[-2].strip()
     return alone and bool(last.strip()) and not re.match(r"\s{4}|\s*([-*+>|]|\d+[.)]\s)", last)
 
 
 def _after_front_matter(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Leave out what stands between two lines of `---` at the very top."""
-    held: list[tuple[int, str]] = []
+    """Skip what is between two lines of `---` at the very top."""
+    skipped: list[tuple[int, str]] = []
     rest = iter(lines)
     for number, line in rest:
-        held.append((number, line))
+        skipped.append((number, line))
         if number == 1 and line.rstrip() != "---":
             break
         if number > 1 and line.rstrip() in {"---", "..."}:
-            held = []
+            skipped = []
             break
-    yield from held
+    yield from skipped
     yield from rest
 
 
-def _shown(heading: str) -> str:
-    """Take the marks of emphasis, code and links from a heading."""
+def _plain_text(heading: str) -> str:
+    """Remove the markup of emphasis, code and links from a heading."""
     return re.sub(r"[*`]|(?<!\w)_+|_+(?!\w)", "", _LINK.sub(r"\1", heading)).strip()
 
 

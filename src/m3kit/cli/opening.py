@@ -1,4 +1,4 @@
-"""The model and the index that a command works with."""
+"""Opening the model and the index of a command."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from m3kit.vectors import REPS, M3Output, Rep
 from m3kit.with_colbert import WithColbert
 
 if TYPE_CHECKING:
-    from m3kit.backend.encoder import TextEncoder  # and with it what reads models
+    from m3kit.backend.encoder import TextEncoder  # its imports take time
 
 DEFAULT_MODEL = "BAAI/bge-m3"
 
 
 def load_encoder(model: str, device: str | None = None) -> TextEncoder:
     """
-    Load a model, wherever it is; a download shows its bar on a terminal.
+    Load a model; a download shows its progress on a terminal.
 
-    PyTorch computes it where it is installed, else ONNX Runtime, which also opens what `m3kit
+    PyTorch runs the model if it is installed, or else ONNX Runtime, which also runs what `m3kit
     export` wrote.
 
     Raises:
-        ModelError: If it cannot be had.
+        ModelError: If it cannot be loaded.
     """
     try:
-        return _in_onnx(model, device) if _is_exported(model) else _in_torch(model, device)
+        return _load_onnx(model, device) if _is_exported(model) else _load_torch(model, device)
     except M3Error as error:
         raise ModelError(str(error)) from error
-    except (RuntimeError, AssertionError) as error:  # PyTorch's, of a device that is not there
+    except (RuntimeError, AssertionError) as error:  # PyTorch's, of a missing device
         raise ModelError(f"cannot load {model} on {device or 'any device'}: {error}") from error
 
 
@@ -53,66 +53,66 @@ def _is_exported(model: str) -> bool:
     return bool(names & {"fp32.onnx", "int8.onnx"}) and "model.safetensors" not in names
 
 
-def _in_torch(model: str, device: str | None) -> TextEncoder:
+def _load_torch(model: str, device: str | None) -> TextEncoder:
     try:
         from m3kit.backend.locate import locate
         from m3kit.torch import TorchEncoder
     except ModuleNotFoundError as error:
-        return _in_onnx(model, device, instead_of=error.name)
+        return _load_onnx(model, device, instead_of=error.name)
     _, folder = locate(model, revision=None, cache_dir=None, progress=sys.stderr.isatty())
     return TorchEncoder.from_pretrained(folder, device=device)
 
 
-def _in_onnx(model: str, device: str | None, *, instead_of: str | None = None) -> TextEncoder:
+def _load_onnx(model: str, device: str | None, *, instead_of: str | None = None) -> TextEncoder:
     try:
         from m3kit.backend.locate import locate
         from m3kit.onnx import OnnxEncoder
         from m3kit.onnx.metadata import PATTERNS
     except ModuleNotFoundError as error:
-        lacking = " or ".join(dict.fromkeys(filter(None, (instead_of, error.name))))
+        missing = " or ".join(dict.fromkeys(filter(None, (instead_of, error.name))))
         raise ModelError(
-            f"a model needs {lacking}, which is not installed: "
+            f"a model needs {missing}, which is not installed: "
             "pip install 'm3kit[torch]', or 'm3kit[onnx]' for small machines"
         ) from error
     if device not in {None, "cpu"}:
         raise ModelError(f"ONNX Runtime computes on the CPU here, and --device asks for {device}")
-    shown = sys.stderr.isatty()
-    _, folder = locate(model, revision=None, cache_dir=None, progress=shown, weights=PATTERNS)
+    progress = sys.stderr.isatty()
+    _, folder = locate(model, revision=None, cache_dir=None, progress=progress, weights=PATTERNS)
     return OnnxEncoder.from_pretrained(folder)
 
 
-def check_gives(encoder: TextEncoder, reps: Collection[Rep]) -> None:
+def check_encoder_reps(encoder: TextEncoder, reps: Collection[Rep]) -> None:
     """
-    Check that a model can give what it is asked for.
+    Check that a model makes these representations.
 
     Raises:
-        ModelError: If it cannot.
+        ModelError: If it does not.
     """
-    if lacking := frozenset(reps) - encoder.reps:
+    if missing := frozenset(reps) - encoder.reps:
         raise ModelError(
-            f"{encoder.model} gives {_listed(encoder.reps)} and no {_listed(lacking)}; "
-            "leave --reps out for all that it gives"
+            f"{encoder.model} makes {_join(encoder.reps)} vectors and no {_join(missing)}; "
+            "leave --reps out for all that it makes"
         )
 
 
-def completed(record: Record, encoder: TextEncoder) -> M3Output:
-    """Return a record's vectors, with those made from its text that it does not carry."""
+def add_missing_reps(record: Record, encoder: TextEncoder) -> M3Output:
+    """Return a record's vectors; representations that it lacks are encoded from its text."""
     missing = encoder.reps - record.output.reps
     if not missing:
         return record.output
-    (made,) = encoder.encode_documents([record.document.text], missing)
-    return replace(record.output, **{rep: getattr(made, rep) for rep in missing})
+    (encoded,) = encoder.encode_documents([record.document.text], missing)
+    return replace(record.output, **{rep: getattr(encoded, rep) for rep in missing})
 
 
-def made_by(index: HybridIndex) -> str:
+def model_of(index: HybridIndex) -> str:
     """
-    Return the name under which the model that made an index can be loaded.
+    Return the name by which the model that made an index can be loaded.
 
     Raises:
-        ModelError: If it was loaded from a folder, or the index does not know it.
+        ModelError: If it was loaded from a folder, or the index does not record it.
     """
     if index.model is None:
-        raise ModelError("the index does not know what made it; give the model with --model")
+        raise ModelError("the index does not record its model; give the model with --model")
     name = index.model.rpartition("@")[0] or index.model
     if "/" not in name and not files("m3kit").joinpath("checkpoints", name).is_dir():
         raise ModelError(f"the index was made by {index.model}; give its folder with --model")
@@ -120,48 +120,47 @@ def made_by(index: HybridIndex) -> str:
 
 
 @contextmanager
-def opened(address: str) -> Iterator[OpenedIndex]:
+def open_existing(address: str) -> Iterator[OpenedIndex]:
     """
-    Open an index that exists, and close it at the end.
+    Open an index, and close it at the end.
 
     Raises:
-        IndexNotFoundError: If it does not.
+        IndexNotFoundError: If there is none.
     """
     if "://" not in address and not Path(address).exists():
         raise IndexNotFoundError(
             f"there is no index at {address}; make one with `m3kit index FILE --to {address}`"
         )
-    with _opening():
+    with _address_errors():
         index = open_index(address)
     with index:
         yield index
 
 
 @contextmanager
-def opened_for(
+def open_for_writing(
     encoder: TextEncoder, address: str, reps: Collection[Rep] | None
 ) -> Iterator[OpenedIndex]:
     """
-    Open the index at an address for what an encoder makes, or make it; close it at the end.
+    Open the index at an address, or create it for an encoder; close it at the end.
 
     Args:
-        encoder: What is to write.
+        encoder: The model that makes the vectors.
         address: A folder or a URL.
-        reps: What the index is to hold; by default all that the encoder gives.
+        reps: What the index is to hold; by default all that the encoder makes.
 
     Raises:
-        ModelError: If the encoder does not give that.
-        RepresentationError: If the index exists and holds something else.
+        ModelError: If the encoder does not make them.
+        RepresentationError: If the index exists and holds others.
     """
-    wanted = encoder.reps if reps is None else frozenset(reps)
-    check_gives(encoder, wanted)
-    with _opening():
-        index = open_index(address, dim=encoder.dim, reps=wanted, model=encoder.model)
+    check_encoder_reps(encoder, reps or ())
+    with _address_errors():
+        index = open_index(address, encoder=encoder, reps=reps)
     with index:
-        if reps is not None and index.reps != wanted:
+        if reps is not None and index.reps != frozenset(reps):
             raise RepresentationError(
-                f"the index at {address} exists and holds {_listed(index.reps)}; leave --reps out, "
-                "or make another index"
+                f"the index at {address} exists and holds {_join(index.reps)}; leave --reps out, "
+                "or create another index"
             )
         yield index
 
@@ -169,18 +168,18 @@ def opened_for(
 def with_colbert(
     index: HybridIndex, encoder: TextEncoder, reps: Collection[Rep] | None
 ) -> HybridIndex:
-    """Add ColBERT to an index that holds none, if `reps` ask for it."""
-    wanted = "colbert" in (reps or ()) and "colbert" not in index.reps
-    return WithColbert(index, encoder) if wanted else index
+    """Add ColBERT to an index that holds none, if it is among `reps`."""
+    is_missing = "colbert" in (reps or ()) and "colbert" not in index.reps
+    return WithColbert(index, encoder) if is_missing else index
 
 
-def _listed(reps: Collection[Rep]) -> str:
+def _join(reps: Collection[Rep]) -> str:
     return ",".join(rep for rep in REPS if rep in reps)
 
 
 @contextmanager
-def _opening() -> Iterator[None]:
-    """Make one kind of error of what can be wrong with an address."""
+def _address_errors() -> Iterator[None]:
+    """Turn every error of an address into an `IndexNotFoundError`."""
     try:
         yield
     except M3Error:
@@ -190,5 +189,5 @@ def _opening() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise IndexNotFoundError(
             f"this index needs {error.name}, which is not installed: "
-            "pip install 'm3kit[qdrant,milvus]'"
+            "pip install 'm3kit[qdrant,milvus,vespa]'"
         ) from error

@@ -1,4 +1,4 @@
-"""The options that several commands share, and how their values are read."""
+"""The options that commands share, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FusionName(StrEnum):
 
 
 Query: TypeAlias = Annotated[
-    str, typer.Argument(metavar="QUERY", show_default=False, help="What is looked for.")
+    str, typer.Argument(metavar="QUERY", show_default=False, help="The text to search for.")
 ]
 Files: TypeAlias = Annotated[
     list[str],
@@ -35,16 +35,17 @@ Files: TypeAlias = Annotated[
 FileFormat: TypeAlias = Annotated[
     Format | None,
     typer.Option(
-        "--format", help="What every FILE holds; by default the suffix says it, and stdin is JSONL."
+        "--format",
+        help="The format of every FILE; by default that of its suffix, and JSONL for stdin.",
     ),
 ]
 TextField: TypeAlias = Annotated[
-    str, typer.Option(metavar="NAME", help="Where JSONL and CSV keep the text.")
+    str, typer.Option(metavar="NAME", help="The field of JSONL and CSV that has the text.")
 ]
 IdField: TypeAlias = Annotated[
-    str, typer.Option(metavar="NAME", help="Where they keep the id; without one, file:line is it.")
+    str, typer.Option(metavar="NAME", help="The field that has the id; by default it is file:line.")
 ]
-SplitBy: TypeAlias = Annotated[Split, typer.Option("--split", help="What of a TXT is a document.")]
+SplitBy: TypeAlias = Annotated[Split, typer.Option("--split", help="The documents of a TXT.")]
 Model: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -61,7 +62,7 @@ SearchModel: TypeAlias = Annotated[
         envvar="M3KIT_MODEL",
         metavar="MODEL",
         show_default=False,
-        help="tiny, a folder, or a name on the hub; by default what made the index.",
+        help="tiny, a folder, or a name on the hub; by default the model of the index.",
     ),
 ]
 Device: TypeAlias = Annotated[
@@ -71,7 +72,7 @@ Device: TypeAlias = Annotated[
         envvar="M3KIT_DEVICE",
         metavar="DEVICE",
         show_default=False,
-        help="cpu, cuda, cuda:1, mps; by default the best there is.",
+        help="cpu, cuda, cuda:1, mps; by default the fastest available.",
     ),
 ]
 Reps: TypeAlias = Annotated[
@@ -80,13 +81,13 @@ Reps: TypeAlias = Annotated[
         "--reps",
         metavar="LIST",
         show_default=False,
-        help=f"Of {','.join(REPS)}, by default all there are.",
+        help=f"Some of {','.join(REPS)}; by default all.",
     ),
 ]
 Batch: TypeAlias = Annotated[
     int,
     typer.Option(
-        "--batch", min=1, max=1_000_000, help="Documents that are encoded and written at once."
+        "--batch", min=1, max=1_000_000, help="How many documents to encode and write at once."
     ),
 ]
 From: TypeAlias = Annotated[
@@ -96,13 +97,21 @@ Hits: TypeAlias = Annotated[int, typer.Option("-k", min=1, max=1_000_000, help="
 FuseBy: TypeAlias = Annotated[
     FusionName,
     typer.Option(
-        help="rrf: by the ranks, the best rescored by ColBERT; "
-        "weighted: by the scores, in M3's own 1 : 0.3 : 1."
+        help="rrf: by ranks, with the best rescored by ColBERT; "
+        "weighted: by scores, with M3's weights 1 : 0.3 : 1."
+    ),
+]
+Candidates: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=1_000_000,
+        help="How many candidates dense and sparse search bring each, and how many are rescored.",
     ),
 ]
 MaybeFrom: TypeAlias = Annotated[
     str | None,
-    typer.Option("--in", metavar="DIR|URL", show_default=False, help="An index to look into."),
+    typer.Option("--in", metavar="DIR|URL", show_default=False, help="An index to inspect."),
 ]
 Where: TypeAlias = Annotated[
     list[str] | None,
@@ -110,17 +119,17 @@ Where: TypeAlias = Annotated[
         "--where",
         metavar="CONDITION",
         show_default=False,
-        help="What a hit must be, as said below; may come several times.",
+        help="A condition on the metadata, see below; may be repeated.",
     ),
 ]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, as said below.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, see below.")]
 
 
-def read_reps(written: str | None) -> list[Rep] | None:
-    """Read `dense,sparse`."""
-    if written is None:
+def read_reps(value: str | None) -> list[Rep] | None:
+    """Parse `dense,sparse`."""
+    if value is None:
         return None
-    names = [name.strip() for name in written.split(",")]
+    names = [name.strip() for name in value.split(",")]
     unknown = [name for name in names if name not in REPS]
     if unknown:
         raise typer.BadParameter(
@@ -130,7 +139,7 @@ def read_reps(written: str | None) -> list[Rep] | None:
 
 
 def read_where(conditions: list[str]) -> Filter | None:
-    """Read all `--where`."""
+    """Parse the values of `--where`."""
     try:
         return where(conditions)
     except WhereError as error:

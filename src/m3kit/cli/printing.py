@@ -1,4 +1,4 @@
-"""What `--json` and `encode` print; README and the commands' help describe it."""
+"""The JSON that `--json` and `encode` print; the commands' help describes it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from m3kit.records import Document, Hit
 from m3kit.vectors import REPS, Floats, M3Output, Rep
 
 _NUMBER = "%.9g"
-"""Nine digits give back the very float32; faster by far than the fewest that do."""
+"""Nine digits restore a float32 exactly, and are much faster than the shortest that do."""
 
 _CONTROLS = re.compile(r"[\x7f-\x9f]")
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one line of JSON: UTF-8 as it is, ASCII where stdout speaks another encoding."""
+    """Print a line of JSON, in ASCII where the encoding of stdout is not UTF-8."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    written = json.dumps(value, ensure_ascii=not utf8, allow_nan=False)
-    typer.echo(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
+    line = json.dumps(value, ensure_ascii=not utf8, allow_nan=False)
+    typer.echo(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", line))
 
 
 def print_vectors(document: Document, output: M3Output) -> None:
@@ -41,12 +41,12 @@ def print_vectors(document: Document, output: M3Output) -> None:
     typer.echo(f"{{{', '.join(parts)}}}")
 
 
-def of_search(query: str, model: str, hits: Sequence[Hit]) -> dict[str, Any]:
+def search_json(query: str, model: str, hits: Sequence[Hit]) -> dict[str, Any]:
     """Return the object that `search --json` prints."""
-    return {"query": query, "model": model, "hits": [_of_hit(hit) for hit in hits]}
+    return {"query": query, "model": model, "hits": [_hit_json(hit) for hit in hits]}
 
 
-def of_explanation(query: str, id_: str, model: str, explained: Explanation) -> dict[str, Any]:
+def explanation_json(query: str, id_: str, model: str, explained: Explanation) -> dict[str, Any]:
     """Return the object that `explain --json` prints."""
     return {
         "query": query,
@@ -75,7 +75,7 @@ def of_explanation(query: str, id_: str, model: str, explained: Explanation) -> 
     }
 
 
-def _of_hit(hit: Hit) -> dict[str, Any]:
+def _hit_json(hit: Hit) -> dict[str, Any]:
     return {
         "id": hit.document.id,
         "score": hit.score,

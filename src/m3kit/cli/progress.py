@@ -1,4 +1,4 @@
-"""A bar on stderr, for people who look at a terminal."""
+"""A progress bar on stderr, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from m3kit.cli.sources import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ProgressBar:
     """
-    How far a command is.
+    The progress of a command.
 
     Args:
-        on_bytes: Told how many bytes more were read.
-        on_batch: Told how many documents are done.
-        shown: While it is entered, the bar is seen.
+        on_bytes: Called with the number of bytes just read.
+        on_batch: Called with the number of documents done so far.
+        display: Shows the bar while it is entered.
     """
 
     on_bytes: Callable[[int], object]
     on_batch: Callable[[int], None]
-    shown: AbstractContextManager[object]
+    display: AbstractContextManager[object]
 
 
-def bar(doing: str, sources: Sequence[Source], *, wanted: bool = True) -> Bar:
-    """Make a bar that shows how far the sources are read, if stderr is a terminal."""
-    if not (wanted and sys.stderr.isatty()):
-        return Bar(lambda _: None, lambda _: None, nullcontext())
+def progress_bar(activity: str, sources: Sequence[Source], *, enabled: bool = True) -> ProgressBar:
+    """Return a bar that shows how much of the sources is read, if stderr is a terminal."""
+    if not (enabled and sys.stderr.isatty()):
+        return ProgressBar(lambda _: None, lambda _: None, nullcontext())
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -44,8 +44,8 @@ def bar(doing: str, sources: Sequence[Source], *, wanted: bool = True) -> Bar:
     )
     sizes = [source.size for source in sources]
     total = None if None in sizes else sum(size or 0 for size in sizes)
-    task = progress.add_task(doing, total=total, done=0)
-    return Bar(
+    task = progress.add_task(activity, total=total, done=0)
+    return ProgressBar(
         lambda count: progress.advance(task, count),
         lambda done: progress.update(task, done=done),
         progress,

@@ -1,16 +1,16 @@
 """
-Documents from JSONL, CSV, plain text and Markdown, one at a time.
+Documents from JSONL, CSV, plain text and Markdown, read as a stream.
 
-    JSONL     a document for each line: an object with `text`, and `id` or none. The object
-              `metadata` and every other field are its metadata.
-    CSV       a document for each row, by the same rule; the first row names the fields. The
-              separator is a comma, a semicolon or a tab, whichever the first row has most of
-              outside quotes. All values stay strings.
-    TXT       a document for each paragraph (or line, or file); metadata: source.
-    Markdown  a document for each section; metadata: source, title, headings.
+    JSONL     a document per line: an object with `text` and an optional `id`. The object
+              `metadata` and all other fields are its metadata.
+    CSV       a document per row, by the same rule; the first row names the fields. The separator is
+              the most frequent of comma, semicolon and tab in the first row, outside quotes. All
+              values stay strings.
+    TXT       a document per paragraph (or line, or file); metadata: source.
+    Markdown  a document per section; metadata: source, title, headings.
 
-Without an id of its own, a document is called by its file and line, `docs/faq.txt:12`, and a
-section by its file and heading, `docs/faq.md#how-to-start`.
+Without an id, a document's id is its file and line, `docs/faq.txt:12`, and a section's its file and
+heading, `docs/faq.md#how-to-start`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from m3kit.records import Document
 _log = logging.getLogger(__name__)
 
 _QUOTED = re.compile(r'(?<![^,;\t])"(?:[^"]|"")*"?')
-"""A field of CSV in quotes; a quote within a field is a character like others."""
+"""A quoted field of CSV; a quote inside an unquoted field is an ordinary character."""
 
 
 class Split(StrEnum):
-    """What of a plain text is one document."""
+    """The documents of a plain text."""
 
     paragraphs = "paragraphs"
     lines = "lines"
@@ -50,10 +50,10 @@ class Reading:
     How files become documents.
 
     Args:
-        text_field: Where a JSONL object or a CSV row keeps its text.
-        id_field: Where it keeps its id.
-        split: What of a plain text is one document.
-        on_bytes: Told how many bytes more were read.
+        text_field: The field of a JSONL object or a CSV row that has its text.
+        id_field: The field that has its id.
+        split: The documents of a plain text.
+        on_bytes: Called with the number of bytes just read.
     """
 
     text_field: str = "text"
@@ -63,20 +63,20 @@ class Reading:
 
     def documents(self, sources: Iterable[Source]) -> Iterator[Document]:
         """
-        Read all documents, warning of a source without any.
+        Read all documents; a source without any is a warning.
 
         Raises:
             InputError: At the first document that cannot be read, naming file and line.
         """
         for source in sources:
-            documents = self._of(source)
+            documents = self._read(source)
             first = next(documents, None)
             if first is None:
                 _log.warning("%s holds no document", source.name)
             else:
                 yield from chain([first], documents)
 
-    def _of(self, source: Source) -> Iterator[Document]:
+    def _read(self, source: Source) -> Iterator[Document]:
         lines = source.lines(self.on_bytes)
         match source.format:
             case Format.jsonl:
@@ -111,11 +111,10 @@ class Reading:
             yield self._document(dict(zip(fields, row, strict=True)), at)
 
     def _document(self, fields: dict[str, Any], at: str) -> Document:
-        held = ", ".join(fields) or "none"
         if self.text_field not in fields:
             raise InputError(
-                f"{at}: no field {self.text_field!r}; the fields are {held}: "
-                "say which one is the text with --text-field"
+                f"{at}: no field {self.text_field!r}; the fields are {', '.join(fields) or 'none'}:"
+                " name the field that has the text with --text-field"
             )
         text = fields.pop(self.text_field)
         if not isinstance(text, str):
@@ -125,10 +124,10 @@ class Reading:
             id_ = str(id_)
         if not isinstance(id_, str):
             raise InputError(f"{at}: the field {self.id_field!r} is no string: {_brief(id_)}")
-        return _checked(id_, text, _metadata(fields, at), at)
+        return _to_document(id_, text, _metadata(fields, at), at)
 
 
-def _checked(id_: str, text: str, metadata: Mapping[str, Any], at: str) -> Document:
+def _to_document(id_: str, text: str, metadata: Mapping[str, Any], at: str) -> Document:
     try:
         return Document(id_, text, metadata)
     except (TypeError, ValueError, RecursionError) as error:
@@ -136,7 +135,7 @@ def _checked(id_: str, text: str, metadata: Mapping[str, Any], at: str) -> Docum
 
 
 def _metadata(fields: dict[str, Any], at: str) -> dict[str, Any]:
-    """Join the object `metadata` with the other fields, which may not contradict it."""
+    """Merge the object `metadata` with the other fields, which must not contradict it."""
     if not isinstance(fields.get("metadata", {}), Mapping | None):
         return fields
     inner = fields.pop("metadata", None) or {}
@@ -148,18 +147,18 @@ def _metadata(fields: dict[str, Any], at: str) -> dict[str, Any]:
 
 def _object(line: str, at: str) -> dict[str, Any]:
     try:
-        read = json.loads(line)
+        value = json.loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{at}: not JSON: {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{at}: JSON that cannot be read: {error}") from error
-    if not isinstance(read, dict):
-        raise InputError(f"{at}: a JSON object is expected on every line, not {_brief(read)}")
-    return read
+    if not isinstance(value, dict):
+        raise InputError(f"{at}: a JSON object is expected on every line, not {_brief(value)}")
+    return value
 
 
 def _rows(name: str, lines: Iterator[Line]) -> Iterator[tuple[str, list[str]]]:
-    """Yield rows with where they begin, `file:line`; empty ones are left out."""
+    """Yield rows with their positions, `file:line`; empty ones are skipped."""
     csv.field_size_limit(2**31 - 1)  # a text may be long
     start, header = next((line for line in lines if line[1].strip()), (1, ""))
     delimiter = max(",;\t", key=_QUOTED.sub("", header).count)
@@ -191,11 +190,11 @@ def _txt(name: str, lines: Iterator[Line], split: Split) -> Iterator[Document]:
             assert_never(split)
     for part in parts:
         at = name if split is Split.file else f"{name}:{part[0][0]}"
-        yield _checked(at, "".join(line for _, line in part).strip(), {"source": name}, at)
+        yield _to_document(at, "".join(line for _, line in part).strip(), {"source": name}, at)
 
 
 def _paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """Group lines that no blank line parts."""
+    """Group lines into paragraphs, which blank lines separate."""
     part: list[Line] = []
     for line in chain(lines, [(0, "")]):
         if line[1].strip():
@@ -211,9 +210,9 @@ def _markdown(name: str, lines: Iterable[Line]) -> Iterator[Document]:
         if section.headings:
             metadata |= {"title": section.headings[-1], "headings": list(section.headings)}
         id_ = f"{name}#{section.slug}" if section.slug else name
-        yield _checked(id_, section.text, metadata, f"{name}:{section.line}")
+        yield _to_document(id_, section.text, metadata, f"{name}:{section.line}")
 
 
 def _brief(value: object) -> str:
-    written = json.dumps(value, ensure_ascii=False)
-    return written if len(written) <= 40 else f"{written[:39]}…"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:39]}…"

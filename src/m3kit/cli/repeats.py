@@ -1,4 +1,4 @@
-"""Ids that come twice in one run: the last document is kept, and people are told."""
+"""Ids that occur more than once in a run, which is a warning: the last document wins."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from m3kit.records import Document
 
 _log = logging.getLogger(__name__)
 
-_REMEMBERED = 1_000_000
-_NAMED = 3
+_MAX_SEEN = 1_000_000
+_MAX_EXAMPLES = 3
 
 
 @dataclass(slots=True)
-class Repeats:
+class RepeatedIds:
     """
-    Counts documents whose id came before.
+    Counts documents whose id occurred before.
 
-    The first million ids are remembered, which bounds the memory; of those that come later,
-    repeats of these alone are seen.
+    To bound the memory, only repeats of the first million ids are counted.
     """
 
     count: int = 0
@@ -30,26 +29,25 @@ class Repeats:
     def watch(self, documents: Iterable[Document]) -> Iterator[Document]:
         """Pass the documents on."""
         for document in documents:
-            mark = hash(document.id)
-            if mark in self._seen:
-                self._note(document.id)
-            elif len(self._seen) < _REMEMBERED:
-                self._seen.add(mark)
+            hashed = hash(document.id)
+            if hashed in self._seen:
+                self._add(document.id)
+            elif len(self._seen) < _MAX_SEEN:
+                self._seen.add(hashed)
             yield document
 
     def log(self) -> None:
-        """Warn, if there were any."""
+        """Log a warning if there were any."""
         if self.count:
             more = ", …" if self.count > len(self.examples) else ""
             _log.warning(
-                "%d of the documents came with the id of an earlier one; the last of each id is "
-                "kept: %s%s",
+                "ids were repeated %d times; the last document of each replaces the others: %s%s",
                 self.count,
                 ", ".join(self.examples),
                 more,
             )
 
-    def _note(self, id_: str) -> None:
+    def _add(self, id_: str) -> None:
         self.count += 1
-        if len(self.examples) < _NAMED and id_ not in self.examples:
+        if len(self.examples) < _MAX_EXAMPLES and id_ not in self.examples:
             self.examples.append(id_)

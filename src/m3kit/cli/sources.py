@@ -1,4 +1,4 @@
-"""Files and stdin as numbered lines of text, read as they are needed."""
+"""Files and stdin as numbered lines of text, read as a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from m3kit.cli.exit_codes import InputError
 
 
 class Format(StrEnum):
-    """What a file holds."""
+    """The format of a file."""
 
     jsonl = "jsonl"
     csv = "csv"
@@ -35,17 +35,17 @@ _FORMATS = {
 }
 
 Line: TypeAlias = tuple[int, str]
-"""A line's number, from 1, and its text with its end."""
+"""A line's number, from 1, and its text with the line ending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """
-    Where documents are read from.
+    A file, or stdin, that holds documents.
 
     Args:
-        name: As ids and errors say it: relative to the working directory, with slashes.
-        format: What it holds.
+        name: Its name in ids and errors: relative to the working directory, with slashes.
+        format: Its format.
         path: The file; None is stdin.
     """
 
@@ -55,12 +55,12 @@ class Source:
 
     @property
     def size(self) -> int | None:
-        """The number of bytes, where it is known beforehand."""
+        """The number of bytes, if it is known in advance."""
         return self.path.stat().st_size if self.path and self.path.is_file() else None
 
     def lines(self, on_bytes: Callable[[int], object]) -> Iterator[Line]:
         """
-        Yield the lines, telling `on_bytes` how much was read.
+        Yield the lines; `on_bytes` is called with the number of bytes of each.
 
         Raises:
             InputError: If the file cannot be read, or a line is not UTF-8.
@@ -88,54 +88,55 @@ class Source:
             ) from error
 
 
-def sources(files: Sequence[str], format_: Format | None = None) -> list[Source]:
+def find_sources(files: Sequence[str], format_: Format | None = None) -> list[Source]:
     """
-    Find what FILE arguments mean: files, folders (all they hold, sorted) and `-` for stdin.
+    Resolve FILE arguments: files, folders (all files in them, sorted), and `-` for stdin.
 
     Args:
         files: The arguments.
-        format_: What every file holds; None goes by the suffix, and takes stdin for JSONL.
+        format_: The format of every file; by default that of its suffix, and JSONL for stdin.
 
     Raises:
-        InputError: If a file does not exist or is of no known format, or a folder holds none.
+        InputError: If a file does not exist or has no known format, or a folder has no such file.
     """
-    found: list[Source] = []
+    sources: list[Source] = []
     for file in files:
         path = Path(file)
         if file == "-":
-            found.append(Source("stdin", format_ or Format.jsonl, None))
+            sources.append(Source("stdin", format_ or Format.jsonl, None))
         elif path.is_dir():
-            found += _within(path, format_)
+            sources += _in_folder(path, format_)
         else:
-            found.append(_source(path, format_))
-    return found
+            sources.append(_source(path, format_))
+    return sources
 
 
 def _source(path: Path, format_: Format | None) -> Source:
     format_ = format_ or _FORMATS.get(path.suffix.lower())
     if format_ is None:
         raise InputError(
-            f"{path}: the format of this file is not known by its suffix, as those of "
-            f"{', '.join(_FORMATS)} are; say it with --format {'|'.join(Format)}"
+            f"{path}: the format is unknown, since the suffix is none of {', '.join(_FORMATS)}; "
+            f"give it with --format {'|'.join(Format)}"
         )
     if not path.exists():
         raise InputError(f"{path}: there is no such file")
     return Source(_name(path), format_, path)
 
 
-def _within(folder: Path, format_: Format | None) -> list[Source]:
-    """Return what a folder holds, at any depth, leaving out what is hidden or of other formats."""
-    found: list[Path] = []
+def _in_folder(folder: Path, format_: Format | None) -> list[Source]:
+    """Return the files in a folder, at any depth, except hidden ones and other formats."""
+    files: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = [Path(parent, name) for name in names if not name.startswith(".")]
-        found += [path for path in paths if path.suffix.lower() in _FORMATS]
-    if not found:
-        raise InputError(f"{folder}: this folder holds no file of {', '.join(_FORMATS)}")
-    return [_source(path, format_) for path in sorted(found)]
+        files += [path for path in paths if path.suffix.lower() in _FORMATS]
+    if not files:
+        raise InputError(f"{folder}: no file in this folder ends with {', '.join(_FORMATS)}")
+    return [_source(path, format_) for path in sorted(files)]
 
 
 def _name(path: Path) -> str:
-    absolute, here = path.absolute(), Path.cwd()
-    resolved = Path(os.path.normpath(absolute))
-    return (resolved.relative_to(here) if resolved.is_relative_to(here) else resolved).as_posix()
+    directory = Path.cwd()
+    resolved = Path(os.path.normpath(path.absolute()))
+    is_inside = resolved.is_relative_to(directory)
+    return (resolved.relative_to(directory) if is_inside else resolved).as_posix()

@@ -1,4 +1,4 @@
-"""What people see: tables, in which every text of a document is data and nothing else."""
+"""Tables for the terminal; texts of documents are never interpreted as markup."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from m3kit.cli.terminal import plain
+from m3kit.cli.terminal import to_line
 from m3kit.explain import Alignment, Explanation, Match
 from m3kit.records import Hit
 from m3kit.vectors import REPS, Rep
 
-_SHOWN = 400
-"""Characters of a text that could fit a line; the terminal's width cuts the rest."""
+_MAX_LENGTH = 400
+"""The most characters of a text that are formatted; the terminal's width truncates the line."""
 
 
 class Screen(Console):
-    """A console that lets a broken pipe be the command's end."""
+    """A console that raises `BrokenPipeError`."""
 
     def on_broken_pipe(self) -> None:
-        """Pass it on; rich would exit with 1."""
+        """Raise the error; rich would exit with 1."""
         raise BrokenPipeError
 
 
 def show_hits(hits: Sequence[Hit]) -> None:
-    """Print hits as a table: rank, score, each representation's score, the document."""
+    """Print hits as a table: rank, score, the score of each representation, the document."""
     reps = [rep for rep in REPS if any(rep in hit.scores for hit in hits)]
     table = _table("", ">score", *(f">{rep}" for rep in reps), "document")
     for rank, hit in enumerate(hits, start=1):
         document = Group(
-            Text.assemble((plain(hit.document.id), "bold"), overflow="fold"),
+            Text.assemble((to_line(hit.document.id), "bold"), overflow="fold"),
             Text(_line(hit.document.text), no_wrap=True, overflow="ellipsis"),
             *_metadata(hit.document.metadata),
         )
@@ -42,7 +42,7 @@ def show_hits(hits: Sequence[Hit]) -> None:
 
 
 def show_explanation(explained: Explanation) -> None:
-    """Print the scores, the tokens that matched, and which token met which."""
+    """Print the scores, the matched tokens, and the nearest token of each query token."""
     screen = Screen()
     screen.print(_scores(explained.scores), "")
     if "sparse" in explained.scores:
@@ -51,11 +51,11 @@ def show_explanation(explained: Explanation) -> None:
         screen.print(_alignment(explained.alignment))
 
 
-def show_facts(facts: Mapping[str, str]) -> None:
+def show_rows(rows: Mapping[str, str]) -> None:
     """Print names and values."""
     table = Table.grid("", "", padding=(0, 2))
-    for name, value in facts.items():
-        table.add_row(Text(name, "bold"), Text(plain(value), overflow="fold"))
+    for name, value in rows.items():
+        table.add_row(Text(name, "bold"), Text(to_line(value), overflow="fold"))
     Screen().print(table)
 
 
@@ -80,10 +80,10 @@ def _matches(matches: Iterable[Match]) -> Table:
 def _alignment(alignment: Iterable[Alignment]) -> Table:
     table = _table("query token", "nearest in document", ">at", ">similarity", "")
     for row in alignment:
-        style = _heat(row.similarity)
+        style = _style(row.similarity)
         table.add_row(
             _token(row.query),
-            Text.assemble((plain(row.document), style)),
+            Text.assemble((to_line(row.document), style)),
             str(row.position),
             Text(_score(row.similarity), style),
             Text("━" * round(max(row.similarity, 0.0) * 10), style),
@@ -91,7 +91,7 @@ def _alignment(alignment: Iterable[Alignment]) -> Table:
     return table
 
 
-def _heat(similarity: float) -> str:
+def _style(similarity: float) -> str:
     match similarity:
         case _ if similarity >= 0.8:
             return "bold green"
@@ -104,7 +104,7 @@ def _heat(similarity: float) -> str:
 
 
 def _table(*headers: str) -> Table:
-    """Make a table without lines; `>` before a header puts its column to the right."""
+    """Make a table without lines; `>` before a header right-aligns its column."""
     table = Table(box=None, padding=(0, 1), header_style="dim")
     for header in headers:
         right = header.startswith(">")
@@ -117,18 +117,18 @@ def _score(score: float | None) -> str:
 
 
 def _token(text: str) -> Text:
-    return Text(plain(text))
+    return Text(to_line(text))
 
 
 def _line(text: str) -> str:
-    return plain(text[:_SHOWN])
+    return to_line(text[:_MAX_LENGTH])
 
 
 def _metadata(metadata: Mapping[str, object]) -> list[Text]:
-    shown = "  ".join(f"{key}={_value(value)}" for key, value in metadata.items())
-    return [Text(_line(shown), "dim", no_wrap=True, overflow="ellipsis")] if shown else []
+    line = "  ".join(f"{key}={_value(value)}" for key, value in metadata.items())
+    return [Text(_line(line), "dim", no_wrap=True, overflow="ellipsis")] if line else []
 
 
 def _value(value: object) -> str:
-    """Write a value as `--where` reads it."""
+    """Write a value in the syntax of `--where`."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

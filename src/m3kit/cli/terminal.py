@@ -1,20 +1,20 @@
-"""Texts from documents are data: what of them may reach a terminal."""
+"""Safe output of documents' texts to a terminal."""
 
 from __future__ import annotations
 
 import re
 from unicodedata import category
 
-_UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
-_REORDERING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
+_BIDI_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def plain(text: str) -> str:
+def to_line(text: str) -> str:
     """
-    Make one line of a text, without anything that would steer a terminal.
+    Return the text on a single line, without control characters and escape sequences.
 
-    Control characters (so every escape sequence loses its escape) become spaces, and those that
-    reorder what is around them go. Runs of white space become one space.
+    Control characters become spaces, bidirectional controls are removed, and runs of white space
+    become one space.
     """
-    seen = (" " if category(char) in _UNSEEN else char for char in _REORDERING.sub("", text))
-    return " ".join("".join(seen).split())
+    safe = (" " if category(char) in _CONTROLS else char for char in _BIDI_CONTROLS.sub("", text))
+    return " ".join("".join(safe).split())

@@ -1,20 +1,20 @@
 r"""
-The conditions of `--where`, and the filters they stand for.
+The conditions of `--where`, and their filters.
 
     condition = field operator value {"," value}
     operator  = "=" | "!=" | "<" | "<=" | ">" | ">=" | "~=" | "*="
     value     = a number, true or false | "a JSON string" | any other text without a comma
 
-    lang=de            the field is "de"                      Eq
-    lang=de,fr         it is one of these                     In
-    lang!=de           it is not, or there is no such field   Not
+    lang=de            the field equals "de"                  Eq
+    lang=de,fr         it equals one of these                 In
+    lang!=de           it differs, or is missing              Not
     year>=2020         the number is at least 2020            Range, also < <= >
-    tags~=new          the list holds "new"                   Contains
-    title*=table       the text holds "table"                 Substring
+    tags~=new          the list contains "new"                Contains
+    title*=table       the text contains "table"              Substring
 
-A comma separates alternatives, and several conditions must all hold. A number, true or false is
-compared as such; quotes make it a text: `year="2020"`. So they do with what has a comma in it or
-white space around it; inside of them JSON's escapes count (`\"`, `\\`, `\u00e9`).
+A comma separates alternatives; several conditions must all match. A number, true or false is
+compared as such; quotes make it a string: `year="2020"`. A string with commas or surrounding white
+space needs quotes, too, and may then use JSON's escapes (`\"`, `\\`, `\u00e9`).
 """
 
 from __future__ import annotations
@@ -33,42 +33,42 @@ _BOUNDS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 
 
 class WhereError(ValueError):
-    """A condition that cannot be read; the text names the part."""
+    """A malformed condition; the message names the part."""
 
 
 def where(conditions: Sequence[str]) -> Filter | None:
     """
-    Read conditions that must all hold; of none, there is no filter.
+    Parse conditions into a filter that all of them must match; None without conditions.
 
     Raises:
-        WhereError: If one cannot be read.
+        WhereError: If a condition is malformed.
     """
     filters = [_condition(condition) for condition in conditions]
     match filters:
         case []:
             return None
-        case [one]:
-            return one
+        case [single]:
+            return single
         case _:
             return And(tuple(filters))
 
 
 def _condition(condition: str) -> Filter:
-    found = _CONDITION.fullmatch(condition)
-    if found is None:
+    match = _CONDITION.fullmatch(condition)
+    if match is None:
         raise WhereError(
             f"{condition!r} is no condition; write lang=de, year>=2020, tags~=new or title*=table"
         )
-    field, operator = found[1].strip(), found[2]
+    field, operator = match[1].strip(), match[2]
     try:
-        return _filter(field, operator, _values(found[3], after=field + operator))
+        return _filter(field, operator, _values(match[3], after=field + operator))
     except (TypeError, ValueError) as error:
         raise WhereError(f"{condition!r}: {error}") from error
 
 
 def _values(text: str, after: str) -> list[str]:
-    """Part values at their commas, as they are written."""
-    values = [found[1] for found in _VALUE.finditer(text)]
+    """Split values at commas, without interpreting them."""
+    values = [match[1] for match in _VALUE.finditer(text)]
     if not all(values):
         raise WhereError(f'a value is missing after {after} (the empty text is {after}"")')
     return values
@@ -81,40 +81,41 @@ def _filter(field: str, operator: str, values: Sequence[str]) -> Filter:
         case "!=":
             return Not(_equals(field, values))
         case "~=":
-            return _any(Contains(field, _value(one)) for one in values)
+            return _any_of(Contains(field, _value(value)) for value in values)
         case "*=":
-            return _any(Substring(field, _text(one)) for one in values)
+            return _any_of(Substring(field, _text(value)) for value in values)
         case _:
-            return _any(Range(field, **{_BOUNDS[operator]: _number(one)}) for one in values)
+            bound = _BOUNDS[operator]
+            return _any_of(Range(field, **{bound: _number(value)}) for value in values)
 
 
 def _equals(field: str, values: Sequence[str]) -> Filter:
-    read = [_value(one) for one in values]
-    return Eq(field, read[0]) if len(read) == 1 else In(field, tuple(read))
+    parsed = [_value(value) for value in values]
+    return Eq(field, parsed[0]) if len(parsed) == 1 else In(field, tuple(parsed))
 
 
-def _any(of: Iterable[Filter]) -> Filter:
-    filters = tuple(of)
-    return filters[0] if len(filters) == 1 else Or(filters)
+def _any_of(filters: Iterable[Filter]) -> Filter:
+    operands = tuple(filters)
+    return operands[0] if len(operands) == 1 else Or(operands)
 
 
-def _number(written: str) -> float:
-    value = _value(written)
+def _number(literal: str) -> float:
+    value = _value(literal)
     if isinstance(value, str | bool):
-        raise WhereError(f"< <= > >= compare numbers, and {written} is none")
+        raise WhereError(f"< <= > >= compare numbers, and {literal} is none")
     return value
 
 
-def _value(written: str) -> Value:
-    if written in {"true", "false"} or _NUMBER.fullmatch(written):
-        return cast(Value, json.loads(written))
-    return _text(written)
+def _value(literal: str) -> Value:
+    if literal in {"true", "false"} or _NUMBER.fullmatch(literal):
+        return cast(Value, json.loads(literal))
+    return _text(literal)
 
 
-def _text(written: str) -> str:
-    if not written.startswith('"'):
-        return written
+def _text(literal: str) -> str:
+    if not literal.startswith('"'):
+        return literal
     try:
-        return str(json.loads(written, strict=False))
+        return str(json.loads(literal, strict=False))
     except ValueError as error:
-        raise WhereError(f"{written} is no JSON string: {error}") from error
+        raise WhereError(f"{literal} is no JSON string: {error}") from error

@@ -53,7 +53,7 @@ class FlagAutoModel:
             use_bf16: As the class has it.
             query_instruction_for_retrieval: As the class has it.
             devices: As the class has it.
-            pooling_method: By default what sentence-transformers' files say, else `"cls"`.
+            pooling_method: By default that of sentence-transformers' files, or else `"cls"`.
             trust_remote_code: Not used.
             query_instruction_format: By default what the model was trained with.
             truncate_dim: As the class has it.

@@ -29,9 +29,9 @@ class FlagModel:
             by default, while `TorchEncoder` knows what BGE's models were trained with.
         query_instruction_format: A template of the two: `"{}{}"`.
         devices: One or several; a text list is divided among them.
-        pooling_method: `"cls"` or `"mean"`; None for what sentence-transformers' files say.
+        pooling_method: `"cls"` or `"mean"`; None for that of sentence-transformers' files.
         trust_remote_code: Not used.
-        cache_dir: Where downloads are kept.
+        cache_dir: Where downloads are stored.
         batch_size: Not used.
         query_max_length: Tokens of a query, special ones included.
         passage_max_length: Tokens of any other text.

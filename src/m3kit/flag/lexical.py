@@ -13,7 +13,7 @@ from m3kit._batching import batched
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.vectors import Ints, Sparse
 
-_CELLS = 2**22  # numbers of a matrix that are held at once
+_CELLS = 2**22  # the size of a matrix, to bound the memory
 
 
 class LexicalWeights(dict[str, float]):
@@ -47,9 +47,9 @@ def with_tokens(weights: Mapping[str, float], tokenizer: TextTokenizer) -> dict[
     return dict(zip(names, weights.values(), strict=True))
 
 
-def matching_score(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+def matching_score(first: Mapping[str, float], second: Mapping[str, float]) -> float:
     """Sum the products of the weights of shared tokens."""
-    return float(sum(weight * other[token] for token, weight in one.items() if token in other))
+    return float(sum(weight * second[token] for token, weight in first.items() if token in second))
 
 
 def matching_scores(
@@ -57,9 +57,9 @@ def matching_scores(
 ) -> NDArray[np.float64]:
     """Return `matching_score` of each query with each passage, shape `(queries, passages)`."""
     columns = {token: n for n, token in enumerate(dict.fromkeys(chain.from_iterable(queries)))}
-    asked = _matrix(queries, columns)
+    matrix = _matrix(queries, columns)
     block = max(1, _CELLS // max(1, len(columns)))
-    parts = [asked @ _matrix(some, columns).T for some in batched(passages, block)]
+    parts = [matrix @ _matrix(batch, columns).T for batch in batched(passages, block)]
     return np.hstack([np.zeros((len(queries), 0)), *parts])
 
 
@@ -67,11 +67,11 @@ def _matrix(
     weights: Sequence[Mapping[str, float]], columns: Mapping[str, int]
 ) -> NDArray[np.float64]:
     rows, places, values = [], [], []
-    for row, one in enumerate(weights):
-        shared = columns.keys() & one.keys()
+    for row, by_token in enumerate(weights):
+        shared = columns.keys() & by_token.keys()
         rows += [row] * len(shared)
         places += [columns[token] for token in shared]
-        values += [one[token] for token in shared]
+        values += [by_token[token] for token in shared]
     matrix = np.zeros((len(weights), len(columns)))
     matrix[rows, places] = values
     return matrix

@@ -40,12 +40,12 @@ class BGEM3FlagModel:
         devices: One or several; a text list is divided among them.
         pooling_method: `"cls"` or `"mean"`.
         trust_remote_code: Not used.
-        cache_dir: Where downloads are kept.
+        cache_dir: Where downloads are stored.
         colbert_dim: -1, or the width that the checkpoint has.
         batch_size: Not used.
         query_max_length: Tokens of a query, special ones included.
         passage_max_length: Tokens of any other text.
-        return_dense: What the `encode` methods return if they are not told.
+        return_dense: The default of the `encode` methods.
         return_sparse: The same.
         return_colbert_vecs: The same.
         truncate_dim: To how many numbers vectors are cut, if at all.
@@ -166,19 +166,19 @@ class BGEM3FlagModel:
         Returns:
             `dense_vecs`, shape `(texts, dim)`; `lexical_weights`, a dict from token ids as str to
             Python's floats for each text; `colbert_vecs`, an array of shape `(tokens, dim)` for
-            each text. None for what is not asked, and for one text no list around each.
+            each text. None for what is not requested; for a single text, no list around each.
 
         Raises:
-            ValueError: If nothing is asked.
+            ValueError: If nothing is requested.
         """
-        asked = {
+        chosen = {
             "dense": self.return_dense if return_dense is None else return_dense,
             "sparse": self.return_sparse if return_sparse is None else return_sparse,
             "colbert": (
                 self.return_colbert_vecs if return_colbert_vecs is None else return_colbert_vecs
             ),
         }
-        reps: list[Rep] = [rep for rep in REPS if asked[rep]]
+        reps: list[Rep] = [rep for rep in REPS if chosen[rep]]
         if not reps:
             raise ValueError("ask for one of return_dense, return_sparse and return_colbert_vecs")
         single = isinstance(sentences, str)
@@ -186,9 +186,9 @@ class BGEM3FlagModel:
         limit = max_length or self.passage_max_length
         outputs = list(self._encoder.encode(texts, reps, max_length=limit))
         made: dict[str, Any] = {
-            "dense_vecs": self._dense(outputs) if asked["dense"] else None,
-            "lexical_weights": self._lexical(texts, limit, outputs) if asked["sparse"] else None,
-            "colbert_vecs": self._colbert(outputs) if asked["colbert"] else None,
+            "dense_vecs": self._dense(outputs) if chosen["dense"] else None,
+            "lexical_weights": self._lexical(texts, limit, outputs) if chosen["sparse"] else None,
+            "colbert_vecs": self._colbert(outputs) if chosen["colbert"] else None,
         }
         if single:
             return {key: None if value is None else value[0] for key, value in made.items()}
@@ -232,12 +232,12 @@ class BGEM3FlagModel:
         Raises:
             ValueError: If one is a dict and the other a list.
         """
-        one, other = lexical_weights_1, lexical_weights_2
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            return matching_score(one, other)
-        if isinstance(one, Mapping) or isinstance(other, Mapping):
+        first, second = lexical_weights_1, lexical_weights_2
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            return matching_score(first, second)
+        if isinstance(first, Mapping) or isinstance(second, Mapping):
             raise ValueError("give the weights of two texts, or two lists of them")  # noqa: TRY004  # as FlagEmbedding
-        return matching_scores(one, other)
+        return matching_scores(first, second)
 
     def colbert_score(self, q_reps: Floats, p_reps: Floats) -> torch.Tensor:
         """Score a passage's ColBERT vectors for a query's, each of shape `(tokens, dim)`."""
@@ -294,4 +294,4 @@ class BGEM3FlagModel:
 
     def _colbert(self, outputs: Sequence[M3Output]) -> list[Floats]:
         vectors = (require(output.colbert, "colbert") for output in outputs)
-        return [truncated(one, self.truncate_dim) for one in vectors]
+        return [truncated(rows, self.truncate_dim) for rows in vectors]

@@ -94,7 +94,7 @@ def device_names(devices: Devices) -> list[str]:
     named = [devices] if isinstance(devices, str | int) else list(devices)
     if not named:
         raise ValueError("devices is an empty list; leave it out for what the machine has")
-    return [one if isinstance(one, str) else f"cuda:{one}" for one in named]
+    return [name if isinstance(name, str) else f"cuda:{name}" for name in named]
 
 
 def precision(

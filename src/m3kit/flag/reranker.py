@@ -25,7 +25,7 @@ class FlagReranker:
         passage_instruction_for_rerank: What goes in front of a passage.
         passage_instruction_format: Its template.
         trust_remote_code: Not used.
-        cache_dir: Where downloads are kept.
+        cache_dir: Where downloads are stored.
         devices: One; the first of those there are, if it is left out.
         batch_size: Not used.
         query_max_length: Tokens of a query; by default three quarters of `max_length`.

@@ -24,11 +24,11 @@ class OnnxEncoder(TextEncoder):
     It reads what `m3kit export` writes, on the CPU. One instance may serve many threads. In
     float32 its vectors equal those of `m3kit.torch.TorchEncoder` to 1e-5, and both name the model
     alike, so that an index made by one is searched by the other. The vectors of a text do not
-    depend on the texts beside it, to the last bit. A lone surrogate in a text counts as U+FFFD.
+    depend on other texts, to the last bit. A lone surrogate in a text counts as U+FFFD.
     Texts that are longer than the limit are cut, and a warning on the logger `m3kit` says how
     many, once per call.
 
-    Made by `from_pretrained`; the arguments there say what can be set.
+    Created by `from_pretrained`, which documents the settings.
     """
 
     @classmethod
@@ -58,16 +58,16 @@ class OnnxEncoder(TextEncoder):
             precision: "fp32", or "int8" for a quarter of the size and less exact vectors; by
                 default "fp32" where there is such a graph.
             revision: Branch, tag or commit on the hub.
-            cache_dir: Where downloads are kept, if not in the hub's usual place. Environment
+            cache_dir: Where downloads are stored, by default the hub's cache. Environment
                 variables of the hub's client, like HF_HUB_OFFLINE, apply.
             threads: Threads of one forward pass; by default one for each physical core.
             query_max_length: Tokens of a query, special ones included; never above the model's
-                own limit.
+                limit.
             document_max_length: The same for a document.
-            query_instruction: What goes in front of every query; by default what the checkpoint
-                or the model's family asks for (M3: nothing).
-            document_instruction: What goes in front of every document; by default what the
-                checkpoint asks for.
+            query_instruction: A prefix of every query, by default that of the checkpoint or of
+                the model's family (M3: none).
+            document_instruction: A prefix of every document, by default that of the
+                checkpoint.
             batch_tokens: Tokens that are sorted by length and computed together; of those, texts
                 of one length share a forward pass.
             progress: Whether to show a bar on stderr while encoding and downloading.
@@ -75,15 +75,15 @@ class OnnxEncoder(TextEncoder):
         Raises:
             CheckpointError: If there is no such model, or it has no graph that can be read.
         """
-        wanted = PRECISIONS if precision is None else (precision,)
+        precisions = PRECISIONS if precision is None else (precision,)
         _, folder = locate(
             model,
             revision=revision,
             cache_dir=cache_dir,
             progress=progress,
-            weights=[f"{one}.*" for one in wanted],
+            weights=[f"{name}.*" for name in precisions],
         )
-        file = _graph(folder, wanted)
+        file = _graph(folder, precisions)
         tokenizer = load_tokenizer(folder, read_checkpoint(folder.name, folder).config)
         loaded = load_model(file, tokenizer, threads)
         checkpoint = read_checkpoint(loaded.facts.name, folder)
@@ -99,16 +99,16 @@ class OnnxEncoder(TextEncoder):
         )
 
 
-def _graph(folder: Path, wanted: Sequence[Precision]) -> Path:
-    for precision in wanted:
+def _graph(folder: Path, precisions: Sequence[Precision]) -> Path:
+    for precision in precisions:
         if (folder / f"{precision}.onnx").is_file():
             return folder / f"{precision}.onnx"
-    there = [one for one in PRECISIONS if (folder / f"{one}.onnx").is_file()]
+    others = [name for name in PRECISIONS if (folder / f"{name}.onnx").is_file()]
     remedy = (
-        f"it has {there[0]}: precision={there[0]!r}"
-        if there
+        f"it has {others[0]}: precision={others[0]!r}"
+        if others
         else "write one, where PyTorch is installed: `m3kit export MODEL FOLDER`"
     )
     raise CheckpointError(
-        f"{folder} has no graph for ONNX Runtime in {' or '.join(wanted)}; {remedy}"
+        f"{folder} has no graph for ONNX Runtime in {' or '.join(precisions)}; {remedy}"
     )

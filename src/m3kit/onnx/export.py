@@ -15,7 +15,7 @@ from m3kit.onnx.int8 import quantized
 from m3kit.onnx.metadata import Facts, Precision
 from m3kit.onnx.stored import Places, write_stored
 
-_KEPT = (
+_SMALL_FILES = (
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -25,8 +25,8 @@ _KEPT = (
 
 
 def copy_small_files(checkpoint: Checkpoint, folder: Path) -> None:
-    """Copy what says how texts are read: the configuration, the tokenizer, the prompts."""
-    for name in _KEPT:
+    """Copy the configuration, the tokenizer and the prompts."""
+    for name in _SMALL_FILES:
         if (checkpoint.folder / name).is_file():
             shutil.copyfile(checkpoint.folder / name, folder / name)
 
@@ -38,12 +38,12 @@ def write_model(
     precision: Precision,
 ) -> None:
     """
-    Write the graph of a checkpoint, and its weights beside it.
+    Write the graph of a checkpoint, and its weights in a second file.
 
     Args:
-        checkpoint: What is written.
+        checkpoint: The model.
         tensors: Its weights, as `m3kit.torch.export.tensors` gives them.
-        folder: Where to.
+        folder: Where the files are written.
         precision: "fp32" for the weights as they are, "int8" for matrices in 8 bits.
 
     Raises:
@@ -55,7 +55,7 @@ def write_model(
 
 
 def write_graph(checkpoint: Checkpoint, stored: Places, folder: Path, precision: Precision) -> None:
-    """Write the graph alone, of weights that are in files of its folder already."""
+    """Write the graph alone, for weights that are in the folder already."""
     facts = Facts(
         model=f"{checkpoint.name}@{checkpoint.fingerprint()}",
         max_length=_max_length(checkpoint, stored),

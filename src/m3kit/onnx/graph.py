@@ -40,7 +40,7 @@ def build(
         stored: The weights, by their names in the checkpoint; those of the heads may be missing.
         config: The content of `config.json`.
         pooling: Where the dense vector comes from.
-        facts: What the graph is to say of itself.
+        facts: The metadata of the graph.
     """
     nodes = Nodes(stored)
     hidden, width = _backbone(nodes, config), config["hidden_size"]
@@ -98,10 +98,10 @@ def _words(nodes: Nodes) -> str:
     """Look up each token's vector; only those are widened, never the table."""
     table = "embeddings.word_embeddings.weight"
     ids = nodes("Reshape", "input_ids", nodes.constant([-1]))
-    found = nodes.widened(nodes("Gather", nodes.raw(table), ids), table)
+    rows = nodes.widened(nodes("Gather", nodes.raw(table), ids), table)
     if scales(table) not in nodes.stored:
-        return found
-    return nodes("Mul", found, nodes("Gather", nodes.weight(scales(table)), ids))
+        return rows
+    return nodes("Mul", rows, nodes("Gather", nodes.weight(scales(table)), ids))
 
 
 def _positions(nodes: Nodes, config: Mapping[str, Any]) -> str:

@@ -36,13 +36,13 @@ def quantized(tensors: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[tuple[str
 
 
 def _rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Give each row a scale, shape `(rows, 1)`."""
+    """Quantize with a scale for each row, shape `(rows, 1)`."""
     numbers, scale = _divided(table.astype(np.float32))
     return numbers, scale
 
 
 def _blocks(matrix: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Give each block of a row a scale; shapes `(outputs, blocks, BLOCK)`, `(outputs, blocks)`."""
+    """Quantize by blocks; shapes `(outputs, blocks, BLOCK)` and `(outputs, blocks)`."""
     outputs, inputs = matrix.shape
     padded = np.zeros((outputs, -(-inputs // BLOCK) * BLOCK), np.float32)
     padded[:, :inputs] = matrix

@@ -1,4 +1,4 @@
-"""What a graph says of itself."""
+"""The metadata of a graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREFIX = "m3kit."
 
 
 def wanted(output: str) -> str:
-    """Return the name of the input that says whether an output is to be computed."""
+    """Return the name of the input that switches an output on."""
     return f"with_{output}"
 
 
@@ -46,7 +46,7 @@ class Facts:
         return self.model.rpartition("@")[0]
 
     def to_metadata(self) -> dict[str, str]:
-        """Say them as a graph keeps them."""
+        """Return them in the form that a graph stores."""
         return {f"{_PREFIX}{name}": str(value) for name, value in asdict(self).items()}
 
     @classmethod

@@ -27,7 +27,7 @@ class Model:
 
     Args:
         session: The graph, loaded.
-        facts: What it says of itself.
+        facts: Its metadata.
         unweighted: Ids of special tokens, which have no lexical weight.
     """
 
@@ -48,14 +48,14 @@ class Model:
     @property
     def reps(self) -> frozenset[Rep]:
         """All three, or dense alone where there are no heads."""
-        there = {output.name for output in self.session.get_outputs()}
-        return frozenset(rep for rep in REPS if rep in there)
+        names = {output.name for output in self.session.get_outputs()}
+        return frozenset(rep for rep in REPS if rep in names)
 
     def __call__(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
         """
         Encode texts, those of one length in one pass, computing `reps` and nothing else.
 
-        So no text is padded, and its vectors are to the last bit the same in any company.
+        So no text is padded, and its vectors do not depend on the other texts, to the last bit.
         """
         pack = Pack.of(texts)
         names = [rep for rep in REPS if rep in reps]
@@ -79,8 +79,8 @@ class Model:
 
     def _run(self, ids: Ints, names: Sequence[Rep]) -> list[Floats]:
         choices = {wanted(rep): np.array(rep in names) for rep in self.reps}
-        found: list[Floats] = self.session.run(names, {"input_ids": ids, **choices})
-        return found
+        outputs: list[Floats] = self.session.run(names, {"input_ids": ids, **choices})
+        return outputs
 
 
 def load_model(file: Path, tokenizer: TextTokenizer, threads: int | None) -> Model:

@@ -11,9 +11,9 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from m3kit.onnx.stored import Places
 
-_OWN = {"MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization"}
+_RUNTIME_OPERATORS = {"MatMulNBits", "MultiHeadAttention", "SkipLayerNormalization"}
 RUNTIME = "com.microsoft"
-"""The domain of ONNX Runtime's own operators."""
+"""The domain of ONNX Runtime's operators."""
 
 
 class Nodes:
@@ -34,7 +34,7 @@ class Nodes:
         """Add a node with one output, and return the output's name."""
         self._count += 1
         output = f"{operator}_{self._count}"
-        domain = RUNTIME if operator in _OWN else ""
+        domain = RUNTIME if operator in _RUNTIME_OPERATORS else ""
         self.nodes.append(
             helper.make_node(operator, inputs, [output], output, domain=domain, **attributes)
         )
@@ -66,7 +66,7 @@ class Nodes:
         return branch
 
     def constant(self, value: ArrayLike, dtype: DTypeLike = np.int64) -> str:
-        """Return a small constant, which is kept once."""
+        """Return a small constant, which is stored once."""
         array = np.asarray(value, dtype)
         name = f"{array.dtype}:{array.tolist()}"
         self.initializers.setdefault(name, numpy_helper.from_array(array, name))

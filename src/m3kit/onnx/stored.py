@@ -1,4 +1,4 @@
-"""Tensors in files beside a graph, which points to them and is small for that."""
+"""Tensors in files next to a graph, which refers to them."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def stored_in(path: Path) -> Places:
         header: dict[str, Any] = json.loads(file.read(length))
     header.pop("__metadata__", None)
     places = {}
-    for name, said in header.items():
-        kind, shape = _TYPES[said["dtype"]], tuple(said["shape"])
-        first, last = said["data_offsets"]
+    for name, entry in header.items():
+        kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
+        first, last = entry["data_offsets"]
         places[name] = Place(path.name, kind, shape, 8 + length + first, last - first)
     return places

@@ -59,7 +59,7 @@ def by_run(runs: Sequence[Run], heads: int) -> Attend:
 
 def in_blocks(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """
-    Compute scaled dot-product attention as plain products, some queries and heads at a time.
+    Compute scaled dot-product attention as plain products, for blocks of queries and heads.
 
     PyTorch's fused attention runs no faster in bf16 than in float32 on a CPU; its products do.
 
@@ -75,11 +75,11 @@ def in_blocks(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> to
     mixed = torch.empty_like(query)
     together = max(1, _SCORES * torch.get_num_threads() // (min(_BLOCK, length) * length))
     for head in range(0, len(query), together):
-        some = slice(head, head + together)
+        group = slice(head, head + together)
         for start in range(0, length, _BLOCK):
             rows = slice(start, start + _BLOCK)
-            weights = torch.softmax(query[some, rows] @ key[some], dim=-1)
-            torch.bmm(weights, value[some], out=mixed[some, rows])
+            weights = torch.softmax(query[group, rows] @ key[group], dim=-1)
+            torch.bmm(weights, value[group], out=mixed[group, rows])
     return mixed.view(texts, heads, length, size)
 
 

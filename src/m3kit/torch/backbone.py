@@ -219,14 +219,14 @@ def _check(config: Mapping[str, Any]) -> None:
             )
 
 
-def _said(config: Mapping[str, Any], name: str) -> Any:
+def _required(config: Mapping[str, Any], name: str) -> Any:
     if name not in config:
-        raise CheckpointError(f"config.json does not say {name}; download it again")
+        raise CheckpointError(f"config.json has no {name}; download it again")
     return config[name]
 
 
 def _check_count(config: Mapping[str, Any], name: str, *, least: int) -> None:
-    value = _said(config, name)
+    value = _required(config, name)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise CheckpointError(
             f"config.json has a {name} of {value!r}; it is a whole number of at least {least}"
@@ -234,7 +234,7 @@ def _check_count(config: Mapping[str, Any], name: str, *, least: int) -> None:
 
 
 def _check_eps(config: Mapping[str, Any]) -> None:
-    value = _said(config, "layer_norm_eps")
+    value = _required(config, "layer_norm_eps")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and value > 0):
         raise CheckpointError(

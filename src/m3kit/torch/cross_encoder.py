@@ -90,7 +90,7 @@ class CrossEncoder:
     serve many threads. Pairs that are longer than the limit are cut, and a warning on the logger
     `m3kit` says how many, once per call.
 
-    Made by `from_pretrained`; the arguments there say what can be set.
+    Created by `from_pretrained`, which documents the settings.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class CrossEncoder:
         Args:
             model: A folder, or a name on the hub: `"BAAI/bge-reranker-v2-m3"`.
             revision: Branch, tag or commit on the hub.
-            cache_dir: Where downloads are kept, if not in the hub's usual place.
+            cache_dir: Where downloads are stored, by default the hub's cache.
             device: As PyTorch names it; by default CUDA or MPS where there is one, else the CPU.
             precision: Of the matrix products, as for `TorchEncoder`.
             max_length: Tokens of a pair, the four special ones included; never above the model's
@@ -238,9 +238,10 @@ class CrossEncoder:
         passages = dict(self._ids({passage for _, passage in pairs}, limit))
         joined, full = [], []
         for query, passage in pairs:
-            (asked, long), (read, longer) = queries[query], passages[passage]
-            joined.append(self._join(asked, read, limit))
-            full.append(long + longer + 4)
+            query_ids, query_length = queries[query]
+            passage_ids, passage_length = passages[passage]
+            joined.append(self._join(query_ids, passage_ids, limit))
+            full.append(query_length + passage_length + 4)
         cut = sum(len(ids) < tokens for ids, tokens in zip(joined, full, strict=True))
         report(
             Truncation(len(pairs), cut, max(full), limit, "raise max_length or split the passages")
@@ -257,12 +258,12 @@ class CrossEncoder:
         def length(number: int) -> int:
             return len(texts[number])
 
-        place = str(self._model.backbone.device)
+        device = str(self._model.backbone.device)
         scores = dict.fromkeys(range(len(texts)), 0.0)
         longest_first = sorted(scores, key=length, reverse=True)
         for batch in chunked(longest_first, size=length, budget=self._batch_tokens):
-            found = in_halves(self._model, [texts[n] for n in batch], place, "max_length")
-            scores.update(zip(batch, found, strict=True))
+            results = in_halves(self._model, [texts[n] for n in batch], device, "max_length")
+            scores.update(zip(batch, results, strict=True))
         return list(scores.values())
 
 

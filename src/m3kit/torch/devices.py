@@ -1,4 +1,4 @@
-"""Which device computes, how much at once, and how the CPU works beside it."""
+"""The choice of a device, the size of its batches, and CUDA streams."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CPU_TOKENS, _DEVICE_TOKENS = 2048, 32768
 
 
 def best_device() -> str:
-    """Name the device that is used where none is asked for: CUDA or MPS, else the CPU."""
+    """Return the default device: CUDA or MPS if available, or else the CPU."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
@@ -33,7 +33,7 @@ def batch_tokens(device: torch.device) -> int:
 @contextmanager
 def on_own_stream(device: torch.device) -> Iterator[None]:
     """
-    Give a thread a CUDA stream that no other thread has, so that their copies and kernels overlap.
+    Use a CUDA stream for each thread, so that copies and kernels of threads overlap.
 
     Waits while `LANES` threads hold one. On other devices nothing is done.
     """

@@ -30,7 +30,7 @@ class TorchEncoder(TextEncoder):
     of FlagEmbedding. A lone surrogate in a text counts as U+FFFD. Texts that are longer than the
     limit are cut, and a warning on the logger `m3kit` says how many, once per call.
 
-    Made by `from_pretrained`; the arguments there say what can be set.
+    Created by `from_pretrained`, which documents the settings.
     """
 
     @classmethod
@@ -60,14 +60,14 @@ class TorchEncoder(TextEncoder):
             model: A folder, a name on the hub (`"BAAI/bge-m3"`), or `"tiny"`, the small model
                 that comes with m3kit; a folder of that name is `"./tiny"`.
             revision: Branch, tag or commit on the hub.
-            cache_dir: Where downloads are kept, if not in the hub's usual place. Environment
+            cache_dir: Where downloads are stored, by default the hub's cache. Environment
                 variables of the hub's client, like HF_HUB_OFFLINE, apply.
             device: As PyTorch names it; by default CUDA or MPS where there is one, else the CPU.
             devices: Several of them, among which each batch is divided, instead of one.
             precision: Of the matrix products; norms, sums and heads are float32 in each. `"auto"`
                 is fp16 on an accelerator, bf16 on a CPU that has it in hardware, else fp32.
                 Vectors of all precisions may be compared. `"int8"` is for CPUs, and far enough
-                from float32 to be tried on one's own data first; `python benchmarks/precision.py`
+                from float32 to be tried on your own data first; `python benchmarks/precision.py`
                 prints the error of each.
             pooling: Where the dense vector comes from, `"cls"` or `"mean"`; by default what
                 sentence-transformers' files in the checkpoint say, else `"cls"`.

@@ -23,7 +23,7 @@ def tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, NDArray[np.floating[A
     (`sparse_linear.weight`). What float16 holds without loss is float16, all else float32.
 
     Raises:
-        CheckpointError: If a tensor is missing, or of another shape than `config.json` says.
+        CheckpointError: If a tensor is missing, or has another shape than in `config.json`.
     """
     backbone = Weights(checkpoint.weights_file(), _CPU)
     for name, shape in _shapes(checkpoint.config).items():

@@ -11,7 +11,7 @@ from m3kit.vectors import Ints, Sparse
 
 def reduce_on_device(weights: torch.Tensor, pack: Pack, unweighted: Ints) -> list[Sparse]:
     """
-    Give what `m3kit.backend.lexical.lexical_weights` gives; only what is kept leaves the device.
+    Compute `m3kit.backend.lexical.lexical_weights` on the device; only the results leave it.
 
     Args:
         weights: One for each token, float32 of shape `(tokens,)`.
@@ -22,10 +22,10 @@ def reduce_on_device(weights: torch.Tensor, pack: Pack, unweighted: Ints) -> lis
     ids, keys, left_out = (
         torch.from_numpy(array).to(device) for array in (pack.ids, lexical_keys(pack), unweighted)
     )
-    kept = (weights > 0) & ~torch.isin(ids, left_out)
-    keys, order = keys[kept].sort()
+    mask = (weights > 0) & ~torch.isin(ids, left_out)
+    keys, order = keys[mask].sort()
     unique, group = torch.unique_consecutive(keys, return_inverse=True)
     largest = weights.new_zeros(len(unique)).scatter_reduce_(
-        0, group, weights[kept][order], reduce="amax"
+        0, group, weights[mask][order], reduce="amax"
     )
     return by_text(unique.cpu().numpy(), largest.cpu().numpy(), len(pack.lengths))

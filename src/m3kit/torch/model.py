@@ -129,6 +129,6 @@ def _sparse(weights: torch.Tensor, pack: Pack, unweighted: Ints) -> list[Sparse]
 
 
 def _colbert(vectors: torch.Tensor, pack: Pack) -> list[Floats]:
-    """Give every token but the first its vector, each text's in memory of its own."""
+    """Return the vectors of all tokens but the first, copied for each text."""
     parts = np.split(to_host(vectors), pack.starts[1:])
     return [np.array(part[1:], dtype=np.float32) for part in parts]

@@ -17,15 +17,15 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class Halving:
     """
-    A model whose batches are split in two when memory runs out, and go on.
+    A model that computes a batch in halves when memory runs out.
 
     Args:
-        model: What computes a batch.
-        place: The device's name, for the user's eyes.
+        model: Computes a batch.
+        device: The device's name, for messages.
     """
 
     model: Model
-    place: str
+    device: str
 
     @property
     def width(self) -> int:
@@ -39,7 +39,7 @@ class Halving:
 
     @property
     def reps(self) -> frozenset[Rep]:
-        """What it gives."""
+        """The representations that it computes."""
         return self.model.reps
 
     def __call__(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
@@ -47,42 +47,42 @@ class Halving:
         Encode a batch, in as many parts as it takes.
 
         Raises:
-            torch.OutOfMemoryError: If one text alone is too much.
+            torch.OutOfMemoryError: If a single text does not fit.
         """
         return in_halves(
-            lambda some: self.model(some, reps), texts, self.place, "document_max_length"
+            lambda part: self.model(part, reps), texts, self.device, "document_max_length"
         )
 
 
 def in_halves(
-    compute: Callable[[Sequence[Ints]], list[_T]], texts: Sequence[Ints], place: str, limit: str
+    compute: Callable[[Sequence[Ints]], list[_T]], texts: Sequence[Ints], device: str, limit: str
 ) -> list[_T]:
     """
-    Compute a batch, and where memory runs out its halves.
+    Compute a batch, or its halves if memory runs out.
 
     Args:
         compute: Gives a result for each text.
         texts: Their ids.
-        place: The device's name, for the user's eyes.
+        device: The device's name, for messages.
         limit: The option that makes texts shorter.
 
     Raises:
-        torch.OutOfMemoryError: If one text alone is too much.
+        torch.OutOfMemoryError: If a single text does not fit.
     """
     try:
         return compute(texts)
     except torch.OutOfMemoryError as error:
         if len(texts) == 1:
             raise torch.OutOfMemoryError(
-                f"a text of {len(texts[0]):,} tokens does not fit into the memory of {place}; "
+                f"a text of {len(texts[0]):,} tokens does not fit into the memory of {device}; "
                 f"free some, pass a lower {limit}, or split the text"
             ) from error
-    _give_back_memory()  # outside of `except`, whose traceback holds the tensors
-    half = (len(texts) + 1) // 2
-    halves = texts[:half], texts[half:]
-    return [one for some in halves for one in in_halves(compute, some, place, limit)]
+    _release_memory()  # outside of `except`, since its traceback refers to the tensors
+    middle = (len(texts) + 1) // 2
+    halves = texts[:middle], texts[middle:]
+    return [result for half in halves for result in in_halves(compute, half, device, limit)]
 
 
-def _give_back_memory() -> None:
+def _release_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -18,7 +18,7 @@ _FEW = 32
 
 class Passages:
     """
-    Documents whose ColBERT vectors are kept end to end, as `m3kit.scoring.Stacked` keeps them.
+    Documents whose ColBERT vectors are concatenated, as in `m3kit.scoring.Stacked`.
 
     In float32 scores are those of `m3kit.scoring.maxsim`; in bf16 or fp16 vectors take half the
     memory, products are faster, and scores of unit vectors differ by some 1e-4.
@@ -52,10 +52,10 @@ class Passages:
     @torch.inference_mode()
     def __call__(self, query: Floats) -> Floats:
         """Score every document for a query of shape `(tokens, dim)`; see `m3kit.scoring.maxsim`."""
-        asked = torch.from_numpy(query).to(self._tokens.device, self._dtype)
+        vectors = torch.from_numpy(query).to(self._tokens.device, self._dtype)
         if self._dtype is torch.bfloat16 and len(query) <= _FEW:
-            similarity = F.linear(asked, self._tokens).T
+            similarity = F.linear(vectors, self._tokens).T
         else:
-            similarity = F.linear(self._tokens, asked)
+            similarity = F.linear(self._tokens, vectors)
         rows = similarity.float().cpu().numpy()[: self._total]
         return mean_of_best(rows, self._starts)

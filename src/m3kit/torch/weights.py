@@ -26,7 +26,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
     except Exception as error:  # what a broken pickle raises depends on where it breaks
-        raise CheckpointError(_why_not(path, error)) from error
+        raise CheckpointError(_unreadable(path, error)) from error
     if not isinstance(loaded, Mapping) or not all(map(torch.is_tensor, loaded.values())):
         raise CheckpointError(f"{path} does not hold tensors by name")
     return dict(loaded)
@@ -51,8 +51,8 @@ class Weights:
         self._read, names = _open(path)
         self._names = frozenset(names)
         anchor = "embeddings.word_embeddings.weight"
-        found = (name.removesuffix(anchor) for name in names if name.endswith(anchor))
-        self._prefix = next(found, "")
+        prefixes = (name.removesuffix(anchor) for name in names if name.endswith(anchor))
+        self._prefix = next(prefixes, "")
 
     @property
     def names(self) -> list[str]:
@@ -96,7 +96,7 @@ def check_shape(what: str, tensor: torch.Tensor, *shape: int) -> None:
 
 def check_finite(what: str, tensor: torch.Tensor) -> None:
     """
-    Look through a tensor for what is no number; reads all of it.
+    Check that a tensor is finite; reads all of it.
 
     Raises:
         CheckpointError: If there is NaN or infinity in it.
@@ -119,12 +119,12 @@ def _open(path: Path) -> tuple[Callable[[str], torch.Tensor], list[str]]:
     return file.get_tensor, list(file.keys())
 
 
-def _why_not(path: Path, error: Exception) -> str:
-    own = error.__context__  # what PyTorch wraps in advice to load the file without care
+def _unreadable(path: Path, error: Exception) -> str:
+    cause = error.__context__  # PyTorch wraps it in advice to load the file unsafely
     unpickling = isinstance(error, pickle.UnpicklingError)
-    said = str(own if unpickling and own else error).strip()
-    reason = said.partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
-    if unpickling and "Unsupported operand" not in said:
+    message = str(cause if unpickling and cause else error).strip()
+    reason = message.partition("\n")[0].partition(". ")[0].rstrip(".") or type(error).__name__
+    if unpickling and "Unsupported operand" not in message:
         return (
             f"{path} holds more than tensors and is refused ({reason}); save its tensors alone, "
             "or download it again"

@@ -72,30 +72,30 @@ def _choose(outputs: int, inputs: int, precision: Precision) -> Make:
 def computes(
     make: Make, weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor, tolerance: float
 ) -> bool:
-    """Tell whether a kernel runs here, and all its forms equal PyTorch's own within a tolerance."""
+    """Tell whether a kernel runs here, and all its forms equal PyTorch's within a tolerance."""
     plain = F.linear(x, weight, bias)
     rest = plain.flip(0)
     try:
         kernel = make(weight, bias)
-        found = kernel(x), kernel.gelu(x), kernel.add(x, rest.clone())
+        computed = kernel(x), kernel.gelu(x), kernel.add(x, rest.clone())
     except _REFUSALS:
         return False
-    wanted = plain, F.gelu(plain), rest + plain
+    expected = plain, F.gelu(plain), rest + plain
     return all(
-        one.shape == other.shape and float((one - other).abs().max()) <= tolerance
-        for one, other in zip(found, wanted, strict=True)
+        result.shape == exact.shape and float((result - exact).abs().max()) <= tolerance
+        for result, exact in zip(computed, expected, strict=True)
     )
 
 
 def fastest(
     makers: Sequence[Make], weight: torch.Tensor, bias: torch.Tensor, x: torch.Tensor
 ) -> Make:
-    """Measure kernels in alternation; the least of a few times is what a busy machine allows."""
+    """Measure kernels in turn, each by its least time, which a busy machine disturbs least."""
     if len(makers) == 1:
         return makers[0]
     kernels = [make(weight, bias) for make in makers]
     rounds = [[_seconds(kernel, x) for kernel in kernels] for _ in range(_ROUNDS)]
-    times = [min(own) * _LEAD**-place for place, own in enumerate(zip(*rounds, strict=True))]
+    times = [min(times) * _LEAD**-rank for rank, times in enumerate(zip(*rounds, strict=True))]
     return makers[times.index(min(times))]
 
 

@@ -56,6 +56,6 @@ def cpu_has_bf16() -> bool:
 
 
 def cpu_capabilities() -> dict[str, Any]:
-    """Return what PyTorch knows of the CPU; nothing in releases that do not say."""
-    said = getattr(torch.cpu, "get_capabilities", dict)
-    return dict(said())
+    """Return what PyTorch reports about the CPU; nothing in older releases."""
+    get_capabilities = getattr(torch.cpu, "get_capabilities", dict)
+    return dict(get_capabilities())
