@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from m3kit.fusion import RRF, Fusion
+from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import check_reps
 from m3kit.vectors import REPS, Rep
 from m3kit_langchain.filters import Where
@@ -28,7 +28,7 @@ class Options:
 
     where: Where | None = None
     reps: Collection[Rep] | None = None
-    fusion: Fusion = RRF()  # noqa: RUF009  # frozen, so one default serves all
+    fusion: Fusion = WeightedSum()  # noqa: RUF009  # frozen, so one default serves all
     candidates: int = 100
     min_score: float | None = None
 

@@ -16,7 +16,7 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, PrivateAttr, SkipValidation
 
 from m3kit.encoder import Encoder
-from m3kit.fusion import RRF, Fusion
+from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker, Retriever
 from m3kit.vectors import Rep
@@ -56,7 +56,7 @@ class M3Retriever(BaseRetriever):
     k: int = 4
     where: SkipValidation[Where | None] = None
     reps: SkipValidation[Collection[Rep] | None] = None
-    fusion: SkipValidation[Fusion] = RRF()
+    fusion: SkipValidation[Fusion] = WeightedSum()
     candidates: int = 100
     min_score: float | None = None
 

@@ -15,7 +15,7 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.encoder import Encoder
-from m3kit.fusion import RRF, Fusion
+from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.index import HybridIndex, Search, open_index
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document as M3Document
@@ -59,7 +59,7 @@ class M3VectorStore(ClosesOnExit, VectorStore):
         index: HybridIndex | str | PathLike[str],
         *,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
     ) -> None:
         self._options = Options(reps=reps, fusion=fusion, candidates=candidates)

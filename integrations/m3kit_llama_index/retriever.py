@@ -12,7 +12,7 @@ from llama_index.core.vector_stores.types import MetadataFilters
 
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
-from m3kit.fusion import RRF, Fusion
+from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker, Retriever
 from m3kit.vectors import Rep
@@ -53,7 +53,7 @@ class M3Retriever(BaseRetriever):
         k: int = 10,
         where: Filter | MetadataFilters | None = None,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
         min_score: float | None = None,
         reranker: Reranker | None = None,

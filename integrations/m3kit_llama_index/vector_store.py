@@ -23,7 +23,7 @@ from llama_index.core.vector_stores.types import (
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.encoder import Encoder
 from m3kit.filters import All, And, Eq, Filter, Ids, In
-from m3kit.fusion import RRF, Fusion, WeightedSum
+from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex, Search, check_reps, open_index
 from m3kit.records import Document
 from m3kit.retriever import Retriever
@@ -256,7 +256,7 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
             return self._search(query, reps, k, fusion, candidates)
         if "colbert" in self.client.reps:
             reps.append("colbert")
-        return self._search(query, reps, k, RRF(), candidates)
+        return self._search(query, reps, k, WeightedSum(), candidates)
 
     def _mmr(
         self,
@@ -293,7 +293,7 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         query: VectorStoreQuery,
         reps: Collection[Rep],
         k: int,
-        fusion: Fusion = RRF(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = _CANDIDATES,
     ) -> list[_Scored]:
         check_reps(reps, available=self.client.reps)

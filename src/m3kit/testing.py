@@ -42,10 +42,13 @@ from m3kit.filters import (
     Or,
     Range,
     Substring,
+    field_path,
     matches,
 )
+from m3kit.filters import Field as FilterField
 from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.index import DocumentError, HybridIndex, RepresentationError, Search, VectorError
+from m3kit.instants import instant
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Hit, Record
 from m3kit.scoring import require
@@ -176,6 +179,14 @@ NUMBERS: list[int | float] = [
     0, 1, 1.0, -1, 2, 0.5, -0.5, 1e-9, 1e300, 2**31, 2**53 - 1, 2**53, 2**53 + 1, 2.0**53,
     2**62 + 1, 2**63 - 1, -(2**53) - 1, -(2**63),
 ]  # fmt: skip
+DATES = [
+    "2024-03-01", "2024-03-01T00:00Z", "2024-02-29T23:30:00-01:00", "2024-03-01T00:30+01:00",
+    "2024-03-01T09:30:00.000001", "2024-03-01 09:30", "1969-12-31T23:59:59.999999Z", "0001-01-01",
+    "9999-12-31T23:59:59-23:59", "2024-03-01T24:00", "2024-02-30", "2024", "20240301", "",
+]  # fmt: skip
+"""ISO 8601 dates and times, some of one instant, and texts that only look like them."""
+
+_MOMENTS = [date for date in DATES if instant(date) is not None]
 
 
 def records(
@@ -218,7 +229,28 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "dotted.name": _strings,
     "with space": st.sampled_from(NUMBERS),
     "ключ": st.lists(_strings, max_size=2) | _strings,
+    "when": st.sampled_from(DATES),
+    "dotted": st.fixed_dictionaries({}, optional={"name": st.sampled_from([1, True, "A"])}),
+    "nested": st.fixed_dictionaries(
+        {},
+        optional={
+            "number": st.sampled_from(NUMBERS),
+            "strings": st.lists(st.sampled_from(NASTY_VALUES), max_size=2),
+            "deeper": st.fixed_dictionaries(
+                {}, optional={"when": st.sampled_from(DATES), "flag": st.booleans() | st.none()}
+            ),
+        },
+    ),
 }
+_PATHS: list[FilterField] = [
+    ("dotted", "name"),
+    ("nested", "number"),
+    ("nested", "strings"),
+    ("nested", "deeper"),
+    ("nested", "deeper", "when"),
+    ("nested", "deeper", "flag"),
+    ("string", "number"),
+]
 
 
 def json_values() -> st.SearchStrategy[Any]:
@@ -243,12 +275,19 @@ def documents() -> st.SearchStrategy[Document]:
 
 def filters() -> st.SearchStrategy[Filter]:
     """Draw filters over the fields of `documents`, and one field that no document has."""
-    names = st.sampled_from([*_FIELDS, "missing"])
+    names: st.SearchStrategy[FilterField] = st.sampled_from([*_FIELDS, *_PATHS, "missing"])
     strings = st.sampled_from(NASTY_VALUES)
     values = strings | st.sampled_from(NUMBERS)
+    moments = st.sampled_from(_MOMENTS)
 
-    def by_field(name: str) -> st.SearchStrategy[Filter]:
-        operands = st.booleans() if name == "flag" else values
+    def by_field(name: FilterField) -> st.SearchStrategy[Filter]:
+        match field_path(name)[-1]:
+            case "flag":
+                operands: st.SearchStrategy[Any] = st.booleans()
+            case "when":
+                operands = st.sampled_from(DATES)
+            case _:
+                operands = values
         return (
             st.builds(Eq, st.just(name), operands)
             | st.builds(In, st.just(name), st.lists(operands, max_size=3))
@@ -258,6 +297,9 @@ def filters() -> st.SearchStrategy[Filter]:
             | st.builds(Range, st.just(name), ge=_numbers, lt=st.none() | _numbers)
             | st.builds(Range, st.just(name), gt=_numbers)
             | st.builds(Range, st.just(name), le=_numbers)
+            | st.builds(Range, st.just(name), ge=moments, lt=st.none() | moments)
+            | st.builds(Range, st.just(name), gt=moments)
+            | st.builds(Range, st.just(name), le=moments)
         )
 
     leaves = (
@@ -279,7 +321,13 @@ def filters() -> st.SearchStrategy[Filter]:
 def searches(reps: Collection[Rep]) -> st.SearchStrategy[Search]:
     """Draw requests for an index that holds `reps`."""
     fusions: st.SearchStrategy[Fusion] = st.sampled_from(
-        [RRF(), RRF(k=1), WeightedSum(), WeightedSum(dense=0.4, sparse=0.2, colbert=0.4)]
+        [
+            RRF(),
+            RRF(k=1),
+            RRF(weights={"sparse": 0.3}),
+            WeightedSum(),
+            WeightedSum(dense=0.4, sparse=0.2, colbert=0.4),
+        ]
     )
     chosen = st.sets(st.sampled_from([rep for rep in REPS if rep in reps]), min_size=1)
     return st.builds(
@@ -449,8 +497,19 @@ class IndexConformance:
     ) -> None:
         _needs(filled, "dense", "sparse")
         encoded = query("purring cat and growling dog", "dense", "sparse")
-        expected = _plain_rrf(encoded, records(DOCUMENTS), k=k, candidates=100)
+        expected = _plain_rrf(encoded, records(DOCUMENTS), RRF(k), candidates=100)
         assert_ranking(filled.search(Search(query=encoded, fusion=RRF(k), k=5)), expected[:5])
+
+    @pytest.mark.parametrize("weights", [{"sparse": 0.3}, {"dense": 0}, {"dense": 2, "sparse": 7}])
+    def test_rrf_weighs_the_two_rankings(
+        self, filled: HybridIndex, weights: dict[Rep, float]
+    ) -> None:
+        _needs(filled, "dense", "sparse")
+        fusion = RRF(weights=weights)
+        for text in ("dog on the gpu", "bear against swims", "purring cat and growling dog"):
+            encoded = query(text, "dense", "sparse")
+            expected = _plain_rrf(encoded, records(DOCUMENTS), fusion, candidates=100)
+            assert_ranking(filled.search(Search(query=encoded, fusion=fusion, k=5)), expected[:5])
 
     @pytest.mark.parametrize("candidates", [2, 3, 100])
     def test_colbert_rescores_the_best_of_rrf_and_is_no_third_ranking(
@@ -458,10 +517,10 @@ class IndexConformance:
     ) -> None:
         _needs(filled, *REPS)
         encoded = query("the salmon and the friends")
-        fused = _plain_rrf(encoded, records(DOCUMENTS), k=60, candidates=candidates)
+        fused = _plain_rrf(encoded, records(DOCUMENTS), RRF(), candidates=candidates)
         best = self.stored(_among({id_ for id_, _ in fused[:candidates]}))
         expected = plain_ranking("colbert", encoded, best)
-        hits = filled.search(Search(query=encoded, k=2, candidates=candidates))
+        hits = filled.search(Search(query=encoded, k=2, candidates=candidates, fusion=RRF()))
         assert_ranking(hits, expected[:2], within=self.tolerance)
 
     @pytest.mark.parametrize("rep", ["dense", "sparse"])
@@ -472,7 +531,7 @@ class IndexConformance:
         encoded = query("the salmon and the friends", rep, "colbert")
         candidates = {id_ for id_, _ in plain_ranking(rep, encoded, records(DOCUMENTS))[:3]}
         expected = plain_ranking("colbert", encoded, self.stored(_among(candidates)))
-        hits = filled.search(Search(query=encoded, k=3, candidates=3))
+        hits = filled.search(Search(query=encoded, k=3, candidates=3, fusion=RRF()))
         assert_ranking(hits, expected, within=self.tolerance)
 
     @pytest.mark.parametrize("candidates", [1, 2, 100])
@@ -527,12 +586,11 @@ class IndexConformance:
         index.upsert(records([*DOCUMENTS, *twins]))
         encoded = query("same bear", "dense", "sparse")
         for candidates in (3, 5, 100):
+            search = Search(query=encoded, k=3, candidates=candidates, fusion=RRF())
             expected = _plain_rrf(
-                encoded, records([*DOCUMENTS, *twins]), k=60, candidates=candidates
+                encoded, records([*DOCUMENTS, *twins]), RRF(), candidates=candidates
             )
-            assert_ranking(
-                index.search(Search(query=encoded, k=3, candidates=candidates)), expected[:3]
-            )
+            assert_ranking(index.search(search), expected[:3])
 
     @pytest.mark.parametrize("text", ["", "unheardof words"])
     def test_a_query_without_a_known_token_finds_nothing_in_the_sparse_branch(
@@ -542,8 +600,9 @@ class IndexConformance:
         assert filled.search(Search(query=query(text, "sparse"))) == []
         if "dense" in filled.reps:
             encoded = query(text, "dense", "sparse")
-            expected = _plain_rrf(encoded, records(DOCUMENTS), k=60, candidates=100)
-            assert_ranking(filled.search(Search(query=encoded, k=3)), expected[:3])
+            expected = _plain_rrf(encoded, records(DOCUMENTS), RRF(), candidates=100)
+            hits = filled.search(Search(query=encoded, k=3, fusion=RRF()))
+            assert_ranking(hits, expected[:3])
 
     def test_an_empty_text_is_a_document_like_others(self, filled: HybridIndex) -> None:
         empty = DOCUMENTS[10]
@@ -922,12 +981,14 @@ def _among(ids: Collection[str]) -> list[Document]:
 
 
 def _plain_rrf(
-    encoded: M3Output, among: Sequence[Record], *, k: int, candidates: int
+    encoded: M3Output, among: Sequence[Record], fusion: RRF, *, candidates: int
 ) -> list[tuple[str, float]]:
     scores: dict[str, float] = {}
-    for rep in ("dense", "sparse"):
-        for rank, (id_, _) in enumerate(plain_ranking(rep, encoded, among)[:candidates]):
-            scores[id_] = scores.get(id_, 0.0) + 1 / (k + rank + 1)
+    branches: tuple[Rep, ...] = ("dense", "sparse")
+    for rep in branches:
+        weight = fusion.weights.get(rep, 1)
+        for rank, (id_, _) in enumerate(plain_ranking(rep, encoded, among)[:candidates], start=1):
+            scores[id_] = scores.get(id_, 0.0) + weight / (fusion.k + rank)
     return sorted(scores.items(), key=lambda pair: (-round(pair[1], 12), pair[0]))
 
 

@@ -12,6 +12,7 @@ import m3kit.testing  # noqa: F401  # loaded here, as NumPy cannot be imported t
 SOURCE = Path(__file__).with_name("wrong_indexes.py")
 WRONG = {
     "ScoresAMissingBranchZero": "weighted_sum_scores_every_candidate",
+    "IgnoresTheWeightsOfRrf": "rrf_weighs_the_two_rankings",
     "CountsRanksFromZero": "rrf_counts_ranks_from_one",
     "SumsMaxsim": "one_representation_alone",
     "MakesColbertAThirdRanking": "colbert_rescores_the_best_of_rrf",

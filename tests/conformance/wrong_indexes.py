@@ -52,10 +52,20 @@ class CountsRanksFromZero(MemoryIndex):
                 return super().search(search)
 
 
+class IgnoresTheWeightsOfRrf(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        match search.fusion:
+            case RRF(k):
+                return super().search(replace(search, fusion=RRF(k)))
+            case _:
+                return super().search(search)
+
+
 class SumsMaxsim(MemoryIndex):
     def search(self, search: Search, /) -> list[Hit]:
         hits = super().search(search)
-        if search.query.colbert is None or isinstance(search.fusion, WeightedSum):
+        is_weighted = len(search.query.reps) > 1 and isinstance(search.fusion, WeightedSum)
+        if search.query.colbert is None or is_weighted:
             return hits
         return [replace(hit, score=hit.score * len(search.query.colbert)) for hit in hits]
 

@@ -153,7 +153,7 @@ def search(
     k: o.Hits = 10,
     where: o.Where = None,
     reps: o.Reps = None,
-    fusion: o.FuseBy = o.FusionName.rrf,
+    fusion: o.FuseBy = o.FusionName.weighted,
     candidates: o.Candidates = 100,
     model: o.SearchModel = None,
     device: o.Device = None,
