@@ -9,7 +9,7 @@ from m3kit.adapters.field_names import FieldNames
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.testing import DIM
 from m3kit_vespa import add_profiles, m3_package
-from m3kit_vespa.shape import FieldType
+from m3kit_vespa.field_types import FieldType
 
 SUITE = [
     "a", "a.b", "dotted.name", "even", "flag", "lang", "list", "m", "missing", "n", "nothing",
@@ -18,6 +18,7 @@ SUITE = [
 """The fields of the conformance suite, in which it seeks ranges and substrings of all kinds."""
 
 ANY: FieldType = str | float
+EVERY: FieldType = str | float | bool | list[str] | list[int]
 FORMS = {
     "bfloat": ColbertStorage("bfloat16", pool_factor=2),
     "ints": ColbertStorage("int8"),
@@ -26,23 +27,30 @@ FORMS = {
 TYPED: dict[str, FieldType] = {
     "lang": str, "year": int, "price": float, "open": bool, "tags": list[str], "sizes": list[int],
 }  # fmt: skip
+CASES: dict[str, FieldType | None] = {"cases": ANY, "every": EVERY, "undeclared": None}
+"""Indexes in which filters of all kinds are sought, and how their fields are declared."""
+
 NOTEBOOK = FieldNames(id="id", dense="dense_rep", sparse="lexical_rep", colbert="colbert_rep")
 
 
 def application() -> ApplicationPackage:
     """Every index that the tests open, in one application, so that one peer serves them all."""
-    package = m3_package("papers", DIM, fields=dict.fromkeys(SUITE, ANY))
-    m3_package("wands", DIM, fields=dict.fromkeys(SUITE, ANY), sparse="wand", into=package)
+    package = m3_package("papers", DIM, field_types=dict.fromkeys(SUITE, ANY))
+    m3_package("wands", DIM, sparse="wand", into=package)
     for name, storage in FORMS.items():
-        m3_package(name, DIM, fields=dict.fromkeys(SUITE, ANY), colbert=storage, into=package)
-    cases = dict.fromkeys([*FIELDS, "missing", "a.c", "b"], ANY)
-    m3_package("cases", DIM, fields=cases, reps=["dense"], into=package)
-    m3_package("typed", DIM, fields=TYPED, into=package)
-    m3_package("stamped", DIM, reps=["dense"], into=package)
+        m3_package(name, DIM, field_types=dict.fromkeys(SUITE, ANY), colbert=storage, into=package)
+    cases = [*FIELDS, "missing", "a.c", "b"]
+    for name, types in CASES.items():
+        fields = {} if types is None else dict.fromkeys(cases, types)
+        m3_package(name, DIM, field_types=fields, reps=["dense"], into=package)
+    m3_package("typed", DIM, field_types=TYPED, into=package)
+    m3_package("recorded", DIM, reps=["dense"], into=package)
     m3_package("raced", DIM, reps=["dense"], into=package)
     m3_package("six", 6, reps=["dense"], into=package)
     package.add_schema(notebook())
     add_profiles(package, "m", NOTEBOOK, dim=DIM)
+    package.add_schema(shop())
+    add_profiles(package, "shop", SHOP, dim=DIM)
     return package
 
 
@@ -72,3 +80,21 @@ def notebook() -> Schema:
         fieldsets=[FieldSet("default", ["text"])],
         rank_profiles=[RankProfile("m3hybrid", "sum(attribute(lexical_rep))")],
     )
+
+
+SHOP = FieldNames(text="body", dense="vector")
+SHOP_TYPES: dict[str, FieldType] = {
+    "lang": str, "year": int, "price": float, "open": bool, "tags": list[str],
+}  # fmt: skip
+
+
+def shop() -> Schema:
+    """A schema of somebody who knows nothing of M3: uncased strings, floats of 32 bits, no ids."""
+    stored = ["summary", "attribute"]
+    vector = Field("vector", f"tensor<float>(x[{DIM}])", indexing=stored)
+    types = {
+        "lang": "string", "year": "int", "price": "float", "open": "bool", "tags": "array<string>",
+    }  # fmt: skip
+    attributes = [Field(name, type_, indexing=stored) for name, type_ in types.items()]
+    body = Field("body", "string", indexing=["summary"])
+    return Schema("shop", Document([body, vector, *attributes]))

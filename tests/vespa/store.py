@@ -16,7 +16,7 @@ from vespa.package import ApplicationPackage
 from m3kit import All, Encoder, HybridIndex, open_index
 from m3kit.testing import DIM
 from m3kit_vespa import m3_package
-from m3kit_vespa.shape import FieldType
+from m3kit_vespa.field_types import FieldType
 
 _ANY: FieldType = str | float
 _COMPARED = [
@@ -28,9 +28,9 @@ _COMPARED = [
 def application() -> ApplicationPackage:
     """Make what a server must have deployed on which the suites are to run."""
     fields = dict.fromkeys(_COMPARED, _ANY)
-    package = m3_package("dim6reps1", 6, fields=fields, reps=["dense"])
-    m3_package(f"dim{DIM}reps2", DIM, fields=fields, reps=["dense", "sparse"], into=package)
-    return m3_package(f"dim{DIM}reps3", DIM, fields=fields, into=package)
+    package = m3_package("dim6reps1", 6, field_types=fields, reps=["dense"])
+    m3_package(f"dim{DIM}reps2", DIM, field_types=fields, reps=["dense", "sparse"], into=package)
+    return m3_package(f"dim{DIM}reps3", DIM, field_types=fields, into=package)
 
 
 def on_a_server(address: str) -> Callable[[Path, Encoder], AbstractContextManager[HybridIndex]]:

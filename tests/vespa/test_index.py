@@ -23,9 +23,9 @@ from m3kit.records import Document, Record
 from m3kit.testing import DIM, DOCUMENTS, assert_same_hits, assert_same_vectors, query, records
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
 from m3kit_vespa import VespaIndex
-from m3kit_vespa.answers import AnswerError, FeedError
-from m3kit_vespa.payload import key
-from m3kit_vespa.tensors import MOST_TOKENS
+from m3kit_vespa.client import AnswerError, FeedError
+from m3kit_vespa.spelling import digest
+from m3kit_vespa.vectors import TOKEN_ID_LIMIT
 
 pytestmark = pytest.mark.peer
 Emptied = Callable[[str], VespaIndex]
@@ -177,12 +177,12 @@ def test_a_value_that_an_attribute_cannot_hold_is_refused(emptied: Emptied, valu
 def test_a_token_that_vespa_cannot_hold_is_refused_and_not_sought(emptied: Emptied) -> None:
     index = emptied("typed")
     (good,) = records([Document("a", "bear")])
-    huge = Sparse(np.array([MOST_TOKENS], np.int64), np.array([1], np.float32))
+    huge = Sparse(np.array([TOKEN_ID_LIMIT], np.int64), np.array([1], np.float32))
     bad = Record(
         Document("b", ""),
         M3Output(dense=good.output.dense, sparse=huge, colbert=good.output.colbert),
     )
-    with pytest.raises(DocumentError, match=f"'b' has the token {MOST_TOKENS}"):
+    with pytest.raises(DocumentError, match=f"'b' has the token {TOKEN_ID_LIMIT}"):
         index.upsert([good, bad])
     assert index.count() == 0
     index.upsert([good])
@@ -194,7 +194,7 @@ def test_a_feed_that_fails_names_each_document_and_can_be_resumed(
 ) -> None:
     index = emptied("typed")
     feed = VespaSync.feed_data_point
-    lost = {key(f"{n}") for n in range(20, 60, 3)}
+    lost = {digest(f"{n}") for n in range(20, 60, 3)}
 
     def interrupted(self: VespaSync, schema: str, data_id: str, fields: Any, **how: Any) -> Any:
         if data_id in lost:
@@ -214,14 +214,14 @@ def test_a_feed_that_fails_names_each_document_and_can_be_resumed(
 def test_what_vespa_itself_refuses_is_told_with_the_documents_id(emptied: Emptied) -> None:
     index = emptied("typed")
     with pytest.raises(FeedError, match=r"'mine'.*nobody"):
-        index._documents.app.write([("mine", "name", lambda: {"nobody": 1})])
+        index._client.write([("mine", "name", lambda: {"nobody": 1})])
 
 
 def test_a_visit_continues_page_by_page(emptied: Emptied, monkeypatch: pytest.MonkeyPatch) -> None:
     index = emptied("typed")
     index.upsert(drawn(150))
-    monkeypatch.setattr("m3kit_vespa.answers._VISITED", 20)
-    monkeypatch.setattr("m3kit_vespa.schema._LISTED", 20)
+    monkeypatch.setattr("m3kit_vespa.client._VISITED", 20)
+    monkeypatch.setattr("m3kit_vespa.store._LISTED", 20)
     assert len({one.document.id for one in index.scan(None, REPS)}) == 150
     years = [one.document.metadata["year"] for one in index.scan(Range("year", lt=1996))]
     assert len(years) == sum(1990 + n % 9 < 1996 for n in range(150))
@@ -253,23 +253,23 @@ def test_an_answer_that_is_not_whole_is_an_error(
 
     monkeypatch.setattr(VespaSync, "query", changed)
     more = {"coverage": {"full": False, "coverage": 50}}
-    with pytest.raises(AnswerError, match="looked at 50 %"):
+    with pytest.raises(AnswerError, match="looked at only 50 %"):
         index.count()
     more = {"errors": [{"message": "a node is down"}]}
     with pytest.raises(AnswerError, match="a node is down"):
         index.search(Search(query=query("bear", "dense")))
 
 
-@pytest.mark.parametrize("where", ["(((", "nobody contains 'x'", "lang = 'x'", "key in ()"])
+@pytest.mark.parametrize("where", ["(((", "nobody contains 'x'", "lang = 'x'", "id in ()"])
 def test_a_malformed_query_is_vespas_own_error(emptied: Emptied, where: str) -> None:
     with pytest.raises(VespaError):
-        emptied("typed")._documents.app.ask(where)
+        emptied("typed")._client.search(where, select=["id"])
 
 
 @pytest.fixture(scope="module")
 def notebook(app: Vespa) -> Iterator[tuple[VespaIndex, MemoryIndex]]:
     """The M3 notebook's schema with documents, and the oracle of what its bfloat16 keeps."""
-    index = VespaIndex(app, "m", dim=DIM, fields=NOTEBOOK, attributes={"id": str, "year": int})
+    index = VespaIndex(app, "m", dim=DIM, fields=NOTEBOOK, field_types={"id": str, "year": int})
     oracle = MemoryIndex(DIM)
     for one in drawn(40):
         index.upsert([one])
@@ -324,9 +324,9 @@ def test_an_existing_schemas_documents_are_read_written_and_deleted(
     with pytest.raises(DocumentError, match="URLs shorten"):
         index.upsert(records([Document("a/../b", "")]))
     with pytest.raises(IndexNotFoundError, match=r"no rank profile m3_\w+ .*add_profiles"):
-        VespaIndex(index._documents.app._app, "m3kit", dim=DIM, fields=NOTEBOOK)
+        VespaIndex(index._client._app, "m3kit", dim=DIM, fields=NOTEBOOK)
     with pytest.raises(ValueError, match="give dim"):
-        VespaIndex(index._documents.app._app, "m", dim=None, fields=NOTEBOOK)
+        VespaIndex(index._client._app, "m", dim=None, fields=NOTEBOOK)
 
 
 def test_everything_is_forgotten_when_all_is_said(emptied: Emptied) -> None:

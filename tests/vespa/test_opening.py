@@ -17,7 +17,8 @@ from m3kit.index import IndexNotFoundError, ModelMismatchError, RepresentationEr
 from m3kit.testing import DIM, DOCUMENTS, records
 from m3kit.vectors import REPS
 from m3kit_vespa import VespaIndex, open_server
-from m3kit_vespa.schema import Documents
+from m3kit_vespa import provision
+from m3kit_vespa.client import SchemaClient
 
 MODEL = "BAAI/bge-m3@5617a9f6"
 TOKEN = "vespa_cloud_s3cret"  # noqa: S105  # the one that must not be seen
@@ -50,14 +51,14 @@ def test_an_absent_server_is_named_within_seconds(
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("localhost:8080", "does not say host:port/schema"),
-        ("localhost:8080/a/b", "does not say"),
-        ("/a", "does not say"),
-        ("localhost:99999/a", "port that is none"),
-        ("localhost:x/a", "port that is none"),
-        ("localhost:8080/a?https=1", "other options"),
-        ("localhost:8080/a?token=x", "other options"),
-        ("s3cret@localhost:8080/a", "holds no token"),
+        ("localhost:8080", "form host:8080/schema"),
+        ("localhost:8080/a/b", "form host:8080/schema"),
+        ("/a", "form host:8080/schema"),
+        ("localhost:99999/a", "valid port"),
+        ("localhost:x/a", "valid port"),
+        ("localhost:8080/a?https=1", "true or false"),
+        ("localhost:8080/a?token=x", "holds no secret"),
+        ("s3cret@localhost:8080/a", "holds no secret"),
     ],
 )
 def test_another_address_is_refused(address: str, said: str) -> None:
@@ -67,7 +68,7 @@ def test_another_address_is_refused(address: str, said: str) -> None:
 
 
 def test_a_name_that_is_no_schemas_never_reaches_a_query(nobody: str) -> None:
-    with pytest.raises(ValueError, match="names no schema"):
+    with pytest.raises(ValueError, match="not the name of a schema"):
         VespaIndex(Vespa(f"http://{nobody}"), 'a where true or b contains "', dim=DIM)
 
 
@@ -98,9 +99,9 @@ def test_an_address_is_a_schema_on_a_server(url: str, monkeypatch: pytest.Monkey
 def test_what_the_deployed_schema_is_not_is_refused(app: Vespa, url: str) -> None:
     with pytest.raises(ModelMismatchError, match=f"are {DIM} wide"):
         VespaIndex(app, "typed", dim=DIM + 1)
-    with pytest.raises(IndexNotFoundError, match="none that m3_package made"):
+    with pytest.raises(IndexNotFoundError, match="was not created by m3kit"):
         VespaIndex(app, "unheardof", dim=DIM)
-    with pytest.raises(IndexNotFoundError, match="none that m3_package made"):
+    with pytest.raises(IndexNotFoundError, match="was not created by m3kit"):
         VespaIndex(app, "m", dim=DIM)
     place = url.removeprefix("http://")
     with pytest.raises(RepresentationError, match=r"holds dense and none of colbert"):
@@ -108,27 +109,27 @@ def test_what_the_deployed_schema_is_not_is_refused(app: Vespa, url: str) -> Non
 
 
 @pytest.mark.peer
-def test_the_first_to_open_stamps_and_the_next_is_checked(app: Vespa) -> None:
-    with pytest.raises(IndexNotFoundError, match="give dim"):
-        VespaIndex(app, "stamped", dim=None)
-    assert VespaIndex(app, "stamped", dim=DIM, model=MODEL).model == MODEL
-    assert VespaIndex(app, "stamped", dim=None).model == MODEL
+def test_the_first_to_open_records_and_the_next_is_checked(app: Vespa) -> None:
+    with pytest.raises(IndexNotFoundError, match=r"give encoder= \(or dim=\)"):
+        VespaIndex(app, "recorded", dim=None)
+    assert VespaIndex(app, "recorded", dim=DIM, model=MODEL).model == MODEL
+    assert VespaIndex(app, "recorded", dim=None).model == MODEL
     with pytest.raises(ModelMismatchError, match="was made by"):
-        VespaIndex(app, "stamped", dim=DIM, model="another/model@1")
+        VespaIndex(app, "recorded", dim=DIM, model="another/model@1")
 
 
 @pytest.mark.peer
-def test_of_two_that_stamp_at_once_the_first_wins(
+def test_of_two_that_record_at_once_the_first_wins(
     app: Vespa, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second has looked before the first has written."""
-    looks = Documents._description
+    read = provision.read_description
 
-    def blind(_: Documents, __: str) -> Any:
-        monkeypatch.setattr(Documents, "_description", looks)
+    def blind(_: SchemaClient, __: str) -> None:
+        monkeypatch.setattr(provision, "read_description", read)
         assert VespaIndex(app, "raced", dim=DIM, model=MODEL).model == MODEL
 
-    monkeypatch.setattr(Documents, "_description", blind)
+    monkeypatch.setattr(provision, "read_description", blind)
     with pytest.raises(ModelMismatchError, match="was made by"):
         VespaIndex(app, "raced", dim=DIM, model="another/model@1")
     assert VespaIndex(app, "raced", dim=None).model == MODEL

@@ -9,17 +9,20 @@ from typing import Any, get_args
 
 import pytest
 from tests.vespa.application import ANY, NOTEBOOK, TYPED, application, notebook
-from tests.vespa_peer.peer import missing, validate
+from tests.vespa_peer.peer import validate
 from vespa.package import ApplicationPackage, Document, Field, QueryField, Schema
 
 from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.storage import ColbertStorage, ColbertType
-from m3kit.index import RepresentationError
+from m3kit.index import IndexNotFoundError, RepresentationError
 from m3kit.testing import DIM
 from m3kit.vectors import Rep
 from m3kit_vespa import add_profiles, m3_package
-from m3kit_vespa.package import MOST_HITS
-from m3kit_vespa.shape import _WORDS, Retrieval, Shape, attribute
+from m3kit_vespa.package import MAX_HITS
+from m3kit_vespa.field_types import RESERVED, Kind, attribute_name
+from m3kit_vespa.layout import M3KIT, Layout, Retrieval
+from m3kit_vespa.provision import from_constants, to_constants
 
 REPS: list[list[Rep]] = [
     ["dense"],
@@ -49,8 +52,8 @@ def written(package: ApplicationPackage, folder: Path) -> dict[str, str]:
 
 
 def two() -> ApplicationPackage:
-    package = m3_package("papers", DIM, fields=TYPED)
-    return m3_package("wands", DIM, fields={"b": ANY}, sparse="wand", into=package)
+    package = m3_package("papers", DIM, field_types=TYPED)
+    return m3_package("wands", DIM, field_types={"b": ANY}, sparse="wand", into=package)
 
 
 def test_the_same_package_twice_is_the_same_bytes(tmp_path: Path) -> None:
@@ -69,16 +72,16 @@ def test_no_function_bears_a_fields_name(tmp_path: Path) -> None:
 
 
 def test_declared_fields_are_typed_and_cased_attributes(tmp_path: Path) -> None:
-    package = m3_package("papers", DIM, fields={**TYPED, "range": ANY, "a b": str})
+    package = m3_package("papers", DIM, field_types={**TYPED, "range": ANY, "a b": str})
     schema = written(package, tmp_path / "a")["schemas/papers.sd"]
     types = dict(re.findall(r"field (\S+) type (\S+) {", schema))
     expected = {
-        "lang": "string", "year": "long", "price": "double", "price_rest": "int", "open": "bool",
+        "lang": "string", "year": "long", "price": "double", "open": "bool",
         "tags": "array<string>", "sizes": "array<long>", "x_612062": "string",
         "x_72616e6765_str": "string", "x_72616e6765_float": "double",
     }  # fmt: skip
     assert expected.items() <= types.items()
-    for name in ("lang", "tags", "key", "id", "terms"):
+    for name in ("lang", "tags", "id", "terms"):
         block = schema.split(f"field {name} type")[1].split("field ")[0]
         assert "cased" in block
 
@@ -118,7 +121,7 @@ def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> Non
     package.query_profile.add_fields(QueryField("maxHits", 5))
     m3_package("papers", DIM, into=package)
     limits = {field.name: field.value for field in package.query_profile.fields}
-    assert limits == {"maxHits": 5, "maxOffset": MOST_HITS}
+    assert limits == {"maxHits": 5, "maxOffset": MAX_HITS}
     assert {"papers", "m3kit"} <= {schema.name for schema in package.schemas}
 
 
@@ -131,10 +134,9 @@ def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> Non
         ({"reps": []}, RepresentationError, "holds some of"),
         ({"reps": ["lexical"]}, RepresentationError, "lexical"),
         ({"sparse": "weakand"}, ValueError, "'exact' or 'wand'"),
-        ({"fields": {"a": dict}}, TypeError, "declared as <class 'dict'>"),
-        ({"fields": {"a": int | float}}, TypeError, "float holds whole numbers too"),
-        ({"fields": {"a": str | float, "a_str": str}}, ValueError, "attribute 'a_str'"),
-        ({"fields": {"a": float, "a_rest": int}}, ValueError, "attribute 'a_rest'"),
+        ({"field_types": {"a": dict}}, TypeError, "declared as <class 'dict'>"),
+        ({"field_types": {"a": int | float}}, TypeError, "float holds whole numbers too"),
+        ({"field_types": {"a": str | float, "a_str": str}}, ValueError, "attribute 'a_str'"),
         ({"name": "Papers"}, ValueError, "small letters"),
         ({"name": "m3kit"}, ValueError, "m3kit"),
         ({"name": "a.b"}, ValueError, "small letters"),
@@ -147,17 +149,21 @@ def test_what_vespa_cannot_hold_is_refused(
         m3_package(options.pop("name", "papers"), options.pop("dim", DIM), **options)
 
 
-def test_a_shape_is_read_as_it_was_written() -> None:
+def test_a_layout_is_read_as_it_was_written() -> None:
+    kinds: dict[str, tuple[Kind, ...]] = {"ключ": ("str", "float"), "year": ("int",)}
     for options in OPTIONS:
-        shape = Shape(
-            DIM,
-            frozenset(options["reps"]),
-            options["colbert"],
-            options["sparse"],
-            {"ключ": ("str", "float"), "year": ("int",)},
-        )
-        said = {name: float(value) for name, value in shape.to_constants().items()}
-        assert Shape.from_constants(said, "the schema 'a'") == shape
+        manifest = Manifest(DIM, frozenset(options["reps"]), "a model", options["colbert"])
+        layout = Layout(M3KIT, manifest, kinds, options["sparse"])
+        constants = {name: float(value) for name, value in to_constants(layout).items()}
+        assert from_constants(constants, "a model", "the schema 'a'") == layout
+
+
+def test_a_schema_of_an_earlier_version_says_so() -> None:
+    earlier = {"dim": 32.0, "holds_dense": 1.0, "colbert_float32": 1.0, "sparse_exact": 1.0}
+    with pytest.raises(IndexNotFoundError, match=r"earlier development version .* deploy .* again"):
+        from_constants(earlier, None, "the schema 'a'")
+    with pytest.raises(IndexNotFoundError, match="upgrade m3kit"):
+        from_constants({**earlier, "format": 99.0}, None, "the schema 'a'")
 
 
 def test_what_an_existing_schema_lacks_is_spelled_out() -> None:
@@ -182,11 +188,10 @@ def test_vectors_that_are_no_attribute_are_refused() -> None:
 
 
 @pytest.mark.peer
-@pytest.mark.skipif(missing() is not None, reason=str(missing()))
 def test_every_package_deploys(tmp_path: Path) -> None:
     """Each combination of options is a schema: one application is checked faster than many."""
-    fields = {**dict.fromkeys(sorted(_WORDS), ANY), **TYPED, "a.b": str | float, "ключ": str}
-    every = m3_package("papers-2", DIM, fields=fields)
+    fields = {**dict.fromkeys(sorted(RESERVED), ANY), **TYPED, "a.b": str | float, "ключ": str}
+    every = m3_package("papers-2", DIM, field_types=fields)
     for number, options in enumerate(OPTIONS):
         m3_package(f"papers-{number}-of-all", DIM, into=every, **options)
     assert len(every.schemas) == len(OPTIONS) + 2
@@ -196,4 +201,6 @@ def test_every_package_deploys(tmp_path: Path) -> None:
         package.to_files(tmp_path / name)
     reports = validate(*(tmp_path / name for name in packages))
     assert [(one.verdict, one.messages) for one in reports] == [("OK", ())] * 2
-    assert {attribute(word) for word in _WORDS} == {f"x_{word.encode().hex()}" for word in _WORDS}
+    assert {attribute_name(word, None) for word in RESERVED} == {
+        f"x_{word.encode().hex()}" for word in RESERVED
+    }
