@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from types import GenericAlias, UnionType
-from typing import Any, Literal, TypeAlias, assert_never, get_args
+from types import GenericAlias
+from typing import Any, Literal, TypeAlias
 
 from m3kit.filters import is_number
 from m3kit_vespa.spelling import spelled
 
-Kind: TypeAlias = Literal["str", "int", "float", "bool", "strs", "ints"]
-"""What an attribute holds."""
+FieldType: TypeAlias = type | GenericAlias
+"""`str`, `int`, `float`, `bool`, `list[str]` or `list[int]`."""
 
-FieldType: TypeAlias = type | UnionType | GenericAlias
-"""`str`, `int`, `float`, `bool`, `list[str]`, `list[int]`, or several of them: `str | float`."""
+AttributeType: TypeAlias = Literal[
+    "string", "long", "double", "bool", "array<string>", "array<long>"
+]
+"""The same in a schema."""
+
+ATTRIBUTE_TYPES: dict[object, AttributeType] = {
+    str: "string", int: "long", float: "double", bool: "bool",
+    list[str]: "array<string>", list[int]: "array<long>",
+}  # fmt: skip
 
 LONGEST = 2**63 - 1
 """The largest integer of an attribute; the smallest is its negative."""
 
-_KINDS: dict[object, Kind] = {
-    str: "str", int: "int", float: "float", bool: "bool", list[str]: "strs", list[int]: "ints",
-}  # fmt: skip
 RESERVED = frozenset([
     "id", "text", "metadata", "terms", "salt", "dense", "sparse", "colbert", "tokens", "token_ids",
     "and", "asc", "as", "attribute", "by", "contains", "desc", "distance", "document", "false",
@@ -33,83 +36,56 @@ RESERVED = frozenset([
 """The fields that an index may have, and names that mean something else in schemas or queries."""
 
 
-def to_kinds(field: str, declared: FieldType) -> tuple[Kind, ...]:
+def to_attribute_type(field: str, declared: FieldType) -> AttributeType:
     """
     Read what a field is declared as.
 
     Raises:
         TypeError: If Vespa has no attribute for it.
     """
-    types = get_args(declared) if isinstance(declared, UnionType) else (declared,)
-    unknown = [type_ for type_ in types if type_ not in _KINDS]
-    if unknown:
+    if declared not in ATTRIBUTE_TYPES:
         raise TypeError(
-            f"the field {field!r} is declared as {unknown[0]!r}; use str, int, float, bool, "
-            "list[str], list[int], or several of them: str | float"
+            f"the field {field!r} is declared as {declared!r}; use str, int, float (any number), "
+            "bool, list[str] or list[int]"
         )
-    if {int, float} <= set(types):
-        raise TypeError(
-            f"the field {field!r} is declared int and float; float holds whole numbers too"
-        )
-    return tuple(_KINDS[type_] for type_ in types)
+    return ATTRIBUTE_TYPES[declared]
 
 
-def attribute_name(field: str, kind: Kind | None) -> str:
-    """
-    Name the attribute of a field: as the field, unless a schema or YQL cannot take that name.
-
-    Args:
-        field: The field of the metadata.
-        kind: Which of its attributes, if it has several.
-    """
+def attribute_name(field: str) -> str:
+    """Name the attribute of a field: as the field, unless a schema or YQL cannot take that name."""
     is_word = re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", field, re.ASCII)
     is_reserved = {field, field.lower()} & RESERVED or field.startswith(("m3_", "x_"))
-    name = field if is_word and not is_reserved else f"x_{field.encode().hex()}"
-    return name if kind is None else f"{name}_{kind}"
+    return field if is_word and not is_reserved else f"x_{field.encode().hex()}"
 
 
-def kind_for(value: object, kinds: Iterable[Kind], *, element: bool) -> Kind | None:
+def can_hold(type_: AttributeType | None, value: object, *, element: bool) -> bool:
     """
-    Choose the attribute that can hold a scalar.
+    Tell whether an attribute can hold a scalar.
 
     Args:
+        type_: The attribute's type; None if there is none.
         value: The scalar.
-        kinds: The attributes of its field.
         element: Whether it is an element of a list.
     """
-    able: set[Kind] = set()
-    if isinstance(value, str):
-        able = {"strs"} if element else {"str"}
-    elif isinstance(value, bool):
-        able = set() if element else {"bool"}
-    elif is_number(value):
-        able = set() if element else {"float"}
-        if value == int(value) and abs(value) <= LONGEST:
-            able.add("ints" if element else "int")
-    return next((kind for kind in kinds if kind in able), None)
+    if type_ is None or element != type_.startswith("array"):
+        return False
+    if isinstance(value, bool | str):
+        return ("string" in type_) if isinstance(value, str) else type_ == "bool"
+    if type_ == "double":
+        return is_number(value)
+    return "long" in type_ and is_number(value) and value == int(value) and abs(value) <= LONGEST
 
 
-def is_distinct(value: object) -> bool:
-    """Tell whether an attribute with this scalar differs from one without a value."""
-    return value is not False and value != ""
-
-
-def attribute_value(kind: Kind, value: object) -> Any:
+def attribute_value(type_: AttributeType, value: object) -> Any:
     """Return what an attribute holds of a field's value; None if it holds nothing of it."""
-    elements: list[Any] = value if isinstance(value, list) else []
-    match kind:
-        case "str":
-            return spelled(value) if isinstance(value, str) else None
-        case "bool":
-            return value if isinstance(value, bool) else None
-        case "int":
-            return int(value) if kind_for(value, [kind], element=False) else None  # type: ignore[call-overload]  # a number
-        case "float":
-            return float(value) if is_number(value) else None
-        case "strs":
-            return [spelled(text) for text in elements if isinstance(text, str)] or None
-        case "ints":
-            whole = [number for number in elements if kind_for(number, [kind], element=True)]
-            return [int(number) for number in whole] or None
-        case _:
-            assert_never(kind)
+    elements = value if isinstance(value, list) else []
+    held = [element for element in elements if can_hold(type_, element, element=True)]
+    if held:
+        return [_value(type_, element) for element in held]
+    return _value(type_, value) if can_hold(type_, value, element=False) else None
+
+
+def _value(type_: AttributeType, value: Any) -> Any:
+    if isinstance(value, str):
+        return spelled(value)
+    return int(value) if "long" in type_ else float(value) if type_ == "double" else value

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from m3kit.adapters.filter_terms import EXACT
+from m3kit.adapters.filter_terms import EXACT, TermKind
 from m3kit.adapters.filter_translation import FilterExpression, translate
 from m3kit.filters import (
     Comparison,
@@ -28,7 +28,7 @@ from m3kit.filters import (
     Substring,
     Value,
 )
-from m3kit_vespa.field_types import LONGEST, Kind, is_distinct, kind_for
+from m3kit_vespa.field_types import LONGEST, AttributeType, can_hold
 from m3kit_vespa.layout import Layout, term
 from m3kit_vespa.spelling import quoted, spelled
 
@@ -121,62 +121,61 @@ def _equal(
     layout: Layout, field: str, values: Sequence[Value], *, element: bool = False
 ) -> FilterExpression[str]:
     """Compare scalars, or elements of lists, with each value by what can hold it."""
-    kinds = _kinds(layout, field)
-    literals: dict[str, list[str]] = {}
-    parts: list[str] = []
-    exact = True
-    for value in values:
-        kind = kind_for(value, kinds, element=element)
-        if layout.is_native and not layout.tells(field, value, element=element):
-            wanted = term("in" if element else "is", field, value)
-            literals.setdefault("terms", []).append(quoted(wanted))
-            continue
-        if kind is None:  # no document of such a schema holds this
-            continue
-        exact = exact and _is_exact(layout, kind, value)
-        name = layout.attribute(field, kind)
-        if kind == "bool":
-            parts.append(f"{name} = {'true' if value else 'false'}")
-        elif kind == "float":
-            parts.append(f"{name} = {_double(float(value))}")
-        else:
-            literals.setdefault(name, []).append(_literal(value))
-    parts += [_in(name, listed) for name, listed in literals.items()]
-    return FilterExpression(_any_of(parts), exact=exact)
-
-
-def _range(layout: Layout, where: Range) -> FilterExpression[str]:
-    kinds = _kinds(layout, where.field)
-    if "float" in kinds:
-        return _double_range(layout.attribute(where.field, "float"), where, layout)
-    if "int" in kinds:
-        return _integer_range(layout.attribute(where.field, "int"), where)
-    return _undeclared(layout, where.field)
+    type_, name = _type(layout, field), layout.attribute(field)
+    held = [value for value in values if can_hold(type_, value, element=element)]
+    terms: list[str] = []
+    if layout.is_native:
+        kind: TermKind = "in" if element else "is"
+        held = [value for value in held if layout.tells(field, value, element=element)]
+        terms = [
+            term(kind, field, value)
+            for value in values
+            if not layout.tells(field, value, element=element)
+        ]
+    literals = [_literal(type_, value) for value in held]
+    if type_ in ("double", "bool"):  # for which YQL has no `in`
+        parts = [f"{name} = {literal}" for literal in literals]
+    else:
+        parts = [_in(name, literals)]
+    exact = all(_is_exact(layout, type_, value) for value in held)
+    return FilterExpression(_any_of([*parts, _in_terms(terms)]), exact=exact)
 
 
 def _exists(layout: Layout, field: str) -> FilterExpression[str]:
-    kinds = _kinds(layout, field)
-    parts = [
-        part
-        for kind in kinds
-        if (part := _has_value(layout.attribute(field, kind), kind)) is not None
-    ]
+    """Keep what the attribute tells from a missing value, and what terms do."""
+    type_, name = _type(layout, field), layout.attribute(field)
+    by_attribute = {
+        "string": f'!({name} in (""))',
+        "bool": f"{name} = true",
+        "long": f"range({name}, -{LONGEST}L, {LONGEST}L)",
+        "double": f"{name} >= {_SMALLEST}",
+    }.get(type_ or "", NOTHING)
     if layout.is_native:
-        return FilterExpression(_any_of([*parts, _in("terms", [quoted(term("has", field))])]))
-    if all(kind in ("int", "float") for kind in kinds):
-        return FilterExpression(_any_of(parts))
+        return FilterExpression(_any_of([by_attribute, _in_terms([term("has", field)])]))
+    if type_ in ("long", "double"):
+        return FilterExpression(by_attribute)
     return FilterExpression(EVERYTHING, exact=False)
+
+
+def _range(layout: Layout, where: Range) -> FilterExpression[str]:
+    match _type(layout, where.field):
+        case "double":
+            return _double_range(layout, where)
+        case "long":
+            return _integer_range(layout.attribute(where.field), where)
+        case _:
+            return _undeclared(layout, where.field)
 
 
 def _substring(layout: Layout, field: str, text: str) -> FilterExpression[str]:
     """Match a regular expression in which all but letters and digits are written by number."""
-    if "str" not in _kinds(layout, field):
+    if _type(layout, field) != "string":
         return _undeclared(layout, field)
     pattern = "".join(
         char if char.isascii() and char.isalnum() else rf"\\x{{{ord(char):x}}}"
         for char in spelled(text)
     )
-    yql = f'{layout.attribute(field, "str")} matches "{pattern}"'
+    yql = f'{layout.attribute(field)} matches "{pattern}"'
     return FilterExpression(yql, exact=layout.is_native)
 
 
@@ -186,42 +185,37 @@ def _ids(layout: Layout, ids: Sequence[str]) -> FilterExpression[str]:
     return FilterExpression(_in(layout.id_attribute, map(quoted, ids)))
 
 
-def _kinds(layout: Layout, field: str) -> tuple[Kind, ...]:
-    """Return the kinds of a field's attributes; of an undeclared one there are none."""
-    if not layout.is_native and field not in layout.kinds:
+def _type(layout: Layout, field: str) -> AttributeType | None:
+    """Return the type of a field's attribute; None if it is not declared."""
+    if not layout.is_native and field not in layout.field_types:
         raise ValueError(
-            f"this filter needs {field!r} to be an attribute of the schema; if it is, declare it by "
+            f"this filter needs {field!r} to be an attribute of the schema; if it is, declare it: "
             f"VespaIndex(…, field_types={{…, {field!r}: str}}), or whichever type it has"
         )
-    return layout.kinds.get(field, ())
+    return layout.field_types.get(field)
 
 
 def _undeclared(layout: Layout, field: str) -> FilterExpression[str]:
     """Keep what holds anything of no declared type; it is verified, document by document."""
     if layout.is_native:
-        return FilterExpression(_in("terms", [quoted(term("has", field))]), exact=False)
+        return FilterExpression(_in_terms([term("has", field)]), exact=False)
     return FilterExpression(NOTHING)
 
 
-def _is_exact(layout: Layout, kind: Kind, value: Value) -> bool:
+def _is_exact(layout: Layout, type_: AttributeType | None, value: Value) -> bool:
     """Tell whether an attribute equals a value only where the document's field does."""
-    match kind:
-        case "int" | "ints":
-            return True
-        case "float":
-            return layout.is_native and abs(float(value)) < EXACT
-        case "bool":
-            return layout.is_native or is_distinct(value)
-        case "str" | "strs":
-            return layout.is_native
-        case _:
-            assert_never(kind)
+    if type_ in ("long", "array<long>"):
+        return True
+    if layout.is_native:
+        return isinstance(value, str) or abs(value) < EXACT
+    return value is True
 
 
-def _double_range(name: str, where: Range, layout: Layout) -> FilterExpression[str]:
+def _double_range(layout: Layout, where: Range) -> FilterExpression[str]:
     """Compare doubles: with what each bound is rounded to, where numbers may be rounded."""
     exact = layout.is_native and all(abs(bound) < EXACT for bound in where.bounds.values())
     operators = _OPERATORS if exact else _ROUNDED_OPERATORS
+    name = layout.attribute(where.field)
     parts = [f"{name} {operators[of]} {_double(bound)}" for of, bound in where.bounds.items()]
     return FilterExpression(_all_of(parts), exact=exact)
 
@@ -243,29 +237,12 @@ def _integer_range(name: str, where: Range) -> FilterExpression[str]:
                 high = min(high, math.ceil(bound) - 1)
             case "le":
                 high = min(high, math.floor(bound))
-    if low > high:
-        return FilterExpression(NOTHING)
+    if low >= high:
+        return FilterExpression(_in(name, [f"{low}L"] if low == high else []))
     exact = all(abs(bound) < EXACT or abs(bound) == LONGEST for bound in (low, high))
     if not exact:
         low, high = max(low - _STEP, -LONGEST), min(high + _STEP, LONGEST)
     return FilterExpression(f"range({name}, {low}L, {high}L)", exact=exact)
-
-
-def _has_value(name: str, kind: Kind) -> str | None:
-    """Keep what an attribute tells from a missing value; None where no query does."""
-    match kind:
-        case "str":
-            return f'!({name} in (""))'
-        case "bool":
-            return f"{name} = true"
-        case "int":
-            return f"range({name}, -{LONGEST}L, {LONGEST}L)"
-        case "float":
-            return f"{name} >= {_SMALLEST}"
-        case "strs" | "ints":
-            return None
-        case _:
-            assert_never(kind)
 
 
 def _in(name: str, literals: Iterable[str]) -> str:
@@ -273,8 +250,16 @@ def _in(name: str, literals: Iterable[str]) -> str:
     return f"{name} in ({listed})" if listed else NOTHING
 
 
-def _literal(value: Value) -> str:
-    return quoted(value) if isinstance(value, str) else f"{int(value)}L"
+def _in_terms(terms: Iterable[str]) -> str:
+    return _in("terms", map(quoted, terms))
+
+
+def _literal(type_: AttributeType | None, value: Value) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _double(value) if type_ == "double" else f"{int(value)}L"
 
 
 def _double(number: float) -> str:

@@ -13,9 +13,8 @@ from m3kit.adapters.storage import ColbertStorage
 from m3kit.adapters.store import StoreIndex
 from m3kit.encoder import Encoder
 from m3kit_vespa.client import SchemaClient
-from m3kit_vespa.field_types import FieldType, to_kinds
+from m3kit_vespa.field_types import FieldType
 from m3kit_vespa.filters import Condition
-from m3kit_vespa.layout import Layout
 from m3kit_vespa.provision import open_deployed, open_existing
 from m3kit_vespa.store import VespaStore
 
@@ -39,14 +38,12 @@ class VespaIndex(ClosesOnExit, StoreIndex[Condition]):
         colbert: The form of the ColBERT vectors, where it is to be checked.
         fields: The fields of a schema that m3kit did not create, to which `add_profiles` has added
             the rank profiles.
-        field_types: The declared fields of the metadata: `{"lang": str, "year": int}`. For a schema
-            of your own: its attributes that filters may use, which are then its metadata. A schema
-            of `m3_package` knows them, and is compared.
+        field_types: The attributes of such a schema that filters may use, which are then its
+            metadata: `{"lang": str, "year": int}`. A schema of `m3_package` knows its own.
         timeout: How many seconds a query may take.
 
     Raises:
-        ValueError: If there are `fields` and no width, no schema can have this name, or the
-            deployed schema declares other `field_types`.
+        ValueError: If there are `fields` and no width, or no schema can have this name.
         TypeError: If a field is declared as something that no attribute can hold.
         IndexNotFoundError: If there is none and no width is given, m3kit did not create the schema,
             or it lacks one of `fields`.
@@ -71,7 +68,6 @@ class VespaIndex(ClosesOnExit, StoreIndex[Condition]):
         client = SchemaClient(app, schema, timeout, tensors="hex" if fields is None else "short")
         if fields is None:
             self._layout = open_deployed(app, schema, request, timeout=timeout)
-            _check_field_types(self._layout, field_types, what)
         else:
             self._layout = open_existing(client, what, request, fields, field_types or {})
         self._schema = schema
@@ -95,17 +91,4 @@ class VespaIndex(ClosesOnExit, StoreIndex[Condition]):
         """
         if not self._layout.is_native:
             return []
-        return [name for name, kind, _ in self._layout.attributes() if kind == "bool"]
-
-
-def _check_field_types(
-    layout: Layout, field_types: Mapping[str, FieldType] | None, what: str
-) -> None:
-    kinds = {name: set(to_kinds(name, type_)) for name, type_ in (field_types or {}).items()}
-    deployed = {name: set(kinds) for name, kinds in layout.kinds.items()}
-    if field_types is not None and kinds != deployed:
-        raise ValueError(
-            f"{what} declares {', '.join(deployed) or 'no fields'}, and field_types= other fields "
-            "or types; leave it out, or deploy m3_package(…, field_types=…) and write the "
-            "documents again"
-        )
+        return [name for name, type_ in self._layout.field_types.items() if type_ == "bool"]

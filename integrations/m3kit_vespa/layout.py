@@ -33,7 +33,7 @@ from m3kit.filters import is_number
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import REPS, M3Output, Rep
-from m3kit_vespa.field_types import Kind, attribute_name, attribute_value, is_distinct, kind_for
+from m3kit_vespa.field_types import AttributeType, attribute_name, attribute_value, can_hold
 from m3kit_vespa.spelling import digest, spelled, unspelled
 from m3kit_vespa.vectors import (
     TOKEN_ID_LIMIT,
@@ -72,7 +72,7 @@ class Layout:
     Args:
         names: The names of its fields.
         manifest: What it holds.
-        kinds: The declared fields of the metadata, and the attributes of each.
+        field_types: The declared fields of the metadata, and the types of their attributes.
         retrieval: How the sparse branch finds documents in a schema that `m3_package` made; None in
             any other, whose documents are all scored.
 
@@ -82,11 +82,11 @@ class Layout:
 
     names: FieldNames
     manifest: Manifest
-    kinds: Mapping[str, tuple[Kind, ...]] = field(default_factory=dict)
+    field_types: Mapping[str, AttributeType] = field(default_factory=dict)
     retrieval: Retrieval | None = None
 
     def __post_init__(self) -> None:
-        for name in [] if self.is_native else [*self.field_names(), *self.kinds]:
+        for name in [] if self.is_native else [*self.field_names(), *self.field_types]:
             if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.]*", name, re.ASCII):
                 raise ValueError(f"{name!r} is not the name of a field in a schema")
 
@@ -99,29 +99,22 @@ class Layout:
     def id_attribute(self) -> str | None:
         """The attribute by which documents are found by their ids, if there is one."""
         name = self.names.id
-        return name if self.is_native or "str" in self.kinds.get(name or "", ()) else None
+        return name if self.is_native or self.field_types.get(name or "") == "string" else None
 
     @property
     def id_fields(self) -> Sequence[str]:
         """What an id is read from; a document has the first of them."""
         return ["id"] if self.is_native else ["documentid", *filter(None, [self.names.id])]
 
-    def attributes(self) -> Iterator[tuple[str, Kind, str]]:
-        """Yield each declared field with each kind of its values, and that attribute's name."""
-        for name, kinds in self.kinds.items():
-            for kind in kinds:
-                yield name, kind, self.attribute(name, kind)
-
-    def attribute(self, name: str, kind: Kind) -> str:
-        """Name the attribute that holds values of a kind of a declared field."""
-        several = len(self.kinds[name]) > 1
-        return attribute_name(name, kind if several else None) if self.is_native else name
+    def attribute(self, name: str) -> str:
+        """Name the attribute of a declared field."""
+        return attribute_name(name) if self.is_native else name
 
     def selected(self, reps: Collection[Rep] = ()) -> Sequence[str]:
         """Name what a record is read from: `*` where the metadata is spread over unnamed fields."""
-        if self.names.metadata is None and not self.kinds:
+        if self.names.metadata is None and not self.field_types:
             return ["*"]
-        nested = [self.names.metadata] if self.names.metadata else [*self.kinds]
+        nested = [self.names.metadata] if self.names.metadata else [*self.field_types]
         vectors = [self.names.vector(rep) or "" for rep in reps]
         return list(dict.fromkeys([*self.id_fields, self.names.text, *nested, *vectors]))
 
@@ -147,9 +140,9 @@ class Layout:
                 f"document {id_!r} has the token {sparse.ids[-1]}, and Vespa's ids of tokens are "
                 f"below {TOKEN_ID_LIMIT}"
             )
-        for name, kinds in self.kinds.items():
+        for name, type_ in self.field_types.items():
             value = record.document.metadata.get(name)
-            if is_number(value) and "int" in kinds and not kind_for(value, kinds, element=False):
+            if type_ == "long" and is_number(value) and not can_hold(type_, value, element=False):
                 raise DocumentError(
                     f"document {id_!r} holds {value!r} in {name!r}, which is declared int, and "
                     f"Vespa's integers are whole and of 64 bits; declare it {name!r}: float"
@@ -164,9 +157,9 @@ class Layout:
         if names.metadata is None:
             return {**{name: _plain(value) for name, value in metadata.items()}, **fields}
         fields[names.metadata] = spelled(_json(metadata))
-        for name, kind, attribute in self.attributes():
-            if (value := attribute_value(kind, metadata.get(name))) is not None:
-                fields[attribute] = value
+        for name, type_ in self.field_types.items():
+            if (value := attribute_value(type_, metadata.get(name))) is not None:
+                fields[self.attribute(name)] = value
         if self.is_native:
             fields["terms"] = list(dict.fromkeys(self._terms(metadata)))
             fields["salt"] = int(digest(document.id)[:8], 16) >> 1
@@ -223,9 +216,14 @@ class Layout:
     def _metadata(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         if self.names.metadata is not None:
             nested = fields.get(self.names.metadata, {})
-            return json.loads(unspelled(nested)) if isinstance(nested, str) else nested
+            metadata: Mapping[str, Any] = (
+                json.loads(unspelled(nested)) if isinstance(nested, str) else nested
+            )
+            return metadata
         others = {*self.field_names(), *_ADDED}
-        names = [name for name in self.kinds or fields if name in fields and name not in others]
+        names = [
+            name for name in self.field_types or fields if name in fields and name not in others
+        ]
         return {name: fields[name] for name in names}
 
     def field_names(self) -> list[str]:
@@ -239,18 +237,18 @@ class Layout:
         for kind, name, value in filter_terms(metadata):
             stored = metadata[name] if kind == "has" else value[0]
             if not self.tells(name, stored, element=kind == "in"):
-                yield term(kind, name, *value)
+                yield spelled(term(kind, name, *value))
 
     def tells(self, name: str, value: object, *, element: bool) -> bool:
-        """Tell whether an attribute of a field holds a scalar, and differs from a missing one."""
-        kind = kind_for(value, self.kinds.get(name, ()), element=element)
-        return kind is not None and (element or is_distinct(value))
+        """Tell whether an attribute holds a scalar, and then differs from one without a value."""
+        is_held = can_hold(self.field_types.get(name), value, element=element)
+        return is_held and (element or (value is not False and value != ""))
 
 
 def term(kind: TermKind, name: str, *value: object) -> str:
     """Write one thing that a document says of a field; `1` and `1.0` are one."""
     values = [*map(by_value, value)]
-    text = spelled(_json([name, values if kind == "in" else values[0]] if values else [name]))
+    text = _json([name, values] if kind == "in" else [name, *values])
     return text if len(text) <= _LONGEST_TERM else digest(text)
 
 

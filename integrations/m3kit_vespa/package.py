@@ -22,7 +22,7 @@ from m3kit.adapters.field_names import FieldNames
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.vectors import REPS, Rep
-from m3kit_vespa.field_types import FieldType, to_kinds
+from m3kit_vespa.field_types import FieldType, to_attribute_type
 from m3kit_vespa.layout import M3KIT, Layout, Retrieval
 from m3kit_vespa.profiles import Vectors, score_profiles
 from m3kit_vespa.provision import DESCRIPTION, to_constants
@@ -87,9 +87,9 @@ def m3_package(
             f"{name!r} cannot name an application: use small letters, digits and hyphens, a letter "
             f"first, and not {DESCRIPTION!r}"
         )
-    kinds = {of: to_kinds(of, type_) for of, type_ in (field_types or {}).items()}
+    types = {of: to_attribute_type(of, type_) for of, type_ in (field_types or {}).items()}
     manifest = Manifest(dim, frozenset(reps), None, colbert or ColbertStorage())
-    layout = Layout(M3KIT, manifest, kinds, sparse)
+    layout = Layout(M3KIT, manifest, types, sparse)
     _check(layout)
     hnsw = HNSW("prenormalized-angular", max_links_per_node, neighbors_to_explore_at_insert)
     package = into or ApplicationPackage(
@@ -156,9 +156,6 @@ def _check(layout: Layout) -> None:
             f"binary ColBERT vectors are stored 8 dimensions to a byte, and {manifest.dim} is not "
             "a multiple of 8; store them as 'int8'"
         )
-    names = [name for _, _, name in layout.attributes()]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"two fields would both be the attribute {twice[0]!r}; rename one")
 
 
 def _describe(package: ApplicationPackage, schema: str, layout: Layout) -> None:

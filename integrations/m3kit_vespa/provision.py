@@ -3,15 +3,14 @@ What a deployed schema holds, and checks of a schema when it is opened.
 
 Vespa answers no question about its schemas. So the package brings a schema of its own, `m3kit`,
 with a rank profile for each index whose functions are constants, such as `dim` or
-`field_int_79656172`. Asked with that profile, the one document of the index shows them as its match
+`field_79656172`. Asked with that profile, the one document of the index shows them as its match
 features. That document is written when the index is first opened, and records its model.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from vespa.application import Vespa
 from vespa.exceptions import VespaError
@@ -22,7 +21,7 @@ from m3kit.adapters.storage import ColbertType
 from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS
 from m3kit_vespa.client import SchemaClient
-from m3kit_vespa.field_types import FieldType, Kind, to_kinds
+from m3kit_vespa.field_types import ATTRIBUTE_TYPES, FieldType, to_attribute_type
 from m3kit_vespa.filters import NOTHING
 from m3kit_vespa.layout import M3KIT, Layout, Retrieval
 from m3kit_vespa.profiles import PROFILES
@@ -31,7 +30,7 @@ from m3kit_vespa.spelling import digest
 DESCRIPTION = "m3kit"
 """The schema that describes the others."""
 
-_FIELD = re.compile(r"field_([a-z]+)_([0-9a-f]+)")
+_TYPES = [*ATTRIBUTE_TYPES.values()]
 
 
 def to_constants(layout: Layout) -> dict[str, int]:
@@ -43,7 +42,10 @@ def to_constants(layout: Layout) -> dict[str, int]:
         **{f"holds_{rep}": 1 for rep in REPS if rep in manifest.reps},
         f"colbert_{manifest.colbert.dtype}": manifest.colbert.pool_factor,
         f"sparse_{layout.retrieval}": 1,
-        **{f"field_{kind}_{name.encode().hex()}": 1 for name, kind, _ in layout.attributes()},
+        **{
+            f"field_{name.encode().hex()}": _TYPES.index(type_)
+            for name, type_ in layout.field_types.items()
+        },
     }
 
 
@@ -77,13 +79,13 @@ def from_constants(constants: Mapping[str, float], model: str | None, what: str)
         "colbert": next(iter(storages), None),
     }
     manifest = Manifest.from_json(stored, what)
-    kinds: dict[str, tuple[Kind, ...]] = {}
-    for name in constants:
-        if match := _FIELD.fullmatch(name):
-            field = bytes.fromhex(match[2]).decode()
-            kinds[field] = (*kinds.get(field, ()), cast("Kind", match[1]))
+    field_types = {
+        bytes.fromhex(name.removeprefix("field_")).decode(): _TYPES[int(number)]
+        for name, number in constants.items()
+        if name.startswith("field_")
+    }
     (retrieval,) = (way for way in get_args(Retrieval) if f"sparse_{way}" in constants)
-    return Layout(M3KIT, manifest, kinds, retrieval)
+    return Layout(M3KIT, manifest, field_types, retrieval)
 
 
 def open_deployed(app: Vespa, schema: str, request: IndexRequest, *, timeout: float) -> Layout:
@@ -146,8 +148,8 @@ def open_existing(
         raise ValueError(
             f"{what} was not created by m3kit and does not tell its width; give encoder= or dim="
         )
-    kinds = {name: to_kinds(name, type_)[:1] for name, type_ in field_types.items()}
-    layout = Layout(fields, Manifest(request.dim, fields.reps, request.model), kinds)
+    types = {name: to_attribute_type(name, type_) for name, type_ in field_types.items()}
+    layout = Layout(fields, Manifest(request.dim, fields.reps, request.model), types)
     for rep in fields.reps:
         try:
             client.search(NOTHING, select=["documentid"], ranking=PROFILES[rep], hits=0)
@@ -157,7 +159,7 @@ def open_existing(
                 "m3kit_vespa.add_profiles add it to the application package, and deploy it again"
             ) from error
     try:
-        next(client.visit([*layout.field_names(), *kinds]), None)
+        next(client.visit([*layout.field_names(), *types]), None)
     except VespaError as error:
         stored = next(client.visit(["*"]), {})
         raise IndexNotFoundError(

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from vespa.package import HNSW, Document, Field, FieldSet, RankProfile, Schema
 
-from m3kit_vespa.field_types import Kind
 from m3kit_vespa.layout import Layout
 from m3kit_vespa.profiles import rank_profiles
 
-_TYPES: Mapping[Kind, str] = {
-    "str": "string", "int": "long", "float": "double", "bool": "bool",
-    "strs": "array<string>", "ints": "array<long>",
-}  # fmt: skip
 _CELLS = {"float32": "float", "bfloat16": "bfloat16", "int8": "int8", "binary": "int8"}
 
 
@@ -42,12 +37,13 @@ def _document(*, bm25: bool) -> Iterator[Field]:
 
 
 def _attributes(layout: Layout) -> Iterator[Field]:
-    for _, kind, name in layout.attributes():
-        if kind in ("str", "strs"):
-            yield string_field(name, _TYPES[kind])
+    for name, type_ in layout.field_types.items():
+        attribute = layout.attribute(name)
+        if "string" in type_:
+            yield string_field(attribute, type_)
         else:
-            fast = None if kind == "bool" else ["fast-search"]
-            yield Field(name, _TYPES[kind], indexing=["attribute", "summary"], attribute=fast)
+            fast = None if type_ == "bool" else ["fast-search"]
+            yield Field(attribute, type_, indexing=["attribute", "summary"], attribute=fast)
 
 
 def _vectors(layout: Layout, hnsw: HNSW) -> Iterator[Field]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 from tests.filter_cases import FIELDS
 from vespa.package import ApplicationPackage, Document, Field, FieldSet, RankProfile, Schema
 
@@ -11,14 +13,14 @@ from m3kit.testing import DIM
 from m3kit_vespa import add_profiles, m3_package
 from m3kit_vespa.field_types import FieldType
 
-SUITE = [
-    "a", "a.b", "dotted.name", "even", "flag", "lang", "list", "m", "missing", "n", "nothing",
-    "number", "numbers", "string", "strings", "tags", "with space", "ключ",
-]  # fmt: skip
-"""The fields of the conformance suite, in which it seeks ranges and substrings of all kinds."""
+SUITE: dict[str, FieldType] = {
+    "a": str, "a.b": float, "even": bool, "flag": bool, "lang": str, "list": list[str], "m": float,
+    "missing": str, "n": float, "number": float, "numbers": list[int], "string": str,
+    "strings": list[str], "tags": list[str], "with space": float, "ключ": str,
+}  # fmt: skip
+"""The fields of the conformance suite; it puts values of other types in them, too."""
 
-ANY: FieldType = str | float
-EVERY: FieldType = str | float | bool | list[str] | list[int]
+TYPES: list[FieldType] = [str, float, bool, list[str], list[int]]
 FORMS = {
     "bfloat": ColbertStorage("bfloat16", pool_factor=2),
     "ints": ColbertStorage("int8"),
@@ -27,22 +29,27 @@ FORMS = {
 TYPED: dict[str, FieldType] = {
     "lang": str, "year": int, "price": float, "open": bool, "tags": list[str], "sizes": list[int],
 }  # fmt: skip
-CASES: dict[str, FieldType | None] = {"cases": ANY, "every": EVERY, "undeclared": None}
-"""Indexes in which filters of all kinds are sought, and how their fields are declared."""
+CASES: dict[str, list[FieldType]] = {
+    "cases": TYPES,
+    "rotated": [*TYPES[1:], *TYPES[:1]],
+    "turned": [*TYPES[3:], *TYPES[:3]],
+    "undeclared": [],
+}
+"""Indexes in which filters of all kinds are sought, and how their fields are declared in turn."""
 
 NOTEBOOK = FieldNames(id="id", dense="dense_rep", sparse="lexical_rep", colbert="colbert_rep")
 
 
 def application() -> ApplicationPackage:
     """Every index that the tests open, in one application, so that one peer serves them all."""
-    package = m3_package("papers", DIM, field_types=dict.fromkeys(SUITE, ANY))
+    package = m3_package("papers", DIM, field_types=SUITE)
     m3_package("wands", DIM, sparse="wand", into=package)
     for name, storage in FORMS.items():
-        m3_package(name, DIM, field_types=dict.fromkeys(SUITE, ANY), colbert=storage, into=package)
-    cases = [*FIELDS, "missing", "a.c", "b"]
+        m3_package(name, DIM, field_types=SUITE, colbert=storage, into=package)
+    fields = [*FIELDS, "missing", "a.c", "b"]
     for name, types in CASES.items():
-        fields = {} if types is None else dict.fromkeys(cases, types)
-        m3_package(name, DIM, field_types=fields, reps=["dense"], into=package)
+        declared = dict(zip(fields, cycle(types), strict=False))
+        m3_package(name, DIM, field_types=declared, reps=["dense"], into=package)
     m3_package("typed", DIM, field_types=TYPED, into=package)
     m3_package("recorded", DIM, reps=["dense"], into=package)
     m3_package("raced", DIM, reps=["dense"], into=package)

@@ -325,7 +325,7 @@ def test_an_existing_schemas_documents_are_read_written_and_deleted(
         index.upsert(records([Document("a/../b", "")]))
     with pytest.raises(IndexNotFoundError, match=r"no rank profile m3_\w+ .*add_profiles"):
         VespaIndex(index._client._app, "m3kit", dim=DIM, fields=NOTEBOOK)
-    with pytest.raises(ValueError, match="give dim"):
+    with pytest.raises(ValueError, match="give encoder= or dim="):
         VespaIndex(index._client._app, "m", dim=None, fields=NOTEBOOK)
 
 

@@ -6,7 +6,6 @@ import socket
 from importlib.metadata import entry_points
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import pytest
 from vespa.application import Vespa
@@ -16,8 +15,7 @@ from m3kit.filters import All
 from m3kit.index import IndexNotFoundError, ModelMismatchError, RepresentationError
 from m3kit.testing import DIM, DOCUMENTS, records
 from m3kit.vectors import REPS
-from m3kit_vespa import VespaIndex, open_server
-from m3kit_vespa import provision
+from m3kit_vespa import VespaIndex, open_server, provision
 from m3kit_vespa.client import SchemaClient
 
 MODEL = "BAAI/bge-m3@5617a9f6"

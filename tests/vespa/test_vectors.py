@@ -12,11 +12,11 @@ from m3kit_vespa.vectors import (
     SCALE,
     colbert_value,
     dense_value,
+    integer_weights,
     sparse_value,
     to_colbert,
     to_dense,
     to_sparse,
-    integer_weights,
 )
 
 ROWS = np.random.default_rng(0).standard_normal((13, DIM)).astype(np.float32)
