@@ -79,9 +79,9 @@ def can_hold(type_: AttributeType | None, value: object, *, element: bool) -> bo
 def attribute_value(type_: AttributeType, value: object) -> Any:
     """Return what an attribute holds of a field's value; None if it holds nothing of it."""
     elements = value if isinstance(value, list) else []
-    held = [element for element in elements if can_hold(type_, element, element=True)]
-    if held:
-        return [_value(type_, element) for element in held]
+    able = [element for element in elements if can_hold(type_, element, element=True)]
+    if able:
+        return [_value(type_, element) for element in able]
     return _value(type_, value) if can_hold(type_, value, element=False) else None
 
 

@@ -122,22 +122,24 @@ def _equal(
 ) -> FilterExpression[str]:
     """Compare scalars, or elements of lists, with each value by what can hold it."""
     type_, name = _type(layout, field), layout.attribute(field)
-    held = [value for value in values if can_hold(type_, value, element=element)]
+    by_attribute = [value for value in values if can_hold(type_, value, element=element)]
     terms: list[str] = []
     if layout.is_native:
         kind: TermKind = "in" if element else "is"
-        held = [value for value in held if layout.tells(field, value, element=element)]
+        by_attribute = [
+            value for value in by_attribute if layout.tells(field, value, element=element)
+        ]
         terms = [
             term(kind, field, value)
             for value in values
             if not layout.tells(field, value, element=element)
         ]
-    literals = [_literal(type_, value) for value in held]
+    literals = [_literal(type_, value) for value in by_attribute]
     if type_ in ("double", "bool"):  # for which YQL has no `in`
         parts = [f"{name} = {literal}" for literal in literals]
     else:
         parts = [_in(name, literals)]
-    exact = all(_is_exact(layout, type_, value) for value in held)
+    exact = all(_is_exact(layout, type_, value) for value in by_attribute)
     return FilterExpression(_any_of([*parts, _in_terms(terms)]), exact=exact)
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import cycle, product
+from typing import Any, get_args
 
 from tests.filter_cases import FIELDS
-from vespa.package import ApplicationPackage, Document, Field, FieldSet, RankProfile, Schema
+from vespa.package import (
+    ApplicationPackage,
+    Document,
+    Field,
+    FieldSet,
+    Function,
+    RankProfile,
+    Schema,
+)
 
 from m3kit.adapters.field_names import FieldNames
-from m3kit.adapters.storage import ColbertStorage
+from m3kit.adapters.storage import ColbertStorage, ColbertType
 from m3kit.testing import DIM
+from m3kit.vectors import Rep
 from m3kit_vespa import add_profiles, m3_package
 from m3kit_vespa.field_types import FieldType
+from m3kit_vespa.layout import Retrieval
 
 SUITE: dict[str, FieldType] = {
     "a": str, "a.b": float, "even": bool, "flag": bool, "lang": str, "list": list[str], "m": float,
@@ -40,6 +51,24 @@ CASES: dict[str, list[FieldType]] = {
 NOTEBOOK = FieldNames(id="id", dense="dense_rep", sparse="lexical_rep", colbert="colbert_rep")
 
 
+_REPS: list[list[Rep]] = [
+    ["dense"],
+    ["sparse"],
+    ["colbert"],
+    ["dense", "sparse"],
+    ["dense", "colbert"],
+    ["sparse", "colbert"],
+    ["dense", "sparse", "colbert"],
+]
+_DTYPES = [dtype for dtype in get_args(ColbertType) if dtype != "float16"]
+OPTIONS: list[dict[str, Any]] = [
+    {"reps": reps, "colbert": ColbertStorage(dtype, pool_factor=3), "sparse": sparse, "bm25": bm25}
+    for reps, dtype, sparse, bm25 in product(_REPS, _DTYPES, get_args(Retrieval), (False, True))
+    if ("colbert" in reps or dtype == "float32") and ("sparse" in reps or sparse == "exact")
+]
+"""What `m3_package` may be given, in every combination."""
+
+
 def application() -> ApplicationPackage:
     """Every index that the tests open, in one application, so that one peer serves them all."""
     package = m3_package("papers", DIM, field_types=SUITE)
@@ -53,6 +82,10 @@ def application() -> ApplicationPackage:
     m3_package("typed", DIM, field_types=TYPED, into=package)
     m3_package("recorded", DIM, reps=["dense"], into=package)
     m3_package("raced", DIM, reps=["dense"], into=package)
+    m3_package("encoded", DIM, into=package)
+    package.get_schema("m3kit").add_rank_profile(
+        RankProfile("earlier", "0", functions=[Function("dim", "32")], match_features=["dim"])
+    )
     m3_package("six", 6, reps=["dense"], into=package)
     package.add_schema(notebook())
     add_profiles(package, "m", NOTEBOOK, dim=DIM)

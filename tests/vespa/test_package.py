@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import re
-from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from tests.vespa.application import NOTEBOOK, TYPED, application, notebook
+from tests.vespa.application import NOTEBOOK, OPTIONS, TYPED, application, notebook
 from tests.vespa_peer.peer import validate
 from vespa.package import ApplicationPackage, Document, Field, QueryField, Schema
 
 from m3kit.adapters.field_names import FieldNames
-from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.storage import ColbertStorage, ColbertType
-from m3kit.index import IndexNotFoundError, RepresentationError
+from m3kit.index import RepresentationError
 from m3kit.testing import DIM
-from m3kit.vectors import Rep
 from m3kit_vespa import add_profiles, m3_package
-from m3kit_vespa.field_types import RESERVED, AttributeType, attribute_name
-from m3kit_vespa.layout import M3KIT, Layout, Retrieval
+from m3kit_vespa.field_types import RESERVED, attribute_name
 from m3kit_vespa.package import MAX_HITS
-from m3kit_vespa.provision import from_constants, to_constants
-
-REPS: list[list[Rep]] = [
-    ["dense"],
-    ["sparse"],
-    ["colbert"],
-    ["dense", "sparse"],
-    ["dense", "colbert"],
-    ["sparse", "colbert"],
-    ["dense", "sparse", "colbert"],
-]
-DTYPES = [dtype for dtype in get_args(ColbertType) if dtype != "float16"]
-OPTIONS = [
-    {"reps": reps, "colbert": ColbertStorage(dtype, pool_factor=3), "sparse": sparse, "bm25": bm25}
-    for reps, dtype, sparse, bm25 in product(REPS, DTYPES, get_args(Retrieval), (False, True))
-    if ("colbert" in reps or dtype == "float32") and ("sparse" in reps or sparse == "exact")
-]
 
 
 def written(package: ApplicationPackage, folder: Path) -> dict[str, str]:
@@ -87,7 +66,7 @@ def test_declared_fields_are_typed_and_cased_attributes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "type_", "said"),
+    ("dtype", "type_", "expected"),
     [
         ("float32", "tensor<float>(t{}, x[32])", "attribute(colbert)"),
         ("bfloat16", "tensor<bfloat16>(t{}, x[32])", "attribute(colbert)"),
@@ -96,23 +75,23 @@ def test_declared_fields_are_typed_and_cased_attributes(tmp_path: Path) -> None:
     ],
 )
 def test_colbert_has_cells_of_its_form(
-    dtype: ColbertType, type_: str, said: str, tmp_path: Path
+    dtype: ColbertType, type_: str, expected: str, tmp_path: Path
 ) -> None:
     package = m3_package("papers", DIM, colbert=ColbertStorage(dtype))
     schema = written(package, tmp_path / "a")["schemas/papers.sd"]
     assert f"field colbert type {type_}" in schema
-    assert said in schema
+    assert expected in schema
 
 
 def test_the_graph_is_the_users(tmp_path: Path) -> None:
     package = m3_package("p", DIM, max_links_per_node=24, neighbors_to_explore_at_insert=300)
     schema = written(package, tmp_path / "a")["schemas/p.sd"]
-    for said in (
+    for expected in (
         "distance-metric: prenormalized-angular",
         "max-links-per-node: 24",
         "neighbors-to-explore-at-insert: 300",
     ):
-        assert said in schema
+        assert expected in schema
 
 
 def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> None:
@@ -126,7 +105,7 @@ def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> Non
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "said"),
+    ("options", "error", "expected"),
     [
         ({"colbert": ColbertStorage("float16")}, ValueError, "'bfloat16'"),
         ({"dim": 12, "colbert": ColbertStorage("binary")}, ValueError, "multiple of 8"),
@@ -142,27 +121,10 @@ def test_queries_may_ask_for_many_hits_unless_the_package_says_how_many() -> Non
     ],
 )
 def test_what_vespa_cannot_hold_is_refused(
-    options: dict[str, Any], error: type[Exception], said: str
+    options: dict[str, Any], error: type[Exception], expected: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=expected):
         m3_package(options.pop("name", "papers"), options.pop("dim", DIM), **options)
-
-
-def test_a_layout_is_read_as_it_was_written() -> None:
-    types: dict[str, AttributeType] = {"ключ": "string", "year": "long"}
-    for options in OPTIONS:
-        manifest = Manifest(DIM, frozenset(options["reps"]), "a model", options["colbert"])
-        layout = Layout(M3KIT, manifest, types, options["sparse"])
-        constants = {name: float(value) for name, value in to_constants(layout).items()}
-        assert from_constants(constants, "a model", "the schema 'a'") == layout
-
-
-def test_a_schema_of_an_earlier_version_says_so() -> None:
-    earlier = {"dim": 32.0, "holds_dense": 1.0, "colbert_float32": 1.0, "sparse_exact": 1.0}
-    with pytest.raises(IndexNotFoundError, match=r"earlier development version .* deploy .* again"):
-        from_constants(earlier, None, "the schema 'a'")
-    with pytest.raises(IndexNotFoundError, match="upgrade m3kit"):
-        from_constants({**earlier, "format": 99.0}, None, "the schema 'a'")
 
 
 def test_what_an_existing_schema_lacks_is_spelled_out() -> None:
@@ -170,11 +132,11 @@ def test_what_an_existing_schema_lacks_is_spelled_out() -> None:
     names = FieldNames(text="body", dense="vector", sparse="lexical_rep", colbert="text")
     with pytest.raises(ValueError, match="schema 'm' does not hold") as caught:
         add_profiles(package, "m", names, dim=64)
-    said = str(caught.value)
-    assert "there is no field 'vector'" in said
-    assert "field vector type tensor<float>(x[64])" in said
-    assert "'text' is a string" in said
-    assert "lexical_rep" not in said
+    expected = str(caught.value)
+    assert "there is no field 'vector'" in expected
+    assert "field vector type tensor<float>(x[64])" in expected
+    assert "'text' is a string" in expected
+    assert "lexical_rep" not in expected
     add_profiles(package, "m", NOTEBOOK, dim=DIM)
     assert "m3_dense" in package.get_schema("m").rank_profiles
 
@@ -199,7 +161,7 @@ def test_every_package_deploys(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         package.to_files(tmp_path / name)
     reports = validate(*(tmp_path / name for name in packages))
-    assert [(one.verdict, one.messages) for one in reports] == [("OK", ())] * 2
+    assert [(report.verdict, report.messages) for report in reports] == [("OK", ())] * 2
     assert {attribute_name(word) for word in RESERVED} == {
         f"x_{word.encode().hex()}" for word in RESERVED
     }
