@@ -77,15 +77,15 @@ def drawn(n: int) -> Iterator[Record]:
 
 
 def weights(records: list[Record]) -> dict[str, dict[str, float]]:
-    """Weigh what is sent of a document, and what is kept of its ColBERT vectors."""
+    """Weigh what is sent of a document, and what is stored of its ColBERT vectors."""
     measured: dict[str, dict[str, float]] = {}
     for dtype in FORMS:
         storage = ColbertStorage(dtype)
         sent = [len(json.dumps(to_body(record, storage))) for record in records]
-        measured[dtype] = {"sent": median(sent), "colbert kept": storage.nbytes(TOKENS, DIM)}
+        measured[dtype] = {"sent": median(sent), "colbert stored": storage.nbytes(TOKENS, DIM)}
     plain = [len(json.dumps(to_numbers(record))) for record in records]
     measured["bfloat16 as JSON numbers"] = {
-        "sent": median(plain), "colbert kept": PLAIN.nbytes(TOKENS, DIM)
+        "sent": median(plain), "colbert stored": PLAIN.nbytes(TOKENS, DIM)
     }  # fmt: skip
     return measured
 
@@ -115,10 +115,8 @@ def feeds(app: Vespa, index: VespaIndex, records: list[Record]) -> dict[str, flo
     layout = layout_of(PLAIN)
 
     def raw(to: Callable[[Record], dict[str, Any]]) -> None:
-        bodies = (
-            {"id": layout.document_name(record.document.id), "fields": to(record)}
-            for record in records
-        )
+        names = (layout.document_name(record.document.id) for record in records)
+        bodies = ({"id": name, "fields": to(of)} for name, of in zip(names, records, strict=True))
         app.feed_iterable(bodies, schema="papers", compress=False, max_workers=8)
 
     ours = timed(

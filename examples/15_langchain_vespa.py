@@ -14,7 +14,7 @@ from m3kit.torch import TorchEncoder
 from m3kit_langchain import M3Embeddings, M3VectorStore
 from m3kit_vespa import VespaIndex
 
-encoder = TorchEncoder.from_pretrained("tiny")  # in earnest: "BAAI/bge-m3"
+encoder = TorchEncoder.from_pretrained("tiny")  # in production: "BAAI/bge-m3"
 corpus = Path(__file__).parent / "data" / "corpus.jsonl"
 passages = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
 documents = [
@@ -23,7 +23,7 @@ documents = [
     if one["metadata"]["lang"] == "en"
 ]
 app = Vespa(os.environ.get("VESPA_URL", "http://localhost:8080"))
-index = VespaIndex(app, "papers", dim=encoder.dim, model=encoder.model)
+index = VespaIndex(app, "papers", encoder=encoder)
 store = M3VectorStore.from_documents(documents, M3Embeddings(encoder=encoder), index=index)
 retriever = store.as_retriever(search_kwargs={"k": 1, "filter": {"lang": "en"}})
 prompt = ChatPromptTemplate.from_template("By this alone: {context}\nAnswer: {question}")

@@ -14,7 +14,7 @@ from m3kit.torch import TorchEncoder
 from m3kit_llama_index import M3Embedding, M3VectorStore
 from m3kit_vespa import VespaIndex
 
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in earnest: "BAAI/bge-m3"
+encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
 corpus = Path(__file__).parent / "data" / "corpus.jsonl"
 passages = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
 nodes = [
@@ -26,7 +26,7 @@ for node in nodes:
     node.excluded_embed_metadata_keys = ["lang", "section"]  # the title is part of what is found
 
 app = Vespa(os.environ.get("VESPA_URL", "http://localhost:8080"))
-store = M3VectorStore(encoder, VespaIndex(app, "papers", dim=encoder.dim, model=encoder.model))
+store = M3VectorStore(encoder, VespaIndex(app, "papers", encoder=encoder))
 store.add(nodes)
 over = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
 query = {"vector_store_query_mode": "hybrid", "similarity_top_k": 1}

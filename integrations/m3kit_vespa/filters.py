@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from m3kit.adapters.filter_terms import EXACT, TermKind
@@ -54,11 +55,11 @@ class Condition:
 
     Args:
         yql: It in YQL; None if only `ids` can say it.
-        ids: The documents' ids, where the filter is about nothing else.
+        ids: The documents' ids, where there is no YQL.
     """
 
     yql: str | None
-    ids: tuple[str, ...] | None = None
+    ids: tuple[str, ...] = ()
 
 
 def to_condition(where: Filter, layout: Layout) -> FilterExpression[Condition]:
@@ -69,9 +70,8 @@ def to_condition(where: Filter, layout: Layout) -> FilterExpression[Condition]:
         ValueError: If the schema cannot answer it, or `And`, `Or` and `Not` alternate more than
             `MAX_DEPTH` levels deep.
     """
-    if isinstance(where, Ids):
-        yql = None if layout.id_attribute is None else _ids(layout, where.ids).expression
-        return FilterExpression(Condition(yql, where.ids))
+    if isinstance(where, Ids) and layout.id_attribute is None:
+        return FilterExpression(Condition(None, where.ids))
     translated = translate(
         where,
         leaf=lambda leaf: _leaf(layout, leaf),
@@ -126,14 +126,9 @@ def _equal(
     terms: list[str] = []
     if layout.is_native:
         kind: TermKind = "in" if element else "is"
-        by_attribute = [
-            value for value in by_attribute if layout.tells(field, value, element=element)
-        ]
-        terms = [
-            term(kind, field, value)
-            for value in values
-            if not layout.tells(field, value, element=element)
-        ]
+        tells = partial(layout.tells, field, element=element)
+        by_attribute = [value for value in values if tells(value)]
+        terms = [term(kind, field, value) for value in values if not tells(value)]
     literals = [_literal(type_, value) for value in by_attribute]
     if type_ in ("double", "bool"):  # for which YQL has no `in`
         parts = [f"{name} = {literal}" for literal in literals]

@@ -186,15 +186,13 @@ class Layout:
         return fields
 
     def to_id(self, fields: Mapping[str, Any]) -> str:
-        """Read an id: from its field, or from the last part of Vespa's own, which has five."""
+        """Read an id: from its field, or else it is the document's name."""
         if self.names.id is None:
             return self.to_name(fields)
         return unspelled(str(fields[self.names.id]))
 
     def to_name(self, fields: Mapping[str, Any]) -> str:
-        """Read the name of a document in Vespa from its `id_fields`."""
-        if self.is_native:
-            return digest(self.to_id(fields))
+        """Read the name of a document from Vespa's own id, whose last part it is."""
         return str(fields["documentid"]).split(":", 4)[4]
 
     def to_document(self, fields: Mapping[str, Any]) -> Document:

@@ -74,35 +74,33 @@ class VespaStore:
 
     def scan(self, where: Condition | None, reps: Collection[Rep], /) -> Iterator[Record]:
         """Stream what matches, document by document, or if that is much by a visit to all."""
-        if where is not None and where.ids is not None:
+        if where is not None and where.yql is None:
             return iter(self.read(where.ids, reps).values())
         yql = searchable(where)
         if yql == EVERYTHING or self._client.count(yql) > _LISTED:
             visited = self._client.visit(self._layout.selected(reps))
             return (self._layout.to_record(fields, reps) for fields in visited)
-        listed = self._listed(yql)
+        listed = self._listed(yql, *self._layout.id_fields)
         if self._layout.is_native:
-            return self._queried((id_ for id_, _ in listed), reps)
-        return self._got((name for _, name in listed), reps)
+            return self._queried(map(self._layout.to_id, listed), reps)
+        return self._got(map(self._layout.to_name, listed), reps)
 
     def delete(self, where: Condition, /) -> None:
         """Delete matching documents, as many at a time as one query lists."""
-        if where.ids is not None:
-            names = map(self._layout.document_name, where.ids)
-            pairs = zip(where.ids, names, strict=True)
-            self._client.delete(pair for pair in pairs if is_addressable(pair[1]))
-            return
-        yql = searchable(where)
-        if yql == EVERYTHING:
+        layout = self._layout
+        if where.yql is None:
+            able = filter(is_addressable, where.ids)
+            self._client.delete((id_, layout.document_name(id_)) for id_ in able)
+        elif where.yql == EVERYTHING:
             self._client.delete_all()
-            return
-        while listed := self._listed(yql):
-            self._client.delete(listed)
+        else:
+            while listed := self._listed(where.yql, "documentid", *layout.id_fields):
+                self._client.delete((layout.to_id(of), layout.to_name(of)) for of in listed)
 
     def count(self, where: Condition | None, /) -> int:
         """Count what matches."""
         if where is not None and where.yql is None:
-            return len(self.read(where.ids or (), ()))
+            return len(self.read(where.ids, ()))
         return self._client.count(searchable(where))
 
     def flush(self) -> None:
@@ -124,11 +122,11 @@ class VespaStore:
             },
         )
 
-    def _listed(self, yql: str) -> list[tuple[str, str]]:
-        """List the ids of the documents that match, and their names in Vespa."""
-        layout = self._layout
-        hits = self._client.search(yql, select=layout.id_fields, hits=_LISTED, ranking="unranked")
-        return [(layout.to_id(hit["fields"]), layout.to_name(hit["fields"])) for hit in hits]
+    def _listed(self, yql: str, *fields: str) -> list[Mapping[str, Any]]:
+        """List fields of the documents that match."""
+        select = dict.fromkeys(fields)
+        hits = self._client.search(yql, select=select, hits=_LISTED, ranking="unranked")
+        return [hit["fields"] for hit in hits]
 
     def _queried(self, ids: Iterable[str], reps: Collection[Rep]) -> Iterator[Record]:
         """Read documents by queries, a page each."""

@@ -22,10 +22,10 @@ def test_the_guides_sizes_are_those_measured() -> None:
     expected = " ".join(PAGE.read_text(encoding="utf-8").split())
     sizes = {form: tuple(map(_kilobytes, of.values())) for form, of in weights([*drawn(3)]).items()}
     for form in ("bfloat16", "int8", "binary"):
-        sent, kept = sizes[form]
-        assert f"{sent} ({kept}) with {form}" in expected
+        sent, stored = sizes[form]
+        assert f"{sent} ({stored}) with {form}" in expected
     assert f"is {sizes['float32'][0]} KB on its way" in expected
-    assert f"({sizes['float32'][1]} KB of it kept)" in expected
+    assert f"({sizes['float32'][1]} KB of it stored)" in expected
     assert f"as JSON numbers it is {sizes['bfloat16 as JSON numbers'][0]} KB" in expected
 
 
@@ -35,20 +35,23 @@ def _kilobytes(size: float) -> int:
 
 @pytest.mark.peer
 def test_the_guides_code_runs(tmp_path: Path) -> None:
-    package, search = re.findall(
-        r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    page = PAGE.read_text(encoding="utf-8")
+    package, search, by_hand = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (document,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     run(package, tmp_path)
     with Peer(tmp_path / "papers") as peer:
         assert "http://localhost:8080" in search
         encoder, _, _ = package.partition("package =")
-        expected = run(encoder + search.replace("http://localhost:8080", peer.url), tmp_path)
-    assert expected.rstrip().endswith("Ein Bild in das Dokument einfügen")
+        code = encoder + search.replace("http://localhost:8080", peer.url) + by_hand
+        printed = run(code, tmp_path)
+    hit, _, lines = printed.partition("\n")
+    assert hit.endswith("Ein Bild in das Dokument einfügen")
+    assert lines == document
 
 
 @pytest.mark.peer
 @pytest.mark.parametrize("name", ["15_langchain_vespa", "16_llama_index_vespa"])
-def test_the_examples_print_what_they_say(
+def test_the_examples_print_what_they_promise(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     m3_package("papers", 128, field_types={"lang": str, "year": int}).to_files(tmp_path)

@@ -41,7 +41,8 @@ METADATA: dict[str, Any] = {
 def test_a_document_lies_in_fields_of_its_own_names(emptied: Emptied, app: Vespa) -> None:
     index = emptied("typed")
     index.upsert(records([Document("a/b", "the bear", METADATA)]))
-    body = {"yql": 'select * from typed where id contains "a/b"', "timeout": "9s"}
+    yql = 'select * from typed where id contains "a/b"'
+    body = {"yql": yql, "ranking": "unranked", "timeout": "9s"}
     answer: Any = app.query(body=body)
     (fields,) = (hit["fields"] for hit in answer.hits)
     declared = {"lang": "De", "year": 2024, "price": 1.5, "open": True, "tags": ["a", "ü"]}
@@ -99,7 +100,7 @@ def test_m3kit_finds_what_pyvespa_wrote(emptied: Emptied, app: Vespa) -> None:
 @pytest.fixture(scope="module")
 def notebook(app: Vespa) -> Iterator[tuple[VespaIndex, MemoryIndex]]:
     """The M3 notebook's schema with documents, and the oracle of what its bfloat16 keeps."""
-    index = VespaIndex(app, "m", dim=DIM, fields=NOTEBOOK, field_types={"id": str, "year": int})
+    index = VespaIndex(app, "m", dim=DIM, fields=NOTEBOOK, field_types={"year": int})
     oracle = MemoryIndex(DIM)
     for record in drawn(40):
         index.upsert([record])
