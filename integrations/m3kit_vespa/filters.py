@@ -32,9 +32,7 @@ from m3kit.filters import (
 from m3kit_vespa.field_types import LONGEST, AttributeType, can_hold
 from m3kit_vespa.layout import Layout, term
 from m3kit_vespa.spelling import quoted, spelled
-
-EVERYTHING = "true"
-NOTHING = "false"
+from m3kit_vespa.yql import EVERYTHING, NOTHING, all_of, any_of, double, is_in, negate
 
 MAX_DEPTH = 32
 """Vespa's parser and the messages between its nodes limit how deep a query nests."""
@@ -75,9 +73,9 @@ def to_condition(where: Filter, layout: Layout) -> FilterExpression[Condition]:
     translated = translate(
         where,
         leaf=lambda leaf: _leaf(layout, leaf),
-        all_of=_all_of,
-        any_of=_any_of,
-        negate=_negate,
+        all_of=all_of,
+        any_of=any_of,
+        negate=negate,
         max_depth=MAX_DEPTH,
     )
     return FilterExpression(Condition(translated.expression), exact=translated.exact)
@@ -133,9 +131,9 @@ def _equal(
     if type_ in ("double", "bool"):  # for which YQL has no `in`
         parts = [f"{name} = {literal}" for literal in literals]
     else:
-        parts = [_in(name, literals)]
+        parts = [is_in(name, literals)]
     exact = all(_is_exact(layout, type_, value) for value in by_attribute)
-    return FilterExpression(_any_of([*parts, _in_terms(terms)]), exact=exact)
+    return FilterExpression(any_of([*parts, _in_terms(terms)]), exact=exact)
 
 
 def _exists(layout: Layout, field: str) -> FilterExpression[str]:
@@ -148,7 +146,7 @@ def _exists(layout: Layout, field: str) -> FilterExpression[str]:
         "double": f"{name} >= {_SMALLEST}",
     }.get(type_ or "", NOTHING)
     if layout.is_native:
-        return FilterExpression(_any_of([by_attribute, _in_terms([term("has", field)])]))
+        return FilterExpression(any_of([by_attribute, _in_terms([term("has", field)])]))
     if type_ in ("long", "double"):
         return FilterExpression(by_attribute)
     return FilterExpression(EVERYTHING, exact=False)
@@ -179,7 +177,7 @@ def _substring(layout: Layout, field: str, text: str) -> FilterExpression[str]:
 def _ids(layout: Layout, ids: Sequence[str]) -> FilterExpression[str]:
     if layout.id_attribute is None:
         raise _no_id_attribute()
-    return FilterExpression(_in(layout.id_attribute, map(quoted, ids)))
+    return FilterExpression(is_in(layout.id_attribute, map(quoted, ids)))
 
 
 def _type(layout: Layout, field: str) -> AttributeType | None:
@@ -213,8 +211,8 @@ def _double_range(layout: Layout, where: Range) -> FilterExpression[str]:
     exact = layout.is_native and all(abs(bound) < EXACT for bound in where.bounds.values())
     operators = _OPERATORS if exact else _ROUNDED_OPERATORS
     name = layout.attribute(where.field)
-    parts = [f"{name} {operators[of]} {_double(bound)}" for of, bound in where.bounds.items()]
-    return FilterExpression(_all_of(parts), exact=exact)
+    parts = [f"{name} {operators[of]} {double(bound)}" for of, bound in where.bounds.items()]
+    return FilterExpression(all_of(parts), exact=exact)
 
 
 def _integer_range(name: str, where: Range) -> FilterExpression[str]:
@@ -235,20 +233,15 @@ def _integer_range(name: str, where: Range) -> FilterExpression[str]:
             case "le":
                 high = min(high, math.floor(bound))
     if low >= high:
-        return FilterExpression(_in(name, [f"{low}L"] if low == high else []))
+        return FilterExpression(is_in(name, [f"{low}L"] if low == high else []))
     exact = all(abs(bound) < EXACT or abs(bound) == LONGEST for bound in (low, high))
     if not exact:
         low, high = max(low - _STEP, -LONGEST), min(high + _STEP, LONGEST)
     return FilterExpression(f"range({name}, {low}L, {high}L)", exact=exact)
 
 
-def _in(name: str, literals: Iterable[str]) -> str:
-    listed = ", ".join(dict.fromkeys(literals))
-    return f"{name} in ({listed})" if listed else NOTHING
-
-
 def _in_terms(terms: Iterable[str]) -> str:
-    return _in("terms", map(quoted, terms))
+    return is_in("terms", map(quoted, terms))
 
 
 def _literal(type_: AttributeType | None, value: Value) -> str:
@@ -256,14 +249,7 @@ def _literal(type_: AttributeType | None, value: Value) -> str:
         return quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _double(value) if type_ == "double" else f"{int(value)}L"
-
-
-def _double(number: float) -> str:
-    """Write a double as YQL reads it: with a point, and no sign in the exponent but minus."""
-    mantissa, _, exponent = repr(float(number)).partition("e")
-    point = mantissa if "." in mantissa else f"{mantissa}.0"
-    return f"{point}e{int(exponent)}" if exponent else point
+    return double(value) if type_ == "double" else f"{int(value)}L"
 
 
 def _no_id_attribute() -> ValueError:
@@ -271,22 +257,3 @@ def _no_id_attribute() -> ValueError:
         "a search cannot be narrowed to ids here: declare the field that holds them, "
         "FieldNames(id=…) and field_types={…: str}, and let it be an attribute of the schema"
     )
-
-
-def _all_of(parts: Sequence[str]) -> str:
-    """Fold constants away: Vespa rejects a query made only of constants."""
-    varying = [part for part in parts if part != EVERYTHING]
-    return NOTHING if NOTHING in varying else _joined("and", varying) or EVERYTHING
-
-
-def _any_of(parts: Sequence[str]) -> str:
-    varying = [part for part in parts if part != NOTHING]
-    return EVERYTHING if EVERYTHING in varying else _joined("or", varying) or NOTHING
-
-
-def _negate(part: str) -> str:
-    return {NOTHING: EVERYTHING, EVERYTHING: NOTHING}.get(part, f"!({part})")
-
-
-def _joined(operator: str, parts: Sequence[str]) -> str:
-    return f"({f' {operator} '.join(parts)})" if len(parts) > 1 else "".join(parts)

@@ -169,8 +169,8 @@ class Layout:
         """Write the vectors of a document."""
         names, storage = self.names, self.manifest.colbert
         fields: dict[str, Any] = {}
+        cells: Cells = "float32" if self.is_native else "numbers"
         if names.dense is not None and output.dense is not None:
-            cells: Cells = "float32" if self.is_native else "numbers"
             fields[names.dense] = dense_value(output.dense, cells)
         if names.sparse is not None and output.sparse is not None:
             fields[names.sparse] = sparse_value(output.sparse)
@@ -180,9 +180,8 @@ class Layout:
                 fields["tokens"] = integer_weights(output.sparse)
         if names.colbert is not None and output.colbert is not None:
             rows = storage.stored(output.colbert)
-            fields[names.colbert] = colbert_value(
-                rows, storage.dtype if self.is_native else "numbers"
-            )
+            cells = storage.dtype if self.is_native else "numbers"
+            fields[names.colbert] = colbert_value(rows, cells)
         return fields
 
     def to_id(self, fields: Mapping[str, Any]) -> str:
@@ -239,8 +238,8 @@ class Layout:
 
     def tells(self, name: str, value: object, *, element: bool) -> bool:
         """Tell whether an attribute holds a scalar, and then differs from one without a value."""
-        is_held = can_hold(self.field_types.get(name), value, element=element)
-        return is_held and (element or (value is not False and value != ""))
+        fits = can_hold(self.field_types.get(name), value, element=element)
+        return fits and (element or (value is not False and value != ""))
 
 
 def term(kind: TermKind, name: str, *value: object) -> str:

@@ -22,10 +22,10 @@ from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS
 from m3kit_vespa.client import SchemaClient
 from m3kit_vespa.field_types import ATTRIBUTE_TYPES, FieldType, to_attribute_type
-from m3kit_vespa.filters import NOTHING
 from m3kit_vespa.layout import M3KIT, Layout, Retrieval
 from m3kit_vespa.profiles import PROFILES
 from m3kit_vespa.spelling import digest
+from m3kit_vespa.yql import NOTHING
 
 DESCRIPTION = "m3kit"
 """The schema that describes the others."""

@@ -23,10 +23,10 @@ from m3kit.records import Document, Hit
 from m3kit.scoring import require
 from m3kit.vectors import REPS, M3Output, Rep
 from m3kit_vespa.client import SchemaClient
-from m3kit_vespa.filters import EVERYTHING, NOTHING
 from m3kit_vespa.layout import Layout
 from m3kit_vespa.profiles import INPUTS, PROFILES, SCORES, Relevance
 from m3kit_vespa.vectors import colbert_value, dense_value, integer_weights, sparse_value
+from m3kit_vespa.yql import EVERYTHING, NOTHING
 
 SLACK = 8
 """How many more than needed are fetched, so that ties at the cut are seen."""

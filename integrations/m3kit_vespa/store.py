@@ -12,10 +12,11 @@ from m3kit.filters import Filter, Ids
 from m3kit.records import Record
 from m3kit.vectors import M3Output, Rep
 from m3kit_vespa.client import SchemaClient, Written
-from m3kit_vespa.filters import EVERYTHING, Condition, searchable, to_condition
+from m3kit_vespa.filters import Condition, searchable, to_condition
 from m3kit_vespa.layout import Layout, is_addressable
 from m3kit_vespa.search import VespaSearcher
 from m3kit_vespa.vectors import TOKEN_ID_LIMIT
+from m3kit_vespa.yql import EVERYTHING
 
 _PAGE = 256
 _PAGE_OF_COLBERT = 16

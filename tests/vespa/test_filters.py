@@ -39,8 +39,9 @@ from m3kit.records import Document
 from m3kit.testing import DIM, query, records
 from m3kit_vespa import M3KIT, VespaIndex
 from m3kit_vespa.field_types import AttributeType
-from m3kit_vespa.filters import MAX_DEPTH, _double, to_condition
+from m3kit_vespa.filters import MAX_DEPTH, to_condition
 from m3kit_vespa.layout import Layout
+from m3kit_vespa.yql import double
 
 EXAMPLES = 10_000 if settings().max_examples >= 2_000 else 200
 MANIFEST = Manifest(8, frozenset({"dense"}), None)
@@ -164,7 +165,7 @@ def test_a_filter_too_deep_is_refused() -> None:
 @example(5e-324)
 @example(-1.7976931348623157e308)
 def test_a_double_is_written_whole(number: float) -> None:
-    yql = _double(number)
+    yql = double(number)
     assert re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", yql)
     assert math.isclose(float(yql), float(number), rel_tol=0)
 
