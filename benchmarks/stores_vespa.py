@@ -24,15 +24,14 @@ import numpy as np
 from tests.vespa_peer.peer import Peer
 from vespa.application import Vespa, VespaSync
 
+from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.storage import ColbertStorage, ColbertType
 from m3kit.index import Search
 from m3kit.records import Document, Record
-from m3kit.vectors import M3Output, Sparse
-from m3kit_vespa import VespaIndex, m3_package
-from m3kit_vespa.payload import key, to_document, to_fields
-from m3kit_vespa.searching import SLACK, to_inputs
-from m3kit_vespa.shape import Shape
-from m3kit_vespa.tensors import colbert_value, dense_value, sparse_value
+from m3kit.vectors import REPS, M3Output, Sparse
+from m3kit_vespa import M3KIT, VespaIndex, m3_package
+from m3kit_vespa.layout import Layout
+from m3kit_vespa.search import SLACK, to_inputs
 
 DIM = 1024
 TOKENS = 48
@@ -52,8 +51,8 @@ def main() -> None:
     with served() as app:
         index = VespaIndex(app, "papers", dim=DIM)
         measured["feed"] = feeds(app, index, records)
-        measured["query"] = queries(app, index, [one.output for one in records[:60]])
-    print(json.dumps(measured, indent=2) if options.json else told(measured))
+        measured["query"] = queries(app, index, [record.output for record in records[:60]])
+    print(json.dumps(measured, indent=2) if options.json else printed(measured))
 
 
 @contextmanager
@@ -78,32 +77,28 @@ def drawn(n: int) -> Iterator[Record]:
 
 
 def weights(records: list[Record]) -> dict[str, dict[str, float]]:
-    """Weigh what is sent of a document, and what is kept of its ColBERT vectors."""
-    told_: dict[str, dict[str, float]] = {}
+    """Weigh what is sent of a document, and what is stored of its ColBERT vectors."""
+    measured: dict[str, dict[str, float]] = {}
     for dtype in FORMS:
         storage = ColbertStorage(dtype)
-        sent = [len(json.dumps(to_body(one, storage))) for one in records]
-        told_[dtype] = {"sent": median(sent), "colbert kept": storage.nbytes(TOKENS, DIM)}
-    plain = [len(json.dumps(to_numbers(one))) for one in records]
-    told_["bfloat16 as JSON numbers"] = {
-        "sent": median(plain), "colbert kept": PLAIN.nbytes(TOKENS, DIM)
+        sent = [len(json.dumps(to_body(record, storage))) for record in records]
+        measured[dtype] = {"sent": median(sent), "colbert stored": storage.nbytes(TOKENS, DIM)}
+    plain = [len(json.dumps(to_numbers(record))) for record in records]
+    measured["bfloat16 as JSON numbers"] = {
+        "sent": median(plain), "colbert stored": PLAIN.nbytes(TOKENS, DIM)
     }  # fmt: skip
-    return told_
+    return measured
 
 
 def to_body(record: Record, storage: ColbertStorage) -> dict[str, Any]:
     """Write a document as pyvespa's users would, with cells in hexadecimal digits."""
-    output = record.output
-    assert output.dense is not None  # noqa: S101  # drawn so
-    assert output.sparse is not None  # noqa: S101  # drawn so
-    assert output.colbert is not None  # noqa: S101  # drawn so
-    return {
-        **to_fields(record.document, Shape(DIM)),
-        "dense": dense_value(output.dense),
-        "sparse": sparse_value(output.sparse),
-        "token_ids": output.sparse.ids.tolist(),
-        "colbert": colbert_value(storage.stored(output.colbert), storage.dtype),
-    }
+    layout = layout_of(storage)
+    return {**layout.to_fields(record.document), **layout.to_vectors(record.output)}
+
+
+def layout_of(storage: ColbertStorage) -> Layout:
+    """Return where documents lie in the schema of a package with this storage."""
+    return Layout(M3KIT, Manifest(DIM, frozenset(REPS), None, storage), retrieval="exact")
 
 
 def to_numbers(record: Record) -> dict[str, Any]:
@@ -117,21 +112,23 @@ def to_numbers(record: Record) -> dict[str, Any]:
 
 def feeds(app: Vespa, index: VespaIndex, records: list[Record]) -> dict[str, float]:
     """Documents a second, each way in turn, and the median of the ratios of each round."""
+    layout = layout_of(PLAIN)
 
     def raw(to: Callable[[Record], dict[str, Any]]) -> None:
-        bodies = ({"id": key(one.document.id), "fields": to(one)} for one in records)
+        names = (layout.document_name(record.document.id) for record in records)
+        bodies = ({"id": name, "fields": to(of)} for name, of in zip(names, records, strict=True))
         app.feed_iterable(bodies, schema="papers", compress=False, max_workers=8)
 
     ours = timed(
         {
             "VespaIndex": lambda _: index.upsert(records),
-            "pyvespa": lambda _: raw(lambda one: to_body(one, PLAIN)),
+            "pyvespa": lambda _: raw(lambda record: to_body(record, PLAIN)),
         },
         range(ROUNDS),
     )
     forms = timed(
         {
-            "pyvespa": lambda _: raw(lambda one: to_body(one, PLAIN)),
+            "pyvespa": lambda _: raw(lambda record: to_body(record, PLAIN)),
             "pyvespa, JSON numbers": lambda _: raw(to_numbers),
         },
         range(ROUNDS // 4),
@@ -143,10 +140,10 @@ def feeds(app: Vespa, index: VespaIndex, records: list[Record]) -> dict[str, flo
     }
 
 
-def queries(app: Vespa, index: VespaIndex, asked: list[M3Output]) -> dict[str, float]:
+def queries(app: Vespa, index: VespaIndex, outputs: list[M3Output]) -> dict[str, float]:
     """Milliseconds of a search by RRF, each way in turn."""
-    searches = [Search(query=one.only("dense", "sparse")) for one in asked]
-    session = app.get_sync_session()
+    searches = [Search(query=output.only("dense", "sparse")) for output in outputs]
+    layout, session = layout_of(PLAIN), app.get_sync_session()
     sync = VespaSync(app, session=session, compress=False)
 
     def raw(search: Search) -> list[Document]:
@@ -164,7 +161,7 @@ def queries(app: Vespa, index: VespaIndex, asked: list[M3Output]) -> dict[str, f
             **to_inputs(search.query),
         }
         answer: Any = sync.query(body)
-        return [to_document(hit["fields"]) for hit in answer.hits]
+        return [layout.to_document(hit["fields"]) for hit in answer.hits]
 
     ways: dict[str, Callable[[Any], object]] = {"VespaIndex": index.search, "pyvespa": raw}
     seconds = timed(ways, searches)
@@ -176,7 +173,7 @@ def queries(app: Vespa, index: VespaIndex, asked: list[M3Output]) -> dict[str, f
 
 
 def timed(ways: dict[str, Callable[[Any], object]], items: Sequence[Any]) -> dict[str, list[float]]:
-    """Do each item each way in turn, the first item once unmeasured; tell the seconds of each."""
+    """Do each item each way in turn, the first item once unmeasured; return the seconds of each."""
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for run in ways.values():
         run(items[0])
@@ -188,12 +185,12 @@ def timed(ways: dict[str, Callable[[Any], object]], items: Sequence[Any]) -> dic
     return seconds
 
 
-def ratio(mine: list[float], theirs: list[float]) -> float:
+def ratio(first: list[float], second: list[float]) -> float:
     """The median of the items' ratios: what slows the machine down slows both ways down."""
-    return median(one / other for one, other in zip(mine, theirs, strict=True))
+    return median(a / b for a, b in zip(first, second, strict=True))
 
 
-def told(measured: dict[str, Any]) -> str:
+def printed(measured: dict[str, Any]) -> str:
     """Print it as lines."""
     lines = []
     for what, values in measured.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from m3kit_vespa.answers import AnswerError, FeedError
-from m3kit_vespa.fitting import add_profiles
+from m3kit_vespa.client import AnswerError, FeedError
 from m3kit_vespa.index import VespaIndex
+from m3kit_vespa.layout import M3KIT
 from m3kit_vespa.opening import open_server
-from m3kit_vespa.package import m3_package
+from m3kit_vespa.package import add_profiles, m3_package
 
 __all__ = [
+    "M3KIT",
     "AnswerError",
     "FeedError",
     "VespaIndex",

@@ -1,14 +1,23 @@
-"""Filters in YQL, over the fields that `payload.py` writes."""
+"""
+Filters in YQL: by the attributes of declared fields, and by `terms` for all else.
+
+An expression is inexact where an attribute keeps more than the filter does: doubles cannot tell
+apart all integers from 2⁵³, and in a schema that `m3_package` did not make a missing string equals
+an empty one, a missing boolean is false, case may be folded, and floats may be of 32 bits.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from functools import partial
+from typing import assert_never
 
-from m3kit.adapters.filter_terms import EXACT
+from m3kit.adapters.filter_terms import EXACT, TermKind
+from m3kit.adapters.filter_translation import FilterExpression, translate
 from m3kit.filters import (
+    Comparison,
     Contains,
     Eq,
     Exists,
@@ -19,228 +28,232 @@ from m3kit.filters import (
     Range,
     Substring,
     Value,
-    folded,
 )
-from m3kit_vespa.payload import key, spelled, term
-from m3kit_vespa.shape import Shape, rest
+from m3kit_vespa.field_types import LONGEST, AttributeType, can_hold
+from m3kit_vespa.layout import Layout, term
+from m3kit_vespa.spelling import quoted, spelled
+from m3kit_vespa.yql import EVERYTHING, NOTHING, all_of, any_of, double, is_in, negate
 
-EVERYTHING = "true"
-NOTHING = "false"
+MAX_DEPTH = 32
+"""Vespa's parser and the messages between its nodes limit how deep a query nests."""
 
-DEEPEST = 32
-"""Vespa's parser and the messages between its nodes are not endlessly deep."""
+_STEP = 2**11
+"""No double below 2⁶³ is further from the next."""
 
-_MOST = 2**63 - 1
-_SENT = 2**63 - 513
-"""The largest whole number that Vespa sends to its nodes as such."""
+_SMALLEST = "-1.7976931348623157e308"
+
+_OPERATORS: Mapping[Comparison, str] = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_ROUNDED_OPERATORS: Mapping[Comparison, str] = {"gt": ">=", "ge": ">=", "lt": "<=", "le": "<="}
 
 
-def to_yql(where: Filter, words: Words) -> str:
+@dataclass(frozen=True, slots=True)
+class Condition:
     """
-    Translate a filter; Vespa keeps what `m3kit.filters.matches` keeps, as exactly as `words` says.
+    A filter in Vespa's words.
+
+    Args:
+        yql: It in YQL; None if only `ids` can say it.
+        ids: The documents' ids, where there is no YQL.
+    """
+
+    yql: str | None
+    ids: tuple[str, ...] = ()
+
+
+def to_condition(where: Filter, layout: Layout) -> FilterExpression[Condition]:
+    """
+    Translate a filter.
 
     Raises:
-        ValueError: If the schema cannot say it, or `And`, `Or` and `Not` alternate more than
-            `DEEPEST` levels deep.
+        ValueError: If the schema cannot answer it, or `And`, `Or` and `Not` alternate more than
+            `MAX_DEPTH` levels deep.
     """
-    return folded(
+    if isinstance(where, Ids) and layout.id_attribute is None:
+        return FilterExpression(Condition(None, where.ids))
+    translated = translate(
         where,
-        leaf=lambda one: _leaf(one, words),
-        every=_every,
-        some=_some,
-        none=_none,
-        deepest=DEEPEST,
+        leaf=lambda leaf: _leaf(layout, leaf),
+        all_of=all_of,
+        any_of=any_of,
+        negate=negate,
+        max_depth=MAX_DEPTH,
     )
+    return FilterExpression(Condition(translated.expression), exact=translated.exact)
 
 
-class Words(Protocol):
-    """How a schema says what a filter asks of one field."""
+def searchable(where: Condition | None) -> str:
+    """
+    Return the YQL of a condition by which a search is narrowed.
 
-    def equals(self, field: str, values: Sequence[Value]) -> str:
-        """The field is a scalar equal to one of these."""
-        ...
-
-    def contains(self, field: str, value: Value) -> str:
-        """The field is a list with this in it."""
-        ...
-
-    def exists(self, field: str) -> str:
-        """The field holds something."""
-        ...
-
-    def within(self, where: Range) -> str:
-        """The field is a number within bounds."""
-        ...
-
-    def substring(self, field: str, text: str) -> str:
-        """The field is a string with this in it."""
-        ...
-
-    def ids(self, ids: Sequence[str]) -> str:
-        """The document has one of these ids."""
-        ...
+    Raises:
+        ValueError: If ids are no attribute of the schema.
+    """
+    if where is None:
+        return EVERYTHING
+    if where.yql is None:
+        raise _no_id_attribute()
+    return where.yql
 
 
-def _leaf(where: Leaf, words: Words) -> str:
+def _leaf(layout: Layout, where: Leaf) -> FilterExpression[str]:
     match where:
         case Eq(field, value):
-            return words.equals(field, [value])
+            return _equal(layout, field, [value])
         case In(field, values):
-            return words.equals(field, values)
-        case Range():
-            return words.within(where)
+            return _equal(layout, field, values)
         case Contains(field, value):
-            return words.contains(field, value)
+            return _equal(layout, field, [value], element=True)
+        case Range():
+            return _range(layout, where)
         case Exists(field):
-            return words.exists(field)
+            return _exists(layout, field)
         case Substring(field, text):
-            return words.substring(field, text)
+            return _substring(layout, field, text)
         case Ids(ids):
-            return words.ids(ids)
+            return _ids(layout, ids)
         case _:
             assert_never(where)
 
 
-def _every(parts: Sequence[str]) -> str:
-    """Join conditions; of constants among them no query is left, which Vespa refuses."""
-    if NOTHING in parts:
-        return NOTHING
-    return _joined("and", [part for part in parts if part != EVERYTHING]) or EVERYTHING
+def _equal(
+    layout: Layout, field: str, values: Sequence[Value], *, element: bool = False
+) -> FilterExpression[str]:
+    """Compare scalars, or elements of lists, with each value by what can hold it."""
+    type_, name = _type(layout, field), layout.attribute(field)
+    by_attribute = [value for value in values if can_hold(type_, value, element=element)]
+    terms: list[str] = []
+    if layout.is_native:
+        kind: TermKind = "in" if element else "is"
+        tells = partial(layout.tells, field, element=element)
+        by_attribute = [value for value in values if tells(value)]
+        terms = [term(kind, field, value) for value in values if not tells(value)]
+    literals = [_literal(type_, value) for value in by_attribute]
+    if type_ in ("double", "bool"):  # for which YQL has no `in`
+        parts = [f"{name} = {literal}" for literal in literals]
+    else:
+        parts = [is_in(name, literals)]
+    exact = all(_is_exact(layout, type_, value) for value in by_attribute)
+    return FilterExpression(any_of([*parts, _in_terms(terms)]), exact=exact)
 
 
-def _some(parts: Sequence[str]) -> str:
-    if EVERYTHING in parts:
-        return EVERYTHING
-    return _joined("or", [part for part in parts if part != NOTHING]) or NOTHING
+def _exists(layout: Layout, field: str) -> FilterExpression[str]:
+    """Keep what the attribute tells from a missing value, and what terms do."""
+    type_, name = _type(layout, field), layout.attribute(field)
+    by_attribute = {
+        "string": f'!({name} in (""))',
+        "bool": f"{name} = true",
+        "long": f"range({name}, -{LONGEST}L, {LONGEST}L)",
+        "double": f"{name} >= {_SMALLEST}",
+    }.get(type_ or "", NOTHING)
+    if layout.is_native:
+        return FilterExpression(any_of([by_attribute, _in_terms([term("has", field)])]))
+    if type_ in ("long", "double"):
+        return FilterExpression(by_attribute)
+    return FilterExpression(EVERYTHING, exact=False)
 
 
-def _none(part: str) -> str:
-    return {NOTHING: EVERYTHING, EVERYTHING: NOTHING}.get(part, f"!({part})")
+def _range(layout: Layout, where: Range) -> FilterExpression[str]:
+    match _type(layout, where.field):
+        case "double":
+            return _double_range(layout, where)
+        case "long":
+            return _integer_range(layout.attribute(where.field), where)
+        case _:
+            return _undeclared(layout, where.field)
 
 
-def _joined(word: str, parts: Sequence[str]) -> str:
-    return f"({f' {word} '.join(parts)})" if len(parts) > 1 else "".join(parts)
-
-
-def has_keys(keys: Iterable[str]) -> str:
-    """Keep the documents of these keys."""
-    return _any("key", keys)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """
-    The words of a schema that `m3_package` made, which mean exactly what `matches` means.
-
-    Values become digests, numbers, or regular expressions in which each character but letters and
-    digits is written by its number: no quote of anybody's is ever part of a query.
-    """
-
-    shape: Shape
-
-    def equals(self, field: str, values: Sequence[Value]) -> str:
-        """Seek the digests of what the document says."""
-        return _any("terms", [term("is", field, value) for value in values])
-
-    def contains(self, field: str, value: Value) -> str:
-        """Seek the digest."""
-        return _any("terms", [term("in", field, value)])
-
-    def exists(self, field: str) -> str:
-        """Seek the digest."""
-        return _any("terms", [term("has", field)])
-
-    def within(self, where: Range) -> str:
-        """Compare in the field's attribute."""
-        if name := self.shape.attribute(where.field, "float"):
-            given = {">": where.gt, ">=": where.ge, "<": where.lt, "<=": where.le}
-            bounds = [_bound(name, how, one) for how, one in given.items() if one is not None]
-            return _joined("and", bounds)
-        if name := self.shape.attribute(where.field, "int"):
-            return between(name, where)
-        raise _undeclared("a range", where.field, "int, or of float")
-
-    def substring(self, field: str, text: str) -> str:
-        """Seek in the field's attribute, by a regular expression."""
-        name = self.shape.attribute(field, "str")
-        if name is None:
-            raise _undeclared("a substring", field, "str")
-        return has_part(name, spelled(text))
-
-    def ids(self, ids: Sequence[str]) -> str:
-        """Seek the keys."""
-        return has_keys([key(id_) for id_ in ids])
-
-
-def between(name: str, where: Range) -> str:
-    """Compare whole numbers with the whole numbers between the bounds."""
-    low = [-_MOST, *([] if where.ge is None else [math.ceil(where.ge)])]
-    high = [_MOST, *([] if where.le is None else [math.floor(where.le)])]
-    if where.gt is not None:
-        low.append(math.floor(where.gt) + 1)
-    if where.lt is not None:
-        high.append(math.ceil(where.lt) - 1)
-    return _between(name, max(low), min(high))
-
-
-def _between(name: str, low: int, high: int) -> str:
-    """
-    Compare with two whole numbers.
-
-    Vespa sends a bound above `_SENT` as a double, and the other one with it; so what doubles cannot
-    tell apart is said by what is not meant.
-    """
-    if low > high:
-        return NOTHING
-    if low == high or low > _SENT:
-        return _listed(name, low, high)
-    if high <= _SENT or (high == _MOST and abs(low) <= EXACT):
-        return _range(name, low, high)
-    below = [] if low <= -_MOST else [_none(_between(name, -_MOST, low - 1))]
-    above = [] if high == _MOST else [_none(_listed(name, high + 1, _MOST))]
-    every = _joined("or", [_range(name, -_MOST, 0), _range(name, 0, _MOST)])
-    return _joined("and", [every, *below, *above])
-
-
-def _range(name: str, low: int, high: int) -> str:
-    return f"range({name}, {low}L, {high}L)"
-
-
-def _listed(name: str, low: int, high: int) -> str:
-    return f"{name} in ({', '.join(f'{one}L' for one in range(low, high + 1))})"
-
-
-def has_part(name: str, text: str) -> str:
-    """Seek a text in an attribute, by a regular expression."""
+def _substring(layout: Layout, field: str, text: str) -> FilterExpression[str]:
+    """Match a regular expression in which all but letters and digits are written by number."""
+    if _type(layout, field) != "string":
+        return _undeclared(layout, field)
     pattern = "".join(
-        char if char.isascii() and char.isalnum() else rf"\\x{{{ord(char):x}}}" for char in text
+        char if char.isascii() and char.isalnum() else rf"\\x{{{ord(char):x}}}"
+        for char in spelled(text)
     )
-    return f'{name} matches "{pattern}"'
+    yql = f'{layout.attribute(field)} matches "{pattern}"'
+    return FilterExpression(yql, exact=layout.is_native)
 
 
-def double(number: float) -> str:
-    """Write a double as YQL reads it: with a point, and no sign in the exponent but minus."""
-    mantissa, _, exponent = repr(float(number)).partition("e")
-    point = mantissa if "." in mantissa else f"{mantissa}.0"
-    return f"{point}e{int(exponent)}" if exponent else point
+def _ids(layout: Layout, ids: Sequence[str]) -> FilterExpression[str]:
+    if layout.id_attribute is None:
+        raise _no_id_attribute()
+    return FilterExpression(is_in(layout.id_attribute, map(quoted, ids)))
 
 
-def _any(attribute: str, digests: Iterable[str]) -> str:
-    quoted = ", ".join(f'"{one}"' for one in dict.fromkeys(digests))
-    return f"{attribute} in ({quoted})" if quoted else NOTHING
+def _type(layout: Layout, field: str) -> AttributeType | None:
+    """Return the type of a field's attribute; None if it is not declared."""
+    if not layout.is_native and field not in layout.field_types:
+        raise ValueError(
+            f"this filter needs {field!r} to be an attribute of the schema; if it is, declare it: "
+            f"VespaIndex(…, field_types={{…, {field!r}: str}}), or whichever type it has"
+        )
+    return layout.field_types.get(field)
 
 
-def _bound(name: str, operator: str, bound: float) -> str:
-    """Compare doubles, and where these are equal, how far from them the numbers are."""
-    near = float(bound)
-    off = int(bound) - int(near) if isinstance(bound, int) else 0
-    equal = f"{name} = {double(near)} and {rest(name)} {operator} {off}"
-    return f"({name} {operator[0]} {double(near)} or ({equal}))"
+def _undeclared(layout: Layout, field: str) -> FilterExpression[str]:
+    """Keep what holds anything of no declared type; it is verified, document by document."""
+    if layout.is_native:
+        return FilterExpression(_in_terms([term("has", field)]), exact=False)
+    return FilterExpression(NOTHING)
 
 
-def _undeclared(what: str, field: str, type_: str) -> ValueError:
+def _is_exact(layout: Layout, type_: AttributeType | None, value: Value) -> bool:
+    """Tell whether an attribute equals a value only where the document's field does."""
+    if type_ in ("long", "array<long>"):
+        return True
+    if layout.is_native:
+        return isinstance(value, str) or abs(value) < EXACT
+    return value is True
+
+
+def _double_range(layout: Layout, where: Range) -> FilterExpression[str]:
+    """Compare doubles: with what each bound is rounded to, where numbers may be rounded."""
+    exact = layout.is_native and all(abs(bound) < EXACT for bound in where.bounds.values())
+    operators = _OPERATORS if exact else _ROUNDED_OPERATORS
+    name = layout.attribute(where.field)
+    parts = [f"{name} {operators[of]} {double(bound)}" for of, bound in where.bounds.items()]
+    return FilterExpression(all_of(parts), exact=exact)
+
+
+def _integer_range(name: str, where: Range) -> FilterExpression[str]:
+    """
+    Compare integers with the integers between the bounds.
+
+    Vespa may send bounds as doubles, so those from 2⁵³ are moved apart by what these may be off.
+    """
+    low, high = -LONGEST, LONGEST
+    for of, bound in where.bounds.items():
+        match of:
+            case "gt":
+                low = max(low, math.floor(bound) + 1)
+            case "ge":
+                low = max(low, math.ceil(bound))
+            case "lt":
+                high = min(high, math.ceil(bound) - 1)
+            case "le":
+                high = min(high, math.floor(bound))
+    if low >= high:
+        return FilterExpression(is_in(name, [f"{low}L"] if low == high else []))
+    exact = all(abs(bound) < EXACT or abs(bound) == LONGEST for bound in (low, high))
+    if not exact:
+        low, high = max(low - _STEP, -LONGEST), min(high + _STEP, LONGEST)
+    return FilterExpression(f"range({name}, {low}L, {high}L)", exact=exact)
+
+
+def _in_terms(terms: Iterable[str]) -> str:
+    return is_in("terms", map(quoted, terms))
+
+
+def _literal(type_: AttributeType | None, value: Value) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return double(value) if type_ == "double" else f"{int(value)}L"
+
+
+def _no_id_attribute() -> ValueError:
     return ValueError(
-        f"{what} needs an attribute of its field, and the schema declares no {field!r} of type "
-        f"{type_}; deploy the package with m3_package(…, fields={{…, {field!r}: "
-        f"{type_.partition(',')[0]}}}) and write the documents again"
+        "a search cannot be narrowed to ids here: declare the field that holds them, "
+        "FieldNames(id=…) and field_types={…: str}, and let it be an attribute of the schema"
     )

@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Self
 
 from vespa.application import Vespa
 
+from m3kit.adapters.closing import ClosesOnExit
 from m3kit.adapters.field_names import FieldNames
-from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.manifest import IndexRequest
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.adapters.store import StoreIndex
-from m3kit.index import Holding, Search, check_search
-from m3kit.records import Hit
-from m3kit_vespa.existing import ExistingDocuments
-from m3kit_vespa.schema import Documents
-from m3kit_vespa.shape import FieldType
+from m3kit.encoder import Encoder
+from m3kit_vespa.client import SchemaClient
+from m3kit_vespa.field_types import FieldType
+from m3kit_vespa.filters import Condition
+from m3kit_vespa.provision import open_deployed, open_existing
+from m3kit_vespa.store import VespaStore
 
 
-class VespaIndex(StoreIndex):
+class VespaIndex(ClosesOnExit, StoreIndex[Condition]):
     """
-    An index in a schema, which `m3_package` made or others; the client stays the caller's.
+    An index in a schema that `m3_package` made, or in one of your own.
 
     Dense vectors are found by an HNSW graph, which is approximate; all else is exact, except what
-    `sparse="wand"` leaves unseen. What the schema is made for (width, representations, form of
-    ColBERT, attributes), it says itself. Threads may share an index.
+    `sparse="wand"` leaves unseen. A schema of `m3_package` knows its width, representations, form
+    of ColBERT and declared fields. Threads may share an index.
 
     Args:
         app: A client of the application.
         schema: The schema's name.
-        dim: The width of the vectors. None opens only what has been opened with it once.
-        model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
-            one is checked against it.
+        encoder: What makes the vectors. It supplies `dim` and `model`.
+        dim: Without an encoder: the width of the vectors. None opens only what has been opened with
+            it once.
+        model: Without an encoder: what makes the vectors, as `Encoder.model` says. A new index
+            records it, an existing one is checked against it.
         colbert: The form of the ColBERT vectors, where it is to be checked.
-        fields: Those of a schema that others made, to which `add_profiles` has added the rank
-            profiles.
-        attributes: Of such a schema, those that filters may use, which are then its metadata:
-            `{"year": int}`. A new schema's are declared in its package.
+        fields: The fields of a schema that m3kit did not create, to which `add_profiles` has added
+            the rank profiles.
+        field_types: The attributes of such a schema that filters may use, which are then its
+            metadata: `{"lang": str, "year": int}`. A schema of `m3_package` knows its own.
         timeout: How many seconds a query may take.
 
     Raises:
-        ValueError: If there are `fields` and no `dim`, or no schema can have this name.
-        IndexNotFoundError: If there is none and no `dim`, or others made the schema.
+        ValueError: If there are `fields` and no width, or no schema can have this name.
+        TypeError: If a field is declared as something that no attribute can hold.
+        IndexNotFoundError: If there is none and no width is given, m3kit did not create the schema,
+            or it lacks one of `fields`.
         ModelMismatchError: If it was made by another model, or for another width or form.
     """
 
@@ -51,45 +55,40 @@ class VespaIndex(StoreIndex):
         app: Vespa,
         schema: str,
         *,
-        dim: int | None,
+        encoder: Encoder | None = None,
+        dim: int | None = None,
         model: str | None = None,
         colbert: ColbertStorage | None = None,
         fields: FieldNames | None = None,
-        attributes: Mapping[str, FieldType] | None = None,
+        field_types: Mapping[str, FieldType] | None = None,
         timeout: float = 30.0,
     ) -> None:
+        request = IndexRequest.of(encoder, dim=dim, reps=None, model=model, colbert=colbert)
         what = f"the schema {schema!r}"
-        self._documents: Documents | ExistingDocuments
+        client = SchemaClient(app, schema, timeout, tensors="hex" if fields is None else "short")
         if fields is None:
-            self._documents = Documents(app, schema, timeout, model=model, new=dim is not None)
-            self._documents.manifest.check(dim, model, what, colbert=colbert)
+            self._layout = open_deployed(app, schema, request, timeout=timeout)
         else:
-            if dim is None:
-                raise ValueError(f"{what} is others', and does not say how wide it is; give dim")
-            manifest = Manifest(dim, fields.reps, model)
-            self._documents = ExistingDocuments(
-                app, schema, fields, attributes=attributes or {}, manifest=manifest, timeout=timeout
-            )
+            self._layout = open_existing(client, what, request, fields, field_types or {})
         self._schema = schema
-        super().__init__(self._documents)
+        self._client = client
+        super().__init__(VespaStore(client, self._layout))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._schema!r}, {self._documents.stamp})"
+        return f"{type(self).__name__}({self._schema!r}, {self._layout.manifest})"
 
-    def search(self, search: Search, /) -> list[Hit]:
-        """Rank by Vespa's own profiles, mostly in one request; see `HybridIndex.search`."""
-        check_search(search, reps=self.reps, dim=self._documents.manifest.dim)
-        if isinstance(self._documents, Documents) and len(search.query.reps) > 1:
-            hits = self._documents.searcher(search.query, search.where).at_once(search)
-            if hits is not None:
-                return hits
-        return super().search(search)
+    def close(self) -> None:
+        """Close the connections, not the client; a second call does nothing."""
+        self._client.close()
 
+    def unindexed_fields(self) -> list[str]:
+        """
+        Name the fields of the metadata by which Vespa filters without an index.
 
-class OpenedVespaIndex(Holding, VespaIndex):
-    """A `VespaIndex` that owns its client: what `open_server` returns."""
-
-    def holding(self, held: ExitStack) -> Self:
-        """Take over what is held, and close the connections first."""
-        held.callback(self._documents.close)
-        return super().holding(held)
+        A boolean attribute has none; `m3_package` gives the others `fast-search`, and undeclared
+        fields go by `terms`, which has it too. Of another schema, Vespa does not tell: the list is
+        empty.
+        """
+        if not self._layout.is_native:
+            return []
+        return [name for name, type_ in self._layout.field_types.items() if type_ == "bool"]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from typing import get_args
 
 from vespa.package import (
     HNSW,
     ApplicationPackage,
     Document,
     Field,
-    FieldSet,
     Function,
     QueryField,
     QueryProfile,
@@ -19,29 +18,32 @@ from vespa.package import (
     Schema,
 )
 
+from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.vectors import REPS, Rep
-from m3kit_vespa.profiles import rank_profiles
-from m3kit_vespa.shape import FieldType, Kind, Retrieval, Shape, rest, to_kinds
+from m3kit_vespa.field_types import FieldType, to_attribute_type
+from m3kit_vespa.layout import M3KIT, Layout, Retrieval
+from m3kit_vespa.profiles import Vectors, score_profiles
+from m3kit_vespa.provision import DESCRIPTION, to_constants
+from m3kit_vespa.schema import index_schema, string_field
 
-DESCRIPTION = "m3kit"
-"""The schema that says what the others hold; see `m3kit_vespa.shape`."""
-
-MOST_HITS = 1_000_000
+MAX_HITS = 1_000_000
 """How many hits a query may ask for, and skip; Vespa's own limits are 400 and 1,000."""
 
-_TYPES: Mapping[Kind, str] = {
-    "str": "string", "int": "long", "float": "double", "bool": "bool",
-    "strs": "array<string>", "ints": "array<long>",
-}  # fmt: skip
-_CELLS = {"float32": "float", "bfloat16": "bfloat16", "int8": "int8", "binary": "int8"}
+_TENSOR = re.compile(r"tensor(?:<(\w+)>)?\((.*)\)")
+_WANTED: Mapping[Rep, str] = {
+    "dense": "tensor<float>(x[{0}])",
+    "sparse": "tensor<float>(token{{}})",
+    "colbert": "tensor<bfloat16>(t{{}}, x[{0}])",
+}
 
 
 def m3_package(
     name: str,
     dim: int,
     *,
-    fields: Mapping[str, FieldType] | None = None,
+    field_types: Mapping[str, FieldType] | None = None,
     reps: Collection[Rep] = REPS,
     colbert: ColbertStorage | None = None,
     sparse: Retrieval = "exact",
@@ -60,9 +62,10 @@ def m3_package(
     Args:
         name: The application's name. The schema bears it too, with `_` for `-`.
         dim: The width of the vectors.
-        fields: FieldNames of the metadata that ranges and substrings go by, and queries of your own:
-            `{"lang": str, "year": int, "price": float, "tags": list[str]}`. `Eq`, `In`, `Contains`
-            and `Exists` need no declaration.
+        field_types: The fields of the metadata that become attributes:
+            `{"lang": str, "year": int, "price": float, "tags": list[str]}`. Filters go by them.
+            Filters reach undeclared fields too, but a `Range` or `Substring` reads every document
+            that has the field. After declaring another field, write the documents again.
         reps: What the index holds.
         colbert: The form of the ColBERT vectors; float32 unless given. Vespa has no float16.
         sparse: "exact" finds all documents that share a token with the query, by an `array<int>`;
@@ -75,25 +78,58 @@ def m3_package(
 
     Raises:
         ValueError: If Vespa has no such names or forms.
-        TypeError: If a field is declared as something that is no attribute.
+        TypeError: If a field is declared as something that no attribute can hold.
         RepresentationError: If there is no representation, or an unknown one.
     """
     schema = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", schema) or schema == DESCRIPTION:
         raise ValueError(
-            f"{name!r} names no application: small letters, digits and hyphens, a letter first, "
-            f"and not {DESCRIPTION!r}"
+            f"{name!r} cannot name an application: use small letters, digits and hyphens, a letter "
+            f"first, and not {DESCRIPTION!r}"
         )
-    declared = {of: to_kinds(of, type_) for of, type_ in (fields or {}).items()}
-    shape = Shape(dim, frozenset(reps), colbert or ColbertStorage(), sparse, declared)
+    types = {of: to_attribute_type(of, type_) for of, type_ in (field_types or {}).items()}
+    manifest = Manifest(dim, frozenset(reps), None, colbert or ColbertStorage())
+    layout = Layout(M3KIT, manifest, types, sparse)
+    _check(layout)
     hnsw = HNSW("prenormalized-angular", max_links_per_node, neighbors_to_explore_at_insert)
     package = into or ApplicationPackage(
         name, query_profile=QueryProfile(), create_schema_by_default=False
     )
     allow_many_hits(package)
-    package.add_schema(_index(schema, shape, hnsw, bm25=bm25))
-    _describe(package, schema, shape)
+    package.add_schema(index_schema(schema, layout, hnsw, bm25=bm25))
+    _describe(package, schema, layout)
     return package
+
+
+def add_profiles(package: ApplicationPackage, schema: str, fields: FieldNames, *, dim: int) -> None:
+    """
+    Add the rank profiles that `VespaIndex` uses to a schema of an application package.
+
+    Deploy the package afterwards; nothing is to be fed again.
+
+    Args:
+        package: The package, changed in place.
+        schema: The schema's name.
+        fields: The fields of its vectors.
+        dim: The width of its vectors.
+
+    Raises:
+        ValueError: If a field is missing or of another shape; says how it would be declared.
+    """
+    changed = package.get_schema(schema)
+    declared = {field.name: field for field in changed.document.fields}
+    missing = [
+        reason
+        for rep in REPS
+        if (name := fields.vector(rep)) is not None
+        and (reason := _lacks(rep, name, declared.get(name), dim)) is not None
+    ]
+    if missing:
+        raise ValueError(f"the schema {schema!r} does not hold what M3 needs: {'; '.join(missing)}")
+    vectors = {rep: _dimensions(declared[fields.vector(rep) or ""]) for rep in fields.reps}
+    for profile in score_profiles(Manifest(dim, fields.reps, None), vectors):
+        changed.add_rank_profile(profile)
+    allow_many_hits(package)
 
 
 def allow_many_hits(package: ApplicationPackage) -> None:
@@ -102,19 +138,32 @@ def allow_many_hits(package: ApplicationPackage) -> None:
     if profile is None:
         raise ValueError(
             "this package's query profiles are written by hand; set maxHits and maxOffset in the "
-            f"default one to {MOST_HITS}, and call this function before they are"
+            f"default one to {MAX_HITS}, and call this function before they are"
         )
-    known = {one.name for one in profile.fields}
+    known = {field.name for field in profile.fields}
     limits = [name for name in ("maxHits", "maxOffset") if name not in known]
-    profile.add_fields(*(QueryField(name, MOST_HITS) for name in limits))
+    profile.add_fields(*(QueryField(name, MAX_HITS) for name in limits))
 
 
-def _describe(package: ApplicationPackage, schema: str, shape: Shape) -> None:
-    """Let the application say what an index holds: a rank profile for each, of constants."""
-    if DESCRIPTION not in {one.name for one in package.schemas}:
-        fields = [_string("of", fast=True), Field("stamp", "string", indexing=["summary"])]
+def _check(layout: Layout) -> None:
+    manifest, retrieval = layout.manifest, layout.retrieval
+    if retrieval not in get_args(Retrieval):
+        raise ValueError(f"the sparse branch retrieves by 'exact' or 'wand', not {retrieval!r}")
+    if manifest.colbert.dtype == "float16":
+        raise ValueError("Vespa has no float16 cells; store ColBERT vectors as 'bfloat16'")
+    if manifest.colbert.dtype == "binary" and manifest.dim % 8:
+        raise ValueError(
+            f"binary ColBERT vectors are stored 8 dimensions to a byte, and {manifest.dim} is not "
+            "a multiple of 8; store them as 'int8'"
+        )
+
+
+def _describe(package: ApplicationPackage, schema: str, layout: Layout) -> None:
+    """Let the application say what an index holds; see `m3kit_vespa.provision`."""
+    if DESCRIPTION not in {schema.name for schema in package.schemas}:
+        fields = [string_field("of"), Field("model", "string", indexing=["summary"])]
         package.add_schema(Schema(DESCRIPTION, Document(fields)))
-    constants = shape.to_constants()
+    constants = to_constants(layout)
     package.get_schema(DESCRIPTION).add_rank_profile(
         RankProfile(
             schema,
@@ -125,73 +174,34 @@ def _describe(package: ApplicationPackage, schema: str, shape: Shape) -> None:
     )
 
 
-def _index(name: str, shape: Shape, hnsw: HNSW, *, bm25: bool) -> Schema:
-    return Schema(
-        name,
-        Document([*_document_fields(bm25=bm25), *_attributes(shape), *_vectors(shape, hnsw)]),
-        fieldsets=[FieldSet("default", ["text"])] if bm25 else None,
-        rank_profiles=[
-            *rank_profiles(shape),
-            *([RankProfile("bm25", first_phase="bm25(text)")] if bm25 else []),
-        ],
-    )
+def _dimensions(field: Field) -> Vectors:
+    """Read the dimensions of a field's type."""
+    named = {
+        "{}" if dimension.endswith("{}") else "[]": re.split(r"[{\[]", dimension)[0]
+        for dimension in _parsed(field)[1]
+    }
+    return Vectors(field.name, mapped=named.get("{}", ""), indexed=named.get("[]", ""))
 
 
-def _document_fields(*, bm25: bool) -> Iterator[Field]:
-    yield _string("key", fast=True)
-    yield _string("id")
-    if bm25:
-        yield Field("text", "string", indexing=["summary", "index"], index="enable-bm25")
-    else:
-        yield Field("text", "string", indexing=["summary"])
-    yield Field("metadata", "string", indexing=["summary"])
-    yield _string("terms", "array<string>", fast=True)
-    yield Field("salt", "int", indexing=["attribute"])
+def _lacks(rep: Rep, name: str, field: Field | None, dim: int) -> str | None:
+    """Say what is wrong with a field of vectors."""
+    type_ = _WANTED[rep].format(dim)
+    wanted = f"declare `field {name} type {type_} {{ indexing: attribute | summary }}`"
+    if field is None:
+        return f"there is no field {name!r}; {wanted}"
+    cells, dimensions = _parsed(field)
+    shape = sorted(re.sub(r"\w+(?=[\[{])", "", dimension) for dimension in dimensions)
+    expected = {"dense": [f"[{dim}]"], "sparse": ["{}"], "colbert": [f"[{dim}]", "{}"]}[rep]
+    if shape != expected or cells not in {"float", "bfloat16", "double"}:
+        return f"{name!r} is a {field.type}; {wanted}"
+    if "attribute" not in (field.indexing or []):
+        return f"{name!r} is no attribute; {wanted}"
+    return None
 
 
-def _attributes(shape: Shape) -> Iterator[Field]:
-    for _, kind, name in shape.attributes():
-        if kind in ("str", "strs"):
-            yield _string(name, _TYPES[kind])
-        else:
-            yield Field(name, _TYPES[kind], indexing=["attribute", "summary"])
-        if kind == "float":
-            yield Field(rest(name), "int", indexing=["attribute"])
-
-
-def _vectors(shape: Shape, hnsw: HNSW) -> Iterator[Field]:
-    kept = ["attribute", "summary"]
-    if "dense" in shape.reps:
-        type_ = f"tensor<float>(x[{shape.dim}])"
-        yield Field("dense", type_, indexing=["attribute", "index", "summary"], ann=hnsw)
-    if "sparse" in shape.reps:
-        yield Field("sparse", "tensor<float>(token{})", indexing=kept)
-        if shape.sparse == "wand":
-            yield _ids("tokens", "weightedset<int>")
-        else:
-            yield _ids("token_ids", "array<int>")
-    if "colbert" in shape.reps:
-        dtype = shape.colbert.dtype
-        width = shape.dim // 8 if dtype == "binary" else shape.dim
-        yield Field("colbert", f"tensor<{_CELLS[dtype]}>(t{{}}, x[{width}])", indexing=kept)
-
-
-def _string(name: str, type_: str = "string", *, fast: bool = False) -> Field:
-    """Declare an attribute that tells upper from lower case, which Vespa folds otherwise."""
-    return Field(
-        name,
-        type_,
-        indexing=["attribute", "summary"],
-        attribute=["fast-search"] if fast else None,
-        match=["word", "cased"],
-        rank="filter",
-    )
-
-
-def _ids(name: str, type_: str) -> Field:
-    return Field(name, type_, indexing=["attribute"], attribute=["fast-search"])
-
-
-def stamp_text(model: str | None) -> str:
-    """Write what an index keeps of itself beside its shape."""
-    return json.dumps({"model": model})
+def _parsed(field: Field) -> tuple[str, list[str]]:
+    """Read the cells and the dimensions of a tensor's type."""
+    match = _TENSOR.fullmatch(field.type.strip())
+    if match is None:
+        return "", []
+    return match[1] or "double", [dimension.strip() for dimension in match[2].split(",")]

@@ -22,20 +22,37 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 from tests.containers.conftest import served
 from tests.vespa.application import FORMS, application
-from tests.vespa.test_index import (  # noqa: F401  # the same tests and fixtures, collected here too
-    notebook,
-    requests,
+from tests.vespa.test_client import (  # noqa: F401  # the same tests, collected here too
     test_a_feed_that_fails_names_each_document_and_can_be_resumed,
     test_a_malformed_query_is_vespas_own_error,
-    test_a_search_equals_the_oracles_and_is_one_request,
-    test_a_visit_continues_page_by_page,
+)
+from tests.vespa.test_filters import (  # noqa: F401  # as above
+    cases,
+    shop,
+    test_a_schema_of_your_own_keeps_what_matches_keeps,
+    test_vespa_keeps_what_matches_keeps,
+)
+from tests.vespa.test_layout import (  # noqa: F401  # as above
+    notebook,
+    test_a_document_lies_in_fields_of_its_own_names,
     test_an_existing_schema_gives_m3s_scores,
     test_an_existing_schemas_documents_are_read_written_and_deleted,
+    test_m3kit_finds_what_pyvespa_wrote,
+    test_pyvespa_filters_what_m3kit_wrote,
+)
+from tests.vespa.test_provision import (  # noqa: F401  # as above
+    test_a_wrong_field_name_is_refused_with_those_that_a_document_has,
+)
+from tests.vespa.test_search import (  # noqa: F401  # as above
+    requests,
+    test_a_search_equals_the_oracles_and_is_one_request,
     test_more_hits_than_vespa_gives_by_default,
+    test_ties_are_broken_by_id_by_asking_each_branch,
+)
+from tests.vespa.test_store import (  # noqa: F401  # as above
+    test_a_visit_continues_page_by_page,
     test_no_id_overwrites_another,
     test_threads_may_share_an_index,
-    test_ties_are_broken_by_id_at_the_price_of_asking_again,
-    test_typed_attributes_serve_queries_of_your_own,
 )
 from vespa.application import Vespa
 

@@ -16,21 +16,20 @@ from vespa.package import ApplicationPackage
 from m3kit import All, Encoder, HybridIndex, open_index
 from m3kit.testing import DIM
 from m3kit_vespa import m3_package
-from m3kit_vespa.shape import FieldType
+from m3kit_vespa.field_types import FieldType
 
-_ANY: FieldType = str | float
-_COMPARED = [
-    "even", "lang", "missing", "n", "sizes", "tags", "third", "title", "weight",
-]  # fmt: skip
-"""The fields in which the suites seek ranges and substrings."""
+_TYPES: dict[str, FieldType] = {
+    "even": bool, "lang": str, "n": float, "sizes": list[int], "tags": list[str], "third": bool,
+    "title": str, "weight": float,
+}  # fmt: skip
+"""Fields of the frameworks' suites; the others are undeclared."""
 
 
 def application() -> ApplicationPackage:
     """Make what a server must have deployed on which the suites are to run."""
-    fields = dict.fromkeys(_COMPARED, _ANY)
-    package = m3_package("dim6reps1", 6, fields=fields, reps=["dense"])
-    m3_package(f"dim{DIM}reps2", DIM, fields=fields, reps=["dense", "sparse"], into=package)
-    return m3_package(f"dim{DIM}reps3", DIM, fields=fields, into=package)
+    package = m3_package("dim6reps1", 6, field_types=_TYPES, reps=["dense"])
+    m3_package(f"dim{DIM}reps2", DIM, field_types=_TYPES, reps=["dense", "sparse"], into=package)
+    return m3_package(f"dim{DIM}reps3", DIM, field_types=_TYPES, into=package)
 
 
 def on_a_server(address: str) -> Callable[[Path, Encoder], AbstractContextManager[HybridIndex]]:
@@ -55,9 +54,9 @@ def _emptied(address: str, encoder: Encoder) -> Iterator[HybridIndex]:
 def _peer() -> str:
     if why := missing():
         pytest.skip(why)
-    with ExitStack() as held:
-        folder = Path(held.enter_context(TemporaryDirectory()))
+    with ExitStack() as resources:
+        folder = Path(resources.enter_context(TemporaryDirectory()))
         application().to_files(folder)
-        peer = held.enter_context(Peer(folder))
-        atexit.register(held.pop_all().close)
+        peer = resources.enter_context(Peer(folder))
+        atexit.register(resources.pop_all().close)
     return peer.url.replace("http", "vespa", 1)

@@ -53,8 +53,8 @@ class Client:
 
     def scores(self, where: str, profile: str, **more: Any) -> dict[str, float]:
         """Return the scores by id, in the order of the hits."""
-        found = self.hits(where, profile, **more)
-        return {hit["fields"]["id"]: hit["relevance"] for hit in found}
+        hits = self.hits(where, profile, **more)
+        return {hit["fields"]["id"]: hit["relevance"] for hit in hits}
 
     def put(self, key: str, fields: Json, query: str = "") -> None:
         self.document("POST", f"{key}", {"fields": fields}, query)
@@ -73,8 +73,8 @@ class Client:
         """Visit to the end, and return the document ids of each page."""
         pages, following = [], "&cluster=papers"
         while True:
-            asked = "&".join(f"{name}={quote(str(value))}" for name, value in parameters.items())
-            status, answer = self.call("GET", f"{_DOCUMENTS}?{asked}{following}")
+            query = "&".join(f"{name}={quote(str(value))}" for name, value in parameters.items())
+            status, answer = self.call("GET", f"{_DOCUMENTS}?{query}{following}")
             if status != 200:
                 raise RefusedError(f"{status} {json.dumps(answer)}")
             pages.append([document["id"] for document in answer["documents"]])

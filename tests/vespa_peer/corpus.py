@@ -75,7 +75,7 @@ def fields(key: str) -> dict[str, Any]:
         "token_ids": [*of.sparse],
         "colbert": {str(i): row.tolist() for i, row in enumerate(of.colbert)},
         "cells": {str(i): row.tolist() for i, row in enumerate(cells(of.colbert))},
-        "bits": {str(i): [one] for i, one in enumerate(packed(of.colbert))},
+        "bits": {str(i): [byte] for i, byte in enumerate(packed(of.colbert))},
     }
 
 
@@ -84,7 +84,7 @@ def cells(rows: Floats) -> npt.NDArray[np.int8]:
 
 
 def packed(rows: Floats) -> list[int]:
-    return [int(one) for one in np.packbits(rows > 0, axis=-1).view(np.int8)[:, 0]]
+    return [int(byte) for byte in np.packbits(rows > 0, axis=-1).view(np.int8)[:, 0]]
 
 
 def bfloat16(rows: Floats) -> Floats:
@@ -102,8 +102,8 @@ def sparse(query: Vectors, of: Vectors) -> float:
 
 
 def integers(query: Vectors, of: Vectors) -> int:
-    own = of.integers()
-    return sum(weight * own.get(token, 0) for token, weight in query.integers().items())
+    weights = of.integers()
+    return sum(weight * weights.get(token, 0) for token, weight in query.integers().items())
 
 
 def maxsim(query: Vectors, rows: Floats) -> float:

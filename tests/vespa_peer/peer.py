@@ -65,14 +65,14 @@ def missing() -> str | None:
     if shutil.which("mvn") is None:
         return f"needs Maven and Java {JAVA}: no `mvn` on the path"
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             [_java(), "-version"], capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError) as error:
         return f"needs Java {JAVA}: {error}"
-    said = re.search(r'version "(\d+)', asked.stderr)
-    if said is None or int(said[1]) < JAVA:
-        return f"needs Java {JAVA} or later: `java -version` says {asked.stderr.splitlines()[:1]}"
+    version = re.search(r'version "(\d+)', answer.stderr)
+    if version is None or int(version[1]) < JAVA:
+        return f"needs Java {JAVA} or later: `java -version` says {answer.stderr.splitlines()[:1]}"
     return None
 
 
@@ -107,10 +107,10 @@ def validate(*packages: Path) -> list[Report]:
     )
     if done.returncode:
         raise PeerError(f"The peer cannot validate:\n{done.stderr[-4000:]}")
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
     return [
-        Report(package, one["verdict"], tuple(one["messages"]))
-        for package, one in zip(packages, said, strict=True)
+        Report(package, answer["verdict"], tuple(answer["messages"]))
+        for package, answer in zip(packages, answers, strict=True)
     ]
 
 
@@ -146,10 +146,10 @@ class Peer:
                 raise
             if ready:
                 return self
-            said = self.log.read_text(encoding="utf-8", errors="replace")
+            log = self.log.read_text(encoding="utf-8", errors="replace")
             self._stop()
-            if "java.net.BindException" not in said:  # another process was faster: the next port
-                raise PeerError(f"The peer does not start, see {self.log}:\n{said[-4000:]}")
+            if "java.net.BindException" not in log:  # another process was faster: the next port
+                raise PeerError(f"The peer does not start, see {self.log}:\n{log[-4000:]}")
             self.log.unlink()
         raise PeerError(f"No free ports between {PORTS.start} and {PORTS.stop}")
 
@@ -242,7 +242,7 @@ def _free_ports() -> Iterator[int]:
     """Ports that are free, as are those that follow, in an order that differs between processes."""
     turn = os.getpid() * 37 % len(PORTS)
     for port in [*PORTS[turn:], *PORTS[:turn]]:
-        if all(_free(one) for one in range(port, port + PORTS.step)):
+        if all(_free(number) for number in range(port, port + PORTS.step)):
             yield port
 
 

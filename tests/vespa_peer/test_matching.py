@@ -65,8 +65,8 @@ def test_a_condition_means_what_python_means(
 
 
 def test_the_words_of_a_user_are_found_in_any_form(papers: Client) -> None:
-    found = papers.ids("userQuery()", "bm25", query="CAT nobody")
-    assert {*found} == {key for key, stored in STORED.items() if "cats" in stored["text"]}
+    keys = papers.ids("userQuery()", "bm25", query="CAT nobody")
+    assert {*keys} == {key for key, stored in STORED.items() if "cats" in stored["text"]}
 
 
 @pytest.mark.parametrize("value", ODD_STRINGS)
@@ -82,7 +82,7 @@ def test_odd_strings_are_found_as_they_are(empty: Client, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "found"),
+    ("where", "expected"),
     [
         ("serial = 9007199254740993", ["own2"]),
         ("serial in (9007199254740993)", ["own2"]),
@@ -98,13 +98,13 @@ def test_odd_strings_are_found_as_they_are(empty: Client, value: str) -> None:
     ],
 )
 def test_whole_numbers_are_compared_as_vespa_does(
-    empty: Client, where: str, found: list[str]
+    empty: Client, where: str, expected: list[str]
 ) -> None:
     empty.put("own1", {"id": "own1", "serial": 9007199254740992, "year": 2001, "note": "own"})
     empty.put("own2", {"id": "own2", "serial": 9007199254740993, "year": 2000, "note": "own"})
     empty.put("own3", {"id": "own3", "serial": 9223372036854775807, "note": "own"})
-    own = [key for key in empty.ids(where) if key.startswith("own")]
-    assert sorted(own) == found
+    keys = [key for key in empty.ids(where) if key.startswith("own")]
+    assert sorted(keys) == expected
 
 
 def test_a_float_is_compared_as_a_float(empty: Client) -> None:
@@ -115,7 +115,7 @@ def test_a_float_is_compared_as_a_float(empty: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "found"),
+    ("where", "expected"),
     [
         ('id in ("")', True),
         ('title matches "^$"', True),
@@ -131,11 +131,11 @@ def test_a_float_is_compared_as_a_float(empty: Client) -> None:
     ],
 )
 def test_what_is_missing_matches_as_vespa_reads_it(
-    empty: Client, where: str, found: object
+    empty: Client, where: str, expected: object
 ) -> None:
     empty.put("own1", {"note": "own"})
     keys = {hit["fields"]["documentid"].rpartition(":")[2] for hit in empty.hits(where)}
-    assert ("own1" in keys) is found
+    assert ("own1" in keys) is expected
 
 
 @pytest.mark.parametrize(

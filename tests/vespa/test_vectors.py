@@ -8,15 +8,15 @@ import pytest
 from m3kit.adapters.storage import ColbertStorage, ColbertType
 from m3kit.testing import DIM, query
 from m3kit.vectors import Floats, Sparse
-from m3kit_vespa.tensors import (
+from m3kit_vespa.vectors import (
     SCALE,
     colbert_value,
     dense_value,
+    integer_weights,
     sparse_value,
     to_colbert,
     to_dense,
     to_sparse,
-    whole_weights,
 )
 
 ROWS = np.random.default_rng(0).standard_normal((13, DIM)).astype(np.float32)
@@ -60,6 +60,6 @@ def test_addresses_are_read_as_well_as_labels() -> None:
     assert to_colbert({"blocks": blocks}, "float32", 1).tolist() == [[1.0], [2.0]]
 
 
-def test_whole_weights_are_never_nothing_and_never_too_large() -> None:
+def test_integer_weights_are_never_nothing_and_never_too_large() -> None:
     sparse = Sparse.from_dict({1: 1e-9, 2: 0.5, 3: 1e9})
-    assert whole_weights(sparse) == {"1": 1, "2": SCALE // 2, "3": 2**31 - 1}
+    assert integer_weights(sparse) == {"1": 1, "2": SCALE // 2, "3": 2**31 - 1}

@@ -1,4 +1,4 @@
-"""Questions to Vespa, by pyvespa; an answer that is not whole is an error."""
+"""Requests to Vespa, by pyvespa; an incomplete answer is an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vespa.exceptions import VespaError
 from m3kit.index import M3Error
 
 _WRITERS = 8
-"""How many documents are on their way at once."""
+"""How many documents are written at once."""
 
 _RETRIES = 3
 """How often a request is repeated that the server was too busy for, or that lost its connection."""
@@ -25,7 +25,7 @@ _VISITED = 512
 """How many documents a page of a visit has, or some more."""
 
 Written: TypeAlias = tuple[str, str, Callable[[], Mapping[str, Any]]]
-"""A document to be written: its id, its name in Vespa, and what gives its fields."""
+"""A document to be written: its id, its name in Vespa, and what makes its fields."""
 
 
 class AnswerError(M3Error):
@@ -49,15 +49,15 @@ class FeedError(M3Error):
         super().__init__(f"Vespa refused document {id_!r}{more}: {why}")
 
 
-class Application:
+class SchemaClient:
     """
-    One schema of an application behind pyvespa's client. Threads may share it.
+    One schema of an application. Threads may share it.
 
     Args:
-        app: The client.
+        app: pyvespa's client of the application.
         schema: The schema, whose name is the documents' namespace too.
         timeout: How many seconds a query may take.
-        tensors: The form in which they come back.
+        tensors: The form in which tensors are returned.
 
     Raises:
         ValueError: If no schema can have this name.
@@ -65,7 +65,9 @@ class Application:
 
     def __init__(self, app: Vespa, schema: str, timeout: float, *, tensors: str = "hex") -> None:
         if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", schema):
-            raise ValueError(f"{schema!r} names no schema: letters, digits and '_' do")
+            raise ValueError(
+                f"{schema!r} is not the name of a schema, which has letters, digits and '_'"
+            )
         self._app = app
         self._schema = schema
         self._within = {"timeout": f"{timeout}s"}
@@ -73,40 +75,50 @@ class Application:
         self._connections: Any = None
         self._lock = Lock()
 
-    def ask(self, where: str, *, select: Iterable[str] = ("key",), **how: Any) -> list[Any]:
+    def search(self, where: str, *, select: Iterable[str], **parameters: Any) -> list[Any]:
         """
         Return the hits of a query.
+
+        Args:
+            where: The condition, in YQL.
+            select: The fields of a hit.
+            parameters: More of Vespa's query parameters.
 
         Raises:
             AnswerError: If not all documents were looked at.
             VespaError: If Vespa refuses the query.
         """
-        return list(self._root(where, select, how).get("children", ()))
+        return list(self._root(where, select, parameters).get("children", ()))
 
     def count(self, where: str) -> int:
         """Count the documents that match."""
-        root = self._root(where, ("key",), {"hits": 0, "ranking": "unranked"})
+        root = self._root(where, ("documentid",), {"hits": 0, "ranking": "unranked"})
         return int(root["fields"]["totalCount"])
+
+    def cluster(self) -> str | None:
+        """Name the content cluster of the schema; None while it has no documents."""
+        hits = self.search("true", select=["documentid"], hits=1, ranking="unranked")
+        return str(hits[0]["source"]) if hits else None
 
     def write(self, documents: Iterable[Written]) -> None:
         """
         Write documents.
 
         Raises:
-            FeedError: If Vespa took some of them not; the others are written.
+            FeedError: If Vespa refused some of them; the others are written.
         """
         session = self._session()
 
         def put(document: Written) -> None:
             session.feed_data_point(self._schema, document[1], dict(document[2]()), **self._within)
 
-        _all(put, documents)
+        _for_each(put, documents)
 
     def create(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Write a document, unless there is one of this name: that one stays as it is."""
-        how: dict[str, Any] = {"condition": "false", "create": "true", **self._within}
+        """Write a document, unless there is one of this name, which stays as it is."""
+        parameters: dict[str, Any] = {"condition": "false", "create": "true", **self._within}
         try:
-            self._session().feed_data_point(self._schema, name, dict(fields), **how)
+            self._session().feed_data_point(self._schema, name, dict(fields), **parameters)
         except VespaError as error:
             answer = getattr(error.__cause__, "response", None)
             if getattr(answer, "status_code", None) != HTTPStatus.PRECONDITION_FAILED:
@@ -114,52 +126,56 @@ class Application:
 
     def delete(self, documents: Iterable[tuple[str, str]]) -> None:
         """
-        Delete documents, of each its id and its name in Vespa; unknown ones are no error.
+        Delete documents, given by their ids and names in Vespa; unknown ones are no error.
 
         Raises:
-            FeedError: If Vespa deleted some of them not.
+            FeedError: If Vespa did not delete some of them.
         """
         session = self._session()
 
-        def forget(document: tuple[str, str]) -> None:
+        def delete(document: tuple[str, str]) -> None:
             session.delete_data(self._schema, document[1], **self._within)
 
-        _all(forget, documents)
+        _for_each(delete, documents)
 
-    def clear(self, cluster: str) -> None:
+    def delete_all(self) -> None:
         """Delete every document."""
-        self._session().delete_all_docs(cluster, schema=self._schema)
+        if (cluster := self.cluster()) is not None:
+            self._session().delete_all_docs(cluster, schema=self._schema)
 
     def get(self, name: str) -> Mapping[str, Any] | None:
-        """Read the fields of a document by its name in Vespa."""
-        how: dict[str, Any] = {"format.tensors": self._tensors, **self._within}
-        answer = self._session().get_data(self._schema, name, **how)
-        return None if answer.status_code == 404 else answer.json.get("fields", {})
+        """Read the fields of a document by its name in Vespa, and its `documentid`."""
+        parameters: dict[str, Any] = {"format.tensors": self._tensors, **self._within}
+        answer = self._session().get_data(self._schema, name, **parameters)
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return None
+        return {**answer.json.get("fields", {}), "documentid": answer.json["id"]}
 
-    def visit(
-        self, cluster: str, fields: Sequence[str] = ()
-    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def visit(self, fields: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """
-        Stream the names and fields of every document, page by page.
+        Stream the fields of every document, page by page, with its `documentid`.
 
         Args:
-            cluster: The content cluster.
-            fields: The fields wanted; all of the document's if none is named.
+            fields: The fields wanted; `*` is all.
+
+        Raises:
+            VespaError: If the schema lacks one of them.
         """
-        names = ",".join(fields) or "[document]"
-        how: dict[str, Any] = {"fieldSet": f"{self._schema}:{names}", **self._within}
-        how["format.tensors"] = self._tensors
-        pages = self._session().visit(
-            cluster,
-            schema=self._schema,
-            slice_id=0,
-            wanted_document_count=_VISITED,
-            **how,
-        )
+        cluster = self.cluster()
+        if cluster is None:
+            return
+        names = ",".join(name for name in fields if name != "documentid")
+        field_set = f"{self._schema}:{'[document]' if '*' in fields else names}"
+        parameters: dict[str, Any] = {
+            "fieldSet": field_set,
+            "format.tensors": self._tensors,
+            "wanted_document_count": _VISITED,
+            **self._within,
+        }
+        pages = self._session().visit(cluster, schema=self._schema, slice_id=0, **parameters)
         for page in next(pages):
-            yield from (
-                (document["id"].split(":", 4)[4], document["fields"]) for document in page.documents
-            )
+            for document in page.documents:
+                yield {**document["fields"], "documentid": document["id"]}
 
     def close(self) -> None:
         """Close the connections; the next request opens others."""
@@ -168,14 +184,14 @@ class Application:
                 self._connections.close()
                 self._connections = None
 
-    def _root(self, where: str, select: Iterable[str], how: Mapping[str, Any]) -> Any:
+    def _root(self, where: str, select: Iterable[str], parameters: Mapping[str, Any]) -> Any:
         body = {
-            "yql": f"select {', '.join(select)} from {self._schema} where {where}",  # noqa: S608  # names, and what to_yql has written
+            "yql": f"select {', '.join(select)} from {self._schema} where {where}",  # noqa: S608  # names, and what the translation has quoted
             "model.restrict": self._schema,  # inputs are of its types, not of all schemas'
             **self._within,
             "ranking.softtimeout.enable": False,
             "presentation.format.tensors": self._tensors,
-            **how,
+            **parameters,
         }
         answer: Any = self._session().query(body=body)
         root = answer.json["root"]
@@ -183,8 +199,8 @@ class Application:
             raise AnswerError(f"Vespa could not answer: {errors[0].get('message', errors[0])}")
         if not root.get("coverage", {}).get("full", True):
             raise AnswerError(
-                f"Vespa looked at {root['coverage'].get('coverage')} % of the documents alone; "
-                "give it more time by timeout=, or see to its nodes"
+                f"Vespa looked at only {root['coverage'].get('coverage')} % of the documents; "
+                "give it more time by timeout=, or check its nodes"
             )
         return root
 
@@ -193,25 +209,22 @@ class Application:
             if self._connections is None:
                 self._connections = self._app.get_sync_session()
             return VespaSync(
-                self._app,
-                session=self._connections,
-                compress=False,
-                num_retries_429=_RETRIES,
+                self._app, session=self._connections, compress=False, num_retries_429=_RETRIES
             )
 
 
-def _all(do: Callable[[Any], object], documents: Iterable[tuple[Any, ...]]) -> None:
-    """Do something with each document, several at once; what fails is told when all are done."""
+def _for_each(do: Callable[[Any], object], documents: Iterable[tuple[Any, ...]]) -> None:
+    """Do something with each document, several at once; failures are raised when all are done."""
     failures: dict[str, str] = {}
 
-    def one(document: tuple[Any, ...]) -> None:
+    def attempt(document: tuple[Any, ...]) -> None:
         try:
             do(document)
         except (VespaError, HTTPError, OSError, RuntimeError) as error:
             failures[document[0]] = str(error)
 
     with ThreadPoolExecutor(_WRITERS) as pool:
-        for _ in pool.map(one, documents):
+        for _ in pool.map(attempt, documents):
             pass
     if failures:
         raise FeedError(failures)
