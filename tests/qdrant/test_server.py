@@ -49,14 +49,14 @@ def test_many_workers_make_one_collection(client: QdrantClient) -> None:
 def test_a_collection_of_others_is_left_alone(server: Any, client: QdrantClient) -> None:
     size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
     client.create_collection("theirs", {"dense": size}, sparse_vectors_config={}, metadata={})
-    with pytest.raises(IndexNotFoundError, match="'theirs' bears no stamp"):
+    with pytest.raises(IndexNotFoundError, match="'theirs' was not created by m3kit"):
         QdrantIndex(client, "theirs", dim=DIM)
     server.keeps_metadata = False
     with pytest.raises(IndexNotFoundError, match=r"older than Qdrant 1\.16"):
         QdrantIndex(client, "papers", dim=DIM)
 
 
-def test_the_stamp_lies_in_the_collection(client: QdrantClient) -> None:
+def test_the_manifest_lies_in_the_collection(client: QdrantClient) -> None:
     QdrantIndex(client, "papers", dim=DIM, reps=["dense", "sparse"], model="a@1")
     assert QdrantIndex(client, "papers", dim=None).reps == {"dense", "sparse"}
     assert QdrantIndex(client, "papers", dim=DIM, model="b@1").model == "a@1"
