@@ -222,6 +222,8 @@ def _condition(where: Condition) -> edge.ConditionType:
         case {"key": key, "match": {"value": bool(flag)}, **rest} if not rest:
             # The binding takes Python's True for the integer 1, and NumPy's for what it is.
             return edge.FieldCondition(key, match=edge.MatchValue(np.bool_(flag)))  # type: ignore[arg-type]
+        case {"key": key, "match": {"value": value}, **rest} if not rest:
+            return edge.FieldCondition(key, match=edge.MatchValue(value))
         case {"key": key, "match": {"substring": text}, **rest} if not rest:
             return edge.FieldCondition(key, match=edge.MatchSubstring(text))
         case {"key": key, "range": bounds, **rest} if not rest:

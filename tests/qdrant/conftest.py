@@ -269,6 +269,8 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
         case "points/count":
             assert body["exact"]
             return {"count": shard.count(edge.CountRequest(exact=True, filter=where))}
+        case "points/query":
+            return {"points": _queried(shard, body)}
         case "points/query/batch":
             return [{"points": _queried(shard, one)} for one in body["searches"]]
         case _:
