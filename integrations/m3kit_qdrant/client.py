@@ -16,7 +16,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from m3kit.scoring import scores
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import check_room
-from m3kit_qdrant.engine import Key, Point, ScoredPoint, Selection, StoredPoint, VectorQuery
+from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.options import PayloadIndex
 from m3kit_qdrant.vectors import Vectors
@@ -149,7 +149,7 @@ class ClientEngine:
         with self._lock:
             self._client.upsert(self._name, structs, wait=True)
 
-    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Sequence[ScoredPoint]]:
+    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
         """See `Engine.query`."""
         if not self.is_remote:
             return [self._query_locally(query) for query in queries]
@@ -168,10 +168,10 @@ class ClientEngine:
         ]
         answers = self._client.query_batch_points(self._name, requests)
         return [
-            [
-                ScoredPoint(_key(point.id), to_score(point.score), point.payload or {})
-                for point in answer.points
-            ]
+            _answer(
+                answer.points,
+                [to_score(point.score) if to_score else point.score for point in answer.points],
+            )
             for answer, (_, to_score) in zip(answers, vectors, strict=True)
         ]
 
@@ -214,7 +214,7 @@ class ClientEngine:
     def flush(self) -> None:
         """Do nothing: each write waits until it is done."""
 
-    def _query_locally(self, query: VectorQuery) -> list[ScoredPoint]:
+    def _query_locally(self, query: VectorQuery) -> Answer:
         """
         Let local mode find points, and score them as `MemoryIndex` would.
 
@@ -232,11 +232,7 @@ class ClientEngine:
                 with_vectors=self._vectors.selection([query.rep]),
             )
         outputs = [self._vectors.from_point(point.vector, [query.rep]) for point in answer.points]
-        exact = scores(query.rep, query.query, outputs).tolist()
-        return [
-            ScoredPoint(_key(point.id), score, point.payload or {})
-            for point, score in zip(answer.points, exact, strict=True)
-        ]
+        return _answer(answer.points, scores(query.rep, query.query, outputs).tolist())
 
     def _fused(self, branches: Sequence[VectorQuery], limit: int) -> models.Prefetch:
         """Fuse branches, so that no more is rescored than the fusion returns."""
@@ -275,6 +271,16 @@ def unanswered(error: Exception) -> str | None:
             return str(error.details())
         case _:
             return None
+
+
+def _answer(points: Sequence[models.ScoredPoint], scores: Sequence[float]) -> Answer:
+    names = [str(point.id) for point in points]
+    payloads = {
+        name: point.payload
+        for name, point in zip(names, points, strict=True)
+        if point.payload is not None
+    }
+    return Answer(list(zip(names, scores, strict=True)), payloads)
 
 
 def _sparse(indices: list[int], values: list[float]) -> models.SparseVector:

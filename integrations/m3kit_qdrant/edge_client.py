@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import check_room
-from m3kit_qdrant.engine import Key, Point, ScoredPoint, Selection, StoredPoint, VectorQuery
+from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.filters import Condition, conditions_in
-from m3kit_qdrant.vectors import Vectors
+from m3kit_qdrant.vectors import ToScore, Vectors
 
 _LOG_BYTES = 128 * 2**20
 """Bytes after which the log is flushed, so that it stays small and is soon read again."""
@@ -92,16 +92,18 @@ class EdgeEngine:
         if self._logged > _LOG_BYTES:
             self.flush()
 
-    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Sequence[ScoredPoint]]:
+    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
         """See `Engine.query`."""
         requests, to_scores = zip(*map(self._request, queries), strict=True)
         answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
         return [
-            [
-                ScoredPoint(_key(point), to_score(point.score), point.payload or {})
-                for point in points
-            ]
-            for points, to_score in zip(answers, to_scores, strict=True)
+            Answer(
+                [(str(point.id), point.score) for point in points]
+                if to_score is None
+                else [(str(point.id), to_score(point.score)) for point in points],
+                {str(point.id): point.payload or {} for point in points} if query.select else {},
+            )
+            for query, points, to_score in zip(queries, answers, to_scores, strict=True)
         ]
 
     def retrieve(
@@ -184,7 +186,7 @@ class EdgeEngine:
         output = self._vectors.from_point(record.vector, reps)
         return StoredPoint(_key(record), record.payload or {}, output)
 
-    def _request(self, query: VectorQuery) -> tuple[edge.QueryRequest, Callable[[float], float]]:
+    def _request(self, query: VectorQuery) -> tuple[edge.QueryRequest, ToScore | None]:
         vector, to_score = self._vectors.to_query(query, edge.SparseVector)
         request = edge.QueryRequest(
             query=edge.Query.Nearest(vector, using=self._vectors.names[query.rep]),
@@ -250,7 +252,7 @@ def _numbers(numbers: NDArray[Any]) -> array[Any]:
     return array(numbers.dtype.char, numbers.tobytes())
 
 
-def _key(point: edge.Record | edge.ScoredPoint) -> Key:
+def _key(point: edge.Record) -> Key:
     key: Any = point.id
     return key if isinstance(key, int) else str(key)
 

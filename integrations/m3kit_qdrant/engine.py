@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from m3kit.fusion import Ranking
 from m3kit.vectors import M3Output, Rep
 from m3kit_qdrant.filters import Condition
 
@@ -50,12 +51,17 @@ class VectorQuery:
     among: tuple[VectorQuery, ...] = ()
 
 
-class ScoredPoint(NamedTuple):
-    """A point that a query returned, with M3's own score."""
+class Answer(NamedTuple):
+    """
+    The points that a query returned.
 
-    key: Key
-    score: float
-    payload: dict[str, Any]
+    Args:
+        ranking: The spellings of their keys, and M3's own scores, best first.
+        payloads: What was selected of their payloads, by those spellings.
+    """
+
+    ranking: Ranking
+    payloads: Mapping[str, Mapping[str, Any]]
 
 
 class StoredPoint(NamedTuple):
@@ -101,8 +107,8 @@ class Engine(Protocol):
         """Write or replace points."""
         ...
 
-    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Sequence[ScoredPoint]]:
-        """Answer each query, best first."""
+    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
+        """Answer each query."""
         ...
 
     def retrieve(

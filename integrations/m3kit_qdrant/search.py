@@ -11,7 +11,7 @@ from m3kit.adapters.store import Searcher
 from m3kit.fusion import Ranking
 from m3kit.records import Document
 from m3kit.vectors import M3Output, Rep
-from m3kit_qdrant.engine import Engine, Key, ScoredPoint, Selection, VectorQuery
+from m3kit_qdrant.engine import Engine, Key, Selection, VectorQuery
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.layout import Layout
 
@@ -128,12 +128,9 @@ class QdrantSearcher(Searcher):
 
     def _answers(self, queries: Sequence[VectorQuery]) -> list[Ranking]:
         answers = self.engine.query(queries) if queries else []
-        return [self._ranking(*pair) for pair in zip(queries, answers, strict=True)]
-
-    def _ranking(self, query: VectorQuery, answer: Sequence[ScoredPoint]) -> Ranking:
-        if query.select is not False:
-            self.payloads.update((str(point.key), point.payload) for point in answer)
-        return [(str(key), score) for key, score, _ in answer]
+        for answer in answers:
+            self.payloads.update(answer.payloads)
+        return [answer.ranking for answer in answers]
 
 
 def _has_id(names: Sequence[str]) -> Condition:

@@ -20,6 +20,9 @@ from m3kit_qdrant.engine import VectorQuery
 Metric: TypeAlias = Literal["dot", "euclid"]
 """What a score is: the inner product, which is the cosine of unit vectors, or their distance."""
 
+ToScore: TypeAlias = Callable[[float], float]
+"""Makes M3's score of an engine's."""
+
 _ZERO = 128
 """The byte that stands for 0."""
 
@@ -77,15 +80,15 @@ class Vectors:
 
     def to_query(
         self, query: VectorQuery, sparse: Callable[[list[int], list[float]], Any]
-    ) -> tuple[Any, Callable[[float], float]]:
-        """Return the vector of a query, and the function from the engine's score to M3's."""
+    ) -> tuple[Any, ToScore | None]:
+        """Return the vector of a query, and what makes M3's score of the engine's, if it differs."""
         match query.rep:
             case "dense":
                 vector = require(query.query.dense, "dense").tolist()
-                return vector, _unchanged if self.dense == "dot" else _to_dot
+                return vector, None if self.dense == "dot" else _to_dot
             case "sparse":
                 weights = require(query.query.sparse, "sparse")
-                return sparse(weights.ids.tolist(), weights.weights.tolist()), _unchanged
+                return sparse(weights.ids.tolist(), weights.weights.tolist()), None
             case "colbert":
                 rows = self.colbert.encode_query(require(query.query.colbert, "colbert"))
                 return rows.rows.tolist(), lambda raw: rows.factor * raw - rows.offset
@@ -232,10 +235,6 @@ def _weights(sparse: Any) -> Sparse:
     if sparse is None:
         return Sparse.from_dict({})
     return Sparse(np.array(sparse.indices, np.int64), np.array(sparse.values, np.float32))
-
-
-def _unchanged(score: float) -> float:
-    return score
 
 
 def _to_dot(distance: float) -> float:
