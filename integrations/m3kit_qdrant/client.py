@@ -101,7 +101,6 @@ class ClientEngine:
         vectors: Vectors,
         search_params: models.SearchParams | None,
     ) -> None:
-        self._collection = collection
         self._client = collection.client
         self._name = collection.name
         self._path = collection.path
@@ -128,11 +127,6 @@ class ClientEngine:
 
     def prepare_filter(self, where: Condition, /) -> None:
         """Do nothing: the indexes of a server are chosen by `QdrantOptions`."""
-
-    def unindexed(self, keys: Collection[str], /) -> list[str]:
-        """See `Engine.unindexed`; local mode has no indexes."""
-        info = self._collection.info() if self.is_remote else None
-        return [key for key in keys if info is not None and key not in info.payload_schema]
 
     def write(self, points: Sequence[Point], /) -> None:
         """See `Engine.write`."""

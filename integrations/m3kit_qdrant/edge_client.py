@@ -63,17 +63,13 @@ class EdgeEngine:
         """
         Make the indexes that a filter profits from, of a type that changes no answer.
 
-        The types, and what conditions find beside them, are tried in `tests/qdrant/test_indexes.py`.
+        What they leave out, conditions still find in the payload (`tests/qdrant/test_indexes.py`).
         """
         for condition in conditions_in(where):
             key = condition.get("key") or condition.get("is_empty", {}).get("key")
             if key is not None and key not in self._indexed and key not in self._absent:
                 with self._indexing:
                     self._index(key)
-
-    def unindexed(self, keys: Collection[str], /) -> list[str]:
-        """See `Engine.unindexed`: `prepare_filter` makes them."""
-        return []
 
     def write(self, points: Sequence[Point], /) -> None:
         """See `Engine.write`."""
@@ -232,7 +228,9 @@ def _condition(where: Condition) -> edge.ConditionType:
             return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
         case _ if where and where.keys() <= {"must", "should", "must_not"}:
             return edge.Filter(
-                **{clause: [*map(_condition, parts)] for clause, parts in where.items()}
+                must=[*map(_condition, where.get("must", ()))],
+                should=[*map(_condition, where["should"])] if "should" in where else None,
+                must_not=[*map(_condition, where.get("must_not", ()))],
             )
         case _:
             raise ValueError(f"Qdrant Edge is given no condition such as {where!r}")

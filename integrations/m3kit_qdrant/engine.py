@@ -99,10 +99,6 @@ class Engine(Protocol):
         """Make what lets the engine answer a filter fast, where that is the engine's own matter."""
         ...
 
-    def unindexed(self, keys: Collection[str], /) -> list[str]:
-        """Return the payload keys that a filter reads point by point."""
-        ...
-
     def write(self, points: Sequence[Point], /) -> None:
         """Write or replace points."""
         ...

@@ -96,7 +96,7 @@ def is_stored_exactly(value: Any, depth: int = 1) -> bool:
 
 
 def ordinary(value: Any, depth: int = 1) -> Any:
-    """Return what a payload holds of a JSON value: floats rounded, and deep values as JSON texts."""
+    """Return what a payload holds of JSON: floats rounded, and deep values as JSON texts."""
     match value:
         case float():
             return rounded(value)

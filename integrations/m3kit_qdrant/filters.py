@@ -92,7 +92,9 @@ def conditions_in(where: Condition) -> Iterator[Condition]:
             yield from conditions_in(part)
 
 
-def _leaf(where: Leaf, paths: Paths, has_substring: Callable[[], bool]) -> FilterExpression[Condition]:
+def _leaf(
+    where: Leaf, paths: Paths, has_substring: Callable[[], bool]
+) -> FilterExpression[Condition]:
     if isinstance(where, Ids):
         return FilterExpression(paths.ids(where.ids))
     key = paths.path(where.field)
@@ -105,7 +107,9 @@ def _leaf(where: Leaf, paths: Paths, has_substring: Callable[[], bool]) -> Filte
 
 
 def _of_field(
-    where: Eq | In | Range | Contains | Exists | Substring, key: str, has_substring: Callable[[], bool]
+    where: Eq | In | Range | Contains | Exists | Substring,
+    key: str,
+    has_substring: Callable[[], bool],
 ) -> FilterExpression[Condition]:
     is_scalar: Condition = {"is_empty": {"key": f"{key}[]"}}
     exists: Condition = {"must_not": [{"is_empty": {"key": key}}]}

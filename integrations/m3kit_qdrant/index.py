@@ -76,14 +76,14 @@ class QdrantIndex(StoreIndex[Condition]):
         options = options or QdrantOptions()
         what = f"the collection {collection!r}"
         request = IndexRequest.of(encoder, dim=dim, reps=reps, model=model, colbert=colbert)
-        admin = CollectionAdmin(client, collection)
+        self._admin = admin = CollectionAdmin(client, collection)
         info, manifest, vectors = (
             open_or_create(admin, request, options, what)
             if fields is None
             else adopt(admin, fields, request, what)
         )
         request.check(manifest, what)
-        layout = Layout(fields or M3KIT)
+        self._layout = layout = Layout(fields or M3KIT)
         indexes = {layout.path(name): index for name, index in options.payload_indexes.items()}
         admin.create_payload_indexes(
             info.payload_schema, {path: index for path, index in indexes.items() if path}
@@ -100,7 +100,13 @@ class QdrantIndex(StoreIndex[Condition]):
 
         They are those of a page of documents. `QdrantOptions.payload_indexes` creates indexes.
         """
-        return self._points.unindexed_fields()
+        info = None if self._admin.is_local else self._admin.info()
+        if info is None:
+            return []
+        fields = self._points.filterable_fields()
+        return sorted(
+            field for field in fields if self._layout.path(field) not in info.payload_schema
+        )
 
     def __repr__(self) -> str:
         unused = f", unused: {', '.join(map(repr, self._unused))}" if self._unused else ""

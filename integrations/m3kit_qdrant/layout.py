@@ -1,4 +1,4 @@
-"""
+r"""
 How documents lie in points.
 
     {
@@ -8,9 +8,9 @@ How documents lie in points.
       "m3kit_metadata": "{\"lang\":…}"                 of metadata that Qdrant would change
     }
 
-A point's id is the document's, where it is spelled as Qdrant spells it back; any other document has
-a UUID that is made from its id, which then stands in the payload. Qdrant changes the last bit of
-some floats, and gRPC ends at some 30 levels of nesting: such metadata lies there rounded (`exactness`)
+A point's id is the document's, where Qdrant spells it back alike; any other document's point has a
+UUID that is made from its id, which then stands in the payload. Qdrant changes the last bit of some
+floats, and gRPC ends at some 30 levels of nesting: such metadata lies there rounded (`exactness`)
 and cut, for others to read, beside its exact JSON.
 """
 

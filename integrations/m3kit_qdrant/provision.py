@@ -80,7 +80,9 @@ def adopt(
         )
     if (info.config.metadata or {}).get("m3kit") is not None:
         if fields != M3KIT:
-            raise IndexNotFoundError(f"m3kit created {what} and knows its fields; leave fields= out")
+            raise IndexNotFoundError(
+                f"m3kit created {what} and knows its fields; leave fields= out"
+            )
         return open_or_create(collection, request, QdrantOptions(), what)
     params = info.config.params
     dense, sparse = _named(params.vectors), params.sparse_vectors or {}
@@ -136,9 +138,7 @@ def _arguments(manifest: Manifest, vectors: Vectors, options: QdrantOptions) -> 
     }
 
 
-def _check_payloads(
-    fields: FieldNames, payloads: Sequence[Mapping[str, Any]], what: str
-) -> None:
+def _check_payloads(fields: FieldNames, payloads: Sequence[Mapping[str, Any]], what: str) -> None:
     """Compare names with the points that there are; an empty collection has any names."""
     sample = next(filter(None, payloads), None)
     if sample is None:
@@ -150,9 +150,9 @@ def _check_payloads(
                 f"{about}, and none is {name!r}; pass its name as FieldNames({argument}=…)"
             )
     beside = sample.keys() - {fields.id, fields.text, ID, EXACT}
-    if fields.metadata is None and beside == {"metadata"}:
-        if isinstance(sample["metadata"], Mapping | None):
-            raise IndexNotFoundError(f"{about}; pass FieldNames(metadata='metadata'), which nests it")
+    nests = beside == {"metadata"} and isinstance(sample["metadata"], Mapping | None)
+    if fields.metadata is None and nests:
+        raise IndexNotFoundError(f"{about}; pass FieldNames(metadata='metadata'), which nests it")
 
 
 def _inventory(info: models.CollectionInfo, payloads: Sequence[Mapping[str, Any]]) -> str:
@@ -178,7 +178,8 @@ def _differences(
         if name is not None and name not in stored:
             kind = "sparse" if rep == "sparse" else "dense"
             yield (
-                f"it has no {kind} vector {name!r}, only {_listed(stored)}; pass FieldNames({rep}=…)"
+                f"it has no {kind} vector {name!r}, only {_listed(stored)}; pass "
+                f"FieldNames({rep}=…)"
             )
     if fields.dense in dense:
         yield from _dense_differences(dense[fields.dense or ""], fields.dense)

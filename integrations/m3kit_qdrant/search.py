@@ -71,19 +71,19 @@ class QdrantSearcher(Searcher):
         """See `Scorer.ids`."""
         hashed = [name for name in names if self.layout.has_id_in_payload(name)]
         few = len(hashed) <= _FEW  # which then are likely to be hits, too
-        payloads = self._read(hashed, True if few else self.layout.id_selection, cache=few)
+        payloads = self._read(hashed, select=few or self.layout.id_selection, cache=few)
         ids = {name: self.layout.id(_key(name), payload) for name, payload in payloads.items()}
         return {name: name for name in names} | ids
 
     def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
         """See `Searcher.documents`."""
-        payloads = self._read(names, True, cache=False)
+        payloads = self._read(names, select=True, cache=False)
         return {
             name: self.layout.document(_key(name), payload) for name, payload in payloads.items()
         }
 
     def _read(
-        self, names: Sequence[str], select: Selection, *, cache: bool
+        self, names: Sequence[str], *, select: Selection, cache: bool
     ) -> Mapping[str, Mapping[str, Any]]:
         missing = [_key(name) for name in names if name not in self.payloads]
         read = {

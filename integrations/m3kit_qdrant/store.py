@@ -87,17 +87,16 @@ class QdrantStore:
         """Return when what was written is durable; see `Store.flush`."""
         self._engine.flush()
 
-    def unindexed_fields(self) -> list[str]:
-        """Name the fields, of a page of documents, that a filter reads without an index."""
+    def filterable_fields(self) -> set[str]:
+        """Name the metadata fields that filters reach, of a page of documents."""
         points, _ = self._engine.scroll(None, (), None, _PAGE)
         documents = [self._layout.document(point.key, point.payload) for point in points]
-        paths = {
-            path: field
+        return {
+            field
             for document in documents
             for field, value in document.metadata.items()
-            if _is_filterable(value) and (path := self._layout.path(field)) is not None
+            if is_scalar(value) or (isinstance(value, list) and any(map(is_scalar, value)))
         }
-        return sorted(paths[path] for path in self._engine.unindexed(paths))
 
     def _point(self, record: Record) -> Point:
         document, output = record.document, record.output
@@ -155,10 +154,6 @@ class QdrantStore:
     def _record(self, point: StoredPoint, reps: Collection[Rep]) -> Record:
         document = self._layout.document(point.key, point.payload)
         return Record(document, point.output.only(*reps))
-
-
-def _is_filterable(value: object) -> bool:
-    return is_scalar(value) or (isinstance(value, list) and any(map(is_scalar, value)))
 
 
 def _page(reps: Collection[Rep]) -> int:

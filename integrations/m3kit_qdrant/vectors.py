@@ -81,7 +81,7 @@ class Vectors:
     def to_query(
         self, query: VectorQuery, sparse: Callable[[list[int], list[float]], Any]
     ) -> tuple[Any, ToScore | None]:
-        """Return the vector of a query, and what makes M3's score of the engine's, if it differs."""
+        """Return a query's vector, and what makes M3's score of the engine's, if they differ."""
         match query.rep:
             case "dense":
                 vector = require(query.query.dense, "dense").tolist()
@@ -186,7 +186,9 @@ class ByteRows:
         left = _largest_sum(stored.shape[1]) - steps.sum(axis=1, keepdims=True)
         ends = np.arange(self.width(stored.shape[1]) - stored.shape[1])
         if np.abs(steps).max() > INT8_SCALE or left.min() < 0 or left.max() > _BYTE * len(ends):
-            raise VectorError("ColBERT vectors that are stored as int8 are unit rows; these are not")
+            raise VectorError(
+                "ColBERT vectors that are stored as int8 are unit rows; these are not"
+            )
         rest = (left - _BYTE * ends).clip(0, _BYTE)
         return np.concatenate([steps + _ZERO, rest], axis=1, dtype=np.float32)
 
@@ -220,7 +222,7 @@ def rows_of(storage: ColbertStorage) -> Rows:
         case "binary":
             raise RepresentationError(
                 "Qdrant stores bits beside the whole vectors only; store ColBERT vectors as int8 "
-                "or float16, pooled, or have bits made beside them for speed (QdrantOptions.colbert)"
+                "or float16, pooled, or have bits made beside them for speed: QdrantOptions.colbert"
             )
         case _:
             return PlainRows()

@@ -179,7 +179,9 @@ def test_others_payloads_are_indexed_where_they_lie(server: Any, client: QdrantC
     size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
     client.create_collection("theirs", vectors_config={"d": size}, sparse_vectors_config={})
     fields = FieldNames(dense="d", metadata="meta.data")
-    options = QdrantOptions(payload_indexes={"tenant": TENANT, "when": models.PayloadSchemaType.DATETIME})
+    options = QdrantOptions(
+        payload_indexes={"tenant": TENANT, "when": models.PayloadSchemaType.DATETIME}
+    )
     QdrantIndex(client, "theirs", fields=fields, options=options)
     indexed = [body["field_name"] for verb, body in server.bodies if verb.endswith("theirs/index")]
     assert indexed == ['"meta.data".tenant', '"meta.data".when']
@@ -191,7 +193,7 @@ def test_an_index_says_which_fields_have_none_and_no_search_makes_it(
     options = QdrantOptions(payload_indexes={"tenant": TENANT})
     index = QdrantIndex(client, "papers", dim=DIM, options=options)
     assert index.unindexed_fields() == []
-    odd = {"a.b": 1, "tags": ["x"], "nested": {"a": 1}, "nothing": None}
+    odd: dict[str, Any] = {"a.b": 1, "tags": ["x"], "nested": {"a": 1}, "nothing": None}
     index.upsert(records([*DOCUMENTS, Document("odd", "", odd)]))
     assert index.unindexed_fields() == ["a.b", "n", "tags"]
     server.bodies.clear()

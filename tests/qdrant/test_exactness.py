@@ -74,9 +74,7 @@ def test_what_is_called_exact_comes_back_from_edge(
 
 @given(numbers=st.lists(FLOATS | SPELLED, max_size=5))
 def test_local_mode_gives_every_float_back(local: QdrantClient, numbers: list[float]) -> None:
-    local.upsert(
-        "numbers", [models.PointStruct(id=1, vector=[1.0], payload={"numbers": numbers})]
-    )
+    local.upsert("numbers", [models.PointStruct(id=1, vector=[1.0], payload={"numbers": numbers})])
     (record,) = local.retrieve("numbers", [1])
     assert record.payload == {"numbers": numbers}
 

@@ -23,9 +23,7 @@ VALUES: list[Any] = ["de", 1, 2.5, True, False, UUID, ["de", 1], [True], "", Non
 
 
 def schema(index: EdgeIndex) -> dict[str, edge.PayloadSchemaType]:
-    return {
-        key: info.data_type for key, info in index._engine._shard.info().payload_schema.items()
-    }
+    return {key: info.data_type for key, info in index._engine._shard.info().payload_schema.items()}
 
 
 def some(n: int) -> list[Record]:
@@ -58,7 +56,7 @@ FILTERS: list[Filter] = [
         lambda name: Contains(name, value=True),
         lambda name: Range(name, gt=1, le=2.5),
         lambda name: Not(Range(name, ge=1)),
-        lambda name: Exists(name),
+        Exists,
         lambda name: Substring(name, "d"),
     )
 ]

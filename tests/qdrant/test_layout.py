@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
 from m3kit import FieldNames
-from m3kit.filters import All, Contains, Eq, Ids, Not, Range
+from m3kit.filters import All, Contains, Eq, Filter, Ids, Not, Range
 from m3kit.index import DocumentError, HybridIndex, Search
 from m3kit.records import DEEPEST, Document, Json
 from m3kit.testing import DIM, DOCUMENTS, NASTY_IDS, query, records, typed
@@ -88,7 +88,8 @@ def test_the_vendors_client_reads_and_filters_what_m3kit_wrote(client: QdrantCli
     assert asked is not None
     (best, *_) = client.query_points(name, asked.tolist(), using="dense").points
     (hit,) = index.search(Search(query=query("print", "dense"), k=1))
-    assert (str(best.id), best.score) == (hit.document.id, pytest.approx(hit.score))
+    assert str(best.id) == hit.document.id
+    assert best.score == pytest.approx(hit.score)
 
 
 def test_edges_own_binding_reads_and_filters_what_m3kit_wrote(directory: Path) -> None:
@@ -121,7 +122,20 @@ def test_an_id_that_qdrant_spells_alike_is_the_points(id_: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "id_", ["007", "+7", "７", "1_000", str(2**64), "-1", "7 ", UUID5.upper(), UUID(int=9).hex, "{}", "x"]
+    "id_",
+    [
+        "007",
+        "+7",
+        "\uff17",
+        "1_000",
+        str(2**64),
+        "-1",
+        "7 ",
+        UUID5.upper(),
+        UUID(int=9).hex,
+        "{}",
+        "x",
+    ],
 )
 def test_another_id_is_hashed_and_stands_in_the_payload(id_: str) -> None:
     key = point_key(id_)
@@ -191,7 +205,7 @@ def test_floats_come_back_and_filter_to_the_last_bit(index: HybridIndex) -> None
     for document in some:
         (record,) = index.get([document.id])
         assert typed(dict(record.document.metadata)) == typed(dict(document.metadata))
-    expected = [
+    expected: list[tuple[Filter, set[str]]] = [
         (Eq("f", 0.3), {"9"}),
         (Eq("f", NEXT), {"0"}),
         (Contains("f", NEXT), {"10"}),
@@ -233,15 +247,15 @@ def test_metadata_that_others_changed_since_is_what_counts(client: QdrantClient)
 
 
 def test_names_and_values_are_data(index: HybridIndex) -> None:
-    odd = {
+    odd: dict[str, Any] = {
         'quote"': 1, "back\\slash": 2, "a.b": 3, "metadata.lang": 4, "[]": 5, "": 6, "id": "x",
         "page_content": "y", EXACT: "z", "value": "' OR 1=1 --", "line\nbreak": "\x00",
     }  # fmt: skip
     index.upsert(records([Document("1", "x", odd), Document("2", "x", {"a": {"b": 3}})]))
     assert index.get(["1"])[0].document.metadata == odd
     for where in (
-        Eq("a.b", 3), Eq("metadata.lang", 4), Eq("id", "x"), Eq("page_content", "y"), Eq(EXACT, "z"),
-        Eq("value", "' OR 1=1 --"),
+        Eq("a.b", 3), Eq("metadata.lang", 4), Eq("id", "x"), Eq("page_content", "y"),
+        Eq(EXACT, "z"), Eq("value", "' OR 1=1 --"),
     ):  # fmt: skip
         assert [record.document.id for record in index.scan(where)] == ["1"]
     for field in ('quote"', "back\\slash", "[]"):

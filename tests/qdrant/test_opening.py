@@ -133,7 +133,9 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
         ('{"engine": "local", "format": 2}', "engine 'local', not 'edge'; open it with"),
     ],
 )
-def test_a_manifest_that_is_not_understood_is_refused(directory: Path, manifest: str, told: str) -> None:
+def test_a_manifest_that_is_not_understood_is_refused(
+    directory: Path, manifest: str, told: str
+) -> None:
     directory.mkdir()
     (directory / "m3kit.json").write_text(manifest)
     with pytest.raises(IndexNotFoundError, match=told):
@@ -258,7 +260,9 @@ def test_an_address_is_a_collection_on_a_server(
 
 
 def test_a_missing_collection_is_told(server: Any) -> None:
-    with pytest.raises(IndexNotFoundError, match="no index at the collection 'papers'; give encoder"):
+    with pytest.raises(
+        IndexNotFoundError, match="no index at the collection 'papers'; give encoder"
+    ):
         open_index(f"qdrant://{server.address}/papers")
 
 

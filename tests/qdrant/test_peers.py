@@ -1,4 +1,4 @@
-"""Collections of LangChain's and LlamaIndex's stores and of m3kit, read and written by both sides."""
+"""Collections of LangChain's and LlamaIndex's stores and of m3kit, used by both sides."""
 
 from __future__ import annotations
 
@@ -207,7 +207,8 @@ def test_langchains_store_searches_and_extends_what_m3kit_made(client: QdrantCli
     assert {**DOCUMENTS[3].metadata, "_id": IDS[3], "_collection_name": "papers"} == found.metadata
     store.add_texts(TEXTS[8:], METADATA[8:], ids=IDS[8:])
     assert index.count() == len(DOCUMENTS)
-    for reps in (("dense",), ("sparse",), ("dense", "sparse")):
+    every: list[tuple[Rep, ...]] = [("dense",), ("sparse",), ("dense", "sparse")]
+    for reps in every:
         oracle = MemoryIndex(DIM, reps=reps)
         oracle.upsert(records(DOCUMENTS))
         search = Search(query=query("purring bear", *reps), k=5, where=Range("n", gt=2))

@@ -56,7 +56,9 @@ def _held(client: QdrantClient, name: str, fields: FieldNames) -> Held:
         about: Any = {fields.metadata: one.metadata} if fields.metadata else dict(one.metadata)
         own: Any = {} if fields.id is None else {fields.id: one.id}
         key = int(one.id) if fields.id is None else str(UUID(int=int(one.id) + 7))
-        points.append(models.PointStruct(id=key, vector={"d": [1.0]}, payload={"text": "", **about, **own}))
+        points.append(
+            models.PointStruct(id=key, vector={"d": [1.0]}, payload={"text": "", **about, **own})
+        )
     client.upsert(name, points, wait=True)
     index = QdrantIndex(client, name, fields=fields)
     return Held(index, [record.document for record in index.scan()])

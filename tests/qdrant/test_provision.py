@@ -303,7 +303,9 @@ def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None
     QdrantIndex(client, own, dim=DIM)
     with pytest.raises(IndexNotFoundError, match="m3kit created the collection"):
         QdrantIndex(client, own, fields=fields)
-    with pytest.raises(IndexNotFoundError, match=r"was not created by m3kit; pass fields=FieldNames"):
+    with pytest.raises(
+        IndexNotFoundError, match=r"was not created by m3kit; pass fields=FieldNames"
+    ):
         QdrantIndex(client, name, dim=DIM)
 
 
@@ -318,9 +320,7 @@ def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None
         str(UUID(int=2**127 + 10)).upper().replace("8", "A"),
     ],
 )
-def test_an_id_that_no_point_can_have_stands_in_the_payload(
-    client: QdrantClient, id_: str
-) -> None:
+def test_an_id_that_no_point_can_have_stands_in_the_payload(client: QdrantClient, id_: str) -> None:
     fields = FieldNames(dense="d", text="page_content")
     name = make(client, fields, documents("uuid")[:2])
     index = QdrantIndex(client, name, fields=fields)

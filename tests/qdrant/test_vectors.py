@@ -92,11 +92,15 @@ def test_an_index_knows_its_storage(directory: Path) -> None:
     with open_index(directory, dim=DIM) as index:
         assert "colbert=int8 pooled by 2" in repr(index)
     EdgeIndex(directory, colbert=kept).close()
-    with pytest.raises(ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"):
+    with pytest.raises(
+        ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"
+    ):
         EdgeIndex(directory, colbert=ColbertStorage("float16"))
     client = QdrantClient(":memory:")
     QdrantIndex(client, "papers", dim=DIM, colbert=kept)
-    with pytest.raises(ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"):
+    with pytest.raises(
+        ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"
+    ):
         QdrantIndex(client, "papers", colbert=ColbertStorage("float16"))
     client.close()
 
