@@ -24,7 +24,7 @@ from m3kit.index import (
     RepresentationError,
     Search,
 )
-from m3kit.testing import DIM, DOCUMENTS, query, records
+from m3kit.testing import DIM, DOCUMENTS, ENCODER, query, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 
 MODEL = "BAAI/bge-m3@5617a9f6"
@@ -97,6 +97,13 @@ def test_another_model_or_width_is_refused_and_the_index_stays_whole(
     assert str(directory) in str(caught.value)
     with open_index(directory, dim=DIM, model=MODEL) as index:
         assert index.count() == len(DOCUMENTS)
+
+
+def test_an_encoder_supplies_what_a_new_index_holds(directory: Path) -> None:
+    with EdgeIndex(directory, encoder=ENCODER) as index:
+        assert (index.model, index.reps) == (ENCODER.model, ENCODER.reps)
+    with open_index(directory, encoder=ENCODER) as opened:
+        assert isinstance(opened, EdgeIndex)
 
 
 def test_nothing_is_made_without_a_width(directory: Path) -> None:
