@@ -16,6 +16,7 @@ from m3kit.vectors import Rep
 from m3kit_qdrant.directory import check_room
 from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.filters import Condition, conditions_in
+from m3kit_qdrant.layout import ID
 from m3kit_qdrant.vectors import ToScore, Vectors
 
 _LOG_BYTES = 128 * 2**20
@@ -67,9 +68,10 @@ class EdgeEngine:
         """
         for condition in conditions_in(where):
             key = condition.get("key") or condition.get("is_empty", {}).get("key")
-            if key is not None and key not in self._indexed and key not in self._absent:
-                with self._indexing:
-                    self._index(key)
+            if key is None or key == ID or key in self._indexed or key in self._absent:
+                continue
+            with self._indexing:
+                self._index(key)
 
     def write(self, points: Sequence[Point], /) -> None:
         """See `Engine.write`."""
