@@ -56,7 +56,10 @@ class EdgeEngine:
         self._open_shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
         self._logged = 0
         self._indexing = Lock()
-        self._indexed = set(self._open_shard.info().payload_schema)
+        info = self._open_shard.info()
+        self._most_points = info.points_count
+        """How many points there are if each was new when it was written."""
+        self._indexed = set(info.payload_schema)
         self._absent: set[str] = set()
         """Keys that no point had when an index was to be made."""
 
@@ -66,12 +69,19 @@ class EdgeEngine:
 
         What they leave out, conditions still find in the payload (`tests/qdrant/test_indexes.py`).
         """
-        for condition in conditions_in(where):
-            key = condition.get("key") or condition.get("is_empty", {}).get("key")
-            if key is None or key == ID or key in self._indexed or key in self._absent:
-                continue
+        keys = {
+            condition.get("key") or condition.get("is_empty", {}).get("key")
+            for condition in conditions_in(where)
+        }
+        missing = keys - self._indexed - self._absent - {None, ID}
+        if (
+            missing
+            and self._most_points >= _INDEXED_FROM
+            and self._shard.info().points_count >= _INDEXED_FROM
+        ):
             with self._indexing:
-                self._index(key)
+                for key in missing:
+                    self._index(key)
 
     def write(self, points: Sequence[Point], /) -> None:
         """See `Engine.write`."""
@@ -86,6 +96,7 @@ class EdgeEngine:
         ]
         self._update(edge.UpdateOperation.upsert_points(written), nbytes)
         self._absent.clear()
+        self._most_points += len(points)
         self._logged += nbytes
         if self._logged > _LOG_BYTES:
             self.flush()
@@ -156,7 +167,7 @@ class EdgeEngine:
         return self._open_shard
 
     def _index(self, key: str) -> None:
-        if key in self._indexed or self._shard.info().points_count < _INDEXED_FROM:
+        if key in self._indexed:  # by another thread
             return
         schema = self._schema(key)
         if schema is None:

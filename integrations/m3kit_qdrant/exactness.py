@@ -7,7 +7,7 @@ otherwise, again at each rewrite of a segment. So a payload holds a float that w
 to 15 or 16 digits, which does not change, beside its exact spelling (`Layout`).
 
 The rounding never meets nor crosses a number of fewer digits: 0.30000000000000004 becomes
-0.300000000000001 and stays above 0.3. A filter's bound of fewer digits, a `clear` one, therefore
+0.3000000000000001 and stays above 0.3. A filter's bound of fewer digits, a `clear` one, therefore
 divides what is stored as it divides the exact numbers; others need `around` and a verification.
 """
 

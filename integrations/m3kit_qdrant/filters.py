@@ -119,8 +119,8 @@ def _of_field(
             return FilterExpression({"must": [*equal, is_scalar]}, exact=_are_clear([value]))
         case In(_, values):
             equal = _equal_to_any(key, values)
-            some = equal if len(equal) == 1 else [{"should": equal}]
-            expression = {"must": [*some, is_scalar]} if values else NOTHING
+            any_of = equal if len(equal) == 1 else [{"should": equal}]
+            expression = {"must": [*any_of, is_scalar]} if values else NOTHING
             return FilterExpression(expression, exact=_are_clear(values))
         case Range():
             within = _within(key, where)

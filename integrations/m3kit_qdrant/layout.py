@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
@@ -53,7 +54,7 @@ EXACT = "m3kit_metadata"
 
 _NAMESPACE = UUID("0ecb3909-3ca9-570b-a51f-29b55f7c4f02").bytes
 _LARGEST = 2**64
-_WORD = re.compile("[A-Za-z0-9_-]+")
+_WORD = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,8 @@ class Layout:
         if doubtful:
             parts.append({"must": [{"has_id": doubtful}, {"is_empty": {"key": ID}}]})
         if hashed:
-            own_id: Condition = {"key": ID, "match": {"any": hashed}}
-            parts.append({"must": [{"has_id": [keys[id_] for id_ in hashed]}, own_id]})
+            in_payload: Condition = {"key": ID, "match": {"any": hashed}}
+            parts.append({"must": [{"has_id": [keys[id_] for id_ in hashed]}, in_payload]})
         return parts[0] if len(parts) == 1 else {"should": parts} if parts else NOTHING
 
     def _beside_metadata(self, document: Document) -> dict[str, Any]:
@@ -172,9 +173,10 @@ class Layout:
         metadata = self._stored_metadata(key, payload)
         exact = payload.get(EXACT)
         if isinstance(exact, str):
-            parsed = json.loads(exact)
-            if is_near(ordinary(parsed), metadata):  # else others have changed the metadata since
-                return dict(parsed)
+            with suppress(ValueError):
+                parsed = json.loads(exact)
+                if is_near(ordinary(parsed), metadata):  # else others have changed it since
+                    return dict(parsed)
         return metadata
 
     def _stored_metadata(self, key: Key, payload: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -97,6 +97,19 @@ def test_indexes_are_made_by_filters_and_change_no_answer(directory: Path) -> No
             assert hits == [hit.document.id for hit in oracle.search(search)]
 
 
+def test_an_index_is_made_once_whatever_its_field_is_called(directory: Path) -> None:
+    odd = {"a.b": 1, "with space": "x", "ключ": True, "e-mail": "y"}
+    where = Eq("a.b", 1) & Eq("with space", "x") & Eq("ключ", value=True) & Eq("e-mail", "y")
+    with EdgeIndex(directory, dim=DIM, reps=["dense"]) as index:
+        index.upsert(records(Document(f"{n}", "", odd) for n in range(1000)))
+        assert index.count(where) == 1000
+        made = schema(index)
+        assert len(made) == 8
+    with EdgeIndex(directory) as index:
+        assert index.count(where) == 1000
+        assert index._engine._indexed == made.keys() == schema(index).keys()
+
+
 def test_few_documents_and_missing_fields_have_none(directory: Path) -> None:
     with EdgeIndex(directory, dim=DIM) as index:
         index.upsert(some(900))

@@ -239,6 +239,7 @@ def test_metadata_that_others_changed_since_is_what_counts(client: QdrantClient)
     layout = Layout(M3KIT)
     payload = layout.payload(Document("1", "x", {"sum": NEXT, "lang": "de"}))
     assert layout.document(1, payload).metadata == {"sum": NEXT, "lang": "de"}
+    assert layout.document(1, payload | {EXACT: "{"}).metadata["lang"] == "de"
     payload["metadata"] = {**payload["metadata"], "lang": "fr"}
     assert layout.document(1, payload).metadata["lang"] == "fr"
 
@@ -266,6 +267,7 @@ def test_names_and_values_are_data(index: HybridIndex) -> None:
 def test_a_path_is_spelled_as_a_server_spells_it() -> None:
     assert path_to("metadata", "lang") == "metadata.lang"
     assert path_to("metadata", "a.b") == 'metadata."a.b"'
+    assert path_to("metadata", "ключ") == "metadata.ключ"
 
 
 def test_a_flat_payload_has_no_room_for_two_of_a_name() -> None:
