@@ -82,7 +82,7 @@ class RawEdge:
             request = edge.QueryRequest(
                 limit=K, prefetches=branches, query=_rrf(), with_payload=True
             )
-        return [str((one.payload or {})["id"]) for one in self.shard.query(request)]
+        return [str(point.id) for point in self.shard.query(request)]
 
 
 @contextmanager
@@ -145,7 +145,7 @@ class RawClient:
         else:
             asked = {"prefetch": branches, "query": rrf}
         answer = self.client.query_points(self.name, limit=K, with_payload=True, **asked)
-        return [str((one.payload or {})["id"]) for one in answer.points]
+        return [str(point.id) for point in answer.points]
 
 
 @contextmanager
@@ -277,7 +277,7 @@ def _sparse(indices: list[int], values: list[float]) -> models.SparseVector:
 
 
 def _payload(document: Any) -> dict[str, Any]:
-    return {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
+    return {"page_content": document.text, "metadata": dict(document.metadata)}
 
 
 def _client_rows(make: Make) -> dict[str, Any]:

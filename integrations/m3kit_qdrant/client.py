@@ -1,98 +1,263 @@
-"""`QdrantIndex`: one collection behind `qdrant-client`, on a server or in its local mode."""
+"""A collection behind `qdrant-client`, as an `Engine`: on a server or in local mode."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any
 
 from grpc import RpcError, StatusCode
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from m3kit.adapters.field_names import FieldNames
-from m3kit.adapters.manifest import Manifest
-from m3kit.adapters.storage import ColbertStorage
-from m3kit.adapters.store import StoreIndex
-from m3kit.index import Holding, IndexNotFoundError
-from m3kit.vectors import REPS, Rep
-from m3kit_qdrant.coding import coding
-from m3kit_qdrant.collection import ClientEngine, Place
-from m3kit_qdrant.options import QdrantOptions
-from m3kit_qdrant.own import Own
-from m3kit_qdrant.points import Points
-from m3kit_qdrant.schema import adopted, keywords, left_alone, own_indexes, their_indexes
-from m3kit_qdrant.theirs import Theirs
+from m3kit.scoring import scores
+from m3kit.vectors import Rep
+from m3kit_qdrant.directory import check_room
+from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
+from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.options import PayloadIndex
+from m3kit_qdrant.vectors import Vectors
+
+_LOCAL_LOCK = RLock()
+"""Local mode loses and doubles points when threads meet; it is slow enough for one lock."""
+
+_RRF_K = 61
+"""Qdrant counts ranks from 0, so this is the usual 60 of reciprocal rank fusion."""
+
+_EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+
+_WITH_SUBSTRING = (1, 20)
+"""The first version of the server that has the condition."""
 
 
-class QdrantIndex(StoreIndex):
+class CollectionAdmin:
     """
-    An index in a collection; the client stays the caller's.
-
-    A server answers exactly until it builds a graph of the dense vectors, beyond 20,000 KB of them
-    (`indexing_threshold`). It is Qdrant 1.16 or newer, and 1.20 where a filter seeks a `Substring`;
-    it holds fewer than 1,048,576 numbers of ColBERT vectors for one document, 1,023 tokens of 1,024
-    numbers. Threads may share an index, in local mode one after the other.
-
-    With `fields` it is a collection that others made. Its points are written as theirs are; a point
-    that is replaced loses its other vectors, which told of another text. A document's id is the
-    point's own, a UUID or a number, unless a field holds it. The text of LlamaIndex's store lies in
-    `FieldNames(text="_node_content")`.
+    What is asked of a collection before its vectors are known.
 
     Args:
         client: A connected client.
-        collection: Its name, or an alias of it. A new one is made.
-        dim: The width of the vectors. None opens only what exists.
-        reps: What a new index holds; an existing one knows it.
-        model: What makes the vectors, as `Encoder.model` says. A new index keeps it, an existing
-            one is checked against it; of a collection that others made, it is believed.
-        fields: What a collection that others made calls what an index needs.
-        colbert: How a new index keeps ColBERT vectors, whole by default; an existing one knows it,
-            and is checked against it. Local mode takes the room of float32 all the same.
-        options: What a server is told beyond that.
+        name: The collection's name, or an alias of it.
+    """
 
-    Raises:
-        IndexNotFoundError: If there is none and no `dim`, others made the collection and no `fields` are
-            given, or its schema cannot serve.
-        ModelMismatchError: If it was made by another model, with another width, or keeps ColBERT
-            otherwise.
-        RepresentationError: If Qdrant cannot keep ColBERT vectors so (`binary`).
-        ValueError: If an index is wanted of a kind that the payload has no field for.
-        OSError: From `upsert`, with `errno.ENOSPC`: if local mode's disk is nearly full.
+    def __init__(self, client: QdrantClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        path = client.init_options["path"]
+        self.path = None if path is None else Path(path)
+        self.is_local = path is not None or client.init_options["location"] == ":memory:"
+        self.lock: AbstractContextManager[object] = _LOCAL_LOCK if self.is_local else nullcontext()
+
+    def info(self) -> models.CollectionInfo | None:
+        """Describe the collection, if it exists."""
+        with self.lock:
+            return self.client.get_collection(self.name) if self._exists() else None
+
+    def create(self, arguments: Mapping[str, Any]) -> models.CollectionInfo:
+        """Create the collection, unless another worker does."""
+        with self.lock:
+            try:
+                self.client.create_collection(self.name, **arguments)
+            except Exception:
+                if not self._exists():
+                    raise  # else another worker was faster, and its manifest is checked
+            return self.client.get_collection(self.name)
+
+    def create_payload_indexes(
+        self, existing: Collection[str], wanted: Mapping[str, PayloadIndex]
+    ) -> None:
+        """Create the payload indexes that a server lacks."""
+        for path, index in wanted.items():
+            if not self.is_local and path not in existing:
+                self.client.create_payload_index(self.name, path, index, wait=True)
+
+    def payloads(self, limit: int) -> list[Mapping[str, Any]]:
+        """Read the payloads of a few points."""
+        with self.lock:
+            records, _ = self.client.scroll(self.name, limit=limit)
+        return [record.payload or {} for record in records]
+
+    def _exists(self) -> bool:
+        return self.client.collection_exists(self.name) or any(
+            alias.alias_name == self.name for alias in self.client.get_aliases().aliases
+        )
+
+
+class ClientEngine:
+    """
+    The engine behind a client.
+
+    Args:
+        collection: The collection.
+        vectors: How its vectors lie in it.
+        search_params: How dense vectors are searched.
     """
 
     def __init__(
         self,
-        client: QdrantClient,
-        collection: str,
-        *,
-        dim: int | None = None,
-        reps: Collection[Rep] = REPS,
-        model: str | None = None,
-        fields: FieldNames | None = None,
-        colbert: ColbertStorage | None = None,
-        options: QdrantOptions | None = None,
+        collection: CollectionAdmin,
+        vectors: Vectors,
+        search_params: models.SearchParams | None,
     ) -> None:
-        place, wanted = Place(client, collection), options or QdrantOptions()
-        what = f"the collection {collection!r}"
-        points, self._left = (
-            _own(place, dim=dim, reps=reps, model=model, colbert=colbert, options=wanted, what=what)
-            if fields is None
-            else _theirs(place, fields=fields, dim=dim, model=model, options=wanted, what=what)
-        )
-        points.manifest.check(dim, model, what, colbert=colbert)
-        super().__init__(points)
-        self._collection = collection
+        self._client = collection.client
+        self._name = collection.name
+        self._path = collection.path
+        self._lock = collection.lock
+        self._vectors = vectors
+        self._search_params = None if collection.is_local else search_params
+        self._exact = None if collection.is_local else _EXACT
+        self.is_remote = not collection.is_local
+        self.colbert_limit = 2**20 if self.is_remote else None
+        self.score_error = 0.0 if self.is_remote else 1e-6
 
-    def __repr__(self) -> str:
-        left = f", leaves alone {', '.join(map(repr, self._left))}" if self._left else ""
-        return f"{type(self).__name__}({self._collection!r}, {self._store.stamp}{left})"
+    @cached_property
+    def has_substring(self) -> bool:
+        """See `Engine.has_substring`; a server that hides its version has not."""
+        if not self.is_remote:
+            return True
+        try:
+            numbers = self._client.info().version.split("-")[0].split(".")[:2]
+            return tuple(map(int, numbers)) >= _WITH_SUBSTRING
+        except Exception as error:
+            if unanswered(error) is not None:
+                raise
+            return False
 
+    def prepare_filter(self, where: Condition, /) -> None:
+        """Do nothing: the indexes of a server are chosen by `QdrantOptions`."""
 
-class OpenedQdrantIndex(Holding, QdrantIndex):
-    """A `QdrantIndex` that owns its client: what `open_directory` and `open_server` return."""
+    def write(self, points: Sequence[Point], /) -> None:
+        """See `Engine.write`."""
+        if self._path is not None:
+            check_room(self._path, sum(point.nbytes for point in points))
+        structs = [
+            models.PointStruct(
+                id=point.key,
+                vector=self._vectors.to_point(point.output, _sparse),
+                payload=point.payload,
+            )
+            for point in points
+        ]
+        with self._lock:
+            self._client.upsert(self._name, structs, wait=True)
+
+    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
+        """See `Engine.query`."""
+        if not self.is_remote:
+            return [self._query_locally(query) for query in queries]
+        vectors = [self._vectors.to_query(query, _sparse) for query in queries]
+        requests = [
+            models.QueryRequest(
+                prefetch=self._fused(query.among, query.limit) if query.among else None,
+                query=vector,
+                using=self._using(query),
+                filter=_filter(query.where),
+                limit=query.limit,
+                with_payload=query.select,
+                params=self._params(query),
+            )
+            for query, (vector, _) in zip(queries, vectors, strict=True)
+        ]
+        answers = self._client.query_batch_points(self._name, requests)
+        return [
+            _answer(
+                answer.points,
+                [to_score(point.score) if to_score else point.score for point in answer.points],
+            )
+            for answer, (_, to_score) in zip(answers, vectors, strict=True)
+        ]
+
+    def retrieve(
+        self, keys: Sequence[Key], reps: Collection[Rep], select: Selection, /
+    ) -> Sequence[StoredPoint]:
+        """See `Engine.retrieve`."""
+        with self._lock:
+            records = self._client.retrieve(
+                self._name, [*keys], with_payload=select, with_vectors=self._vectors.selection(reps)
+            )
+        return [self._stored(record, reps) for record in records]
+
+    def scroll(
+        self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
+    ) -> tuple[Sequence[StoredPoint], Any]:
+        """See `Engine.scroll`."""
+        with self._lock:
+            records, following = self._client.scroll(
+                self._name,
+                scroll_filter=_filter(where),
+                offset=start,
+                limit=limit,
+                with_payload=True,
+                with_vectors=self._vectors.selection(reps),
+            )
+        return [self._stored(record, reps) for record in records], following
+
+    def delete(self, where: Condition, /) -> None:
+        """See `Engine.delete`."""
+        selector = models.FilterSelector(filter=_must(where))
+        with self._lock:
+            self._client.delete(self._name, selector, wait=True)
+
+    def count(self, where: Condition | None, /) -> int:
+        """See `Engine.count`."""
+        with self._lock:
+            return self._client.count(self._name, _filter(where), exact=True).count
+
+    def flush(self) -> None:
+        """Do nothing: each write waits until it is done."""
+
+    def _query_locally(self, query: VectorQuery) -> Answer:
+        """
+        Let local mode find points, and score them as `MemoryIndex` would.
+
+        Local mode's own scores differ in the last bit between equal vectors, so ties would be lost.
+        """
+        vector, _ = self._vectors.to_query(query, _sparse)
+        with self._lock:
+            answer = self._client.query_points(
+                self._name,
+                query=vector,
+                using=self._using(query),
+                query_filter=_filter(query.where),
+                limit=query.limit,
+                with_payload=query.select,
+                with_vectors=self._vectors.selection([query.rep]),
+            )
+        outputs = [self._vectors.from_point(point.vector, [query.rep]) for point in answer.points]
+        return _answer(answer.points, scores(query.rep, query.query, outputs).tolist())
+
+    def _fused(self, branches: Sequence[VectorQuery], limit: int) -> models.Prefetch:
+        """Fuse branches, so that no more is rescored than the fusion returns."""
+        prefetch = [
+            models.Prefetch(
+                query=self._vectors.to_query(query, _sparse)[0],
+                using=self._using(query),
+                filter=_filter(query.where),
+                limit=query.limit,
+                params=self._params(query),
+            )
+            for query in branches
+        ]
+        fusion = models.RrfQuery(rrf=models.Rrf(k=_RRF_K))
+        return models.Prefetch(prefetch=prefetch, query=fusion, limit=limit)
+
+    def _using(self, query: VectorQuery) -> str | None:
+        return self._vectors.names[query.rep] or None
+
+    def _params(self, query: VectorQuery) -> models.SearchParams | None:
+        if query.exact or query.among:
+            return self._exact
+        return self._search_params if query.rep == "dense" else None
+
+    def _stored(self, record: models.Record, reps: Collection[Rep]) -> StoredPoint:
+        output = self._vectors.from_point(record.vector, reps)
+        return StoredPoint(_key(record.id), record.payload or {}, output)
 
 
 def unanswered(error: Exception) -> str | None:
-    """Say why no server answered, by REST or by gRPC; None of any other error."""
+    """Return why no server answered, by REST or by gRPC; None of any other error."""
     match error:
         case ResponseHandlingException():
             return str(error)
@@ -102,52 +267,28 @@ def unanswered(error: Exception) -> str | None:
             return None
 
 
-def _own(
-    place: Place,
-    *,
-    dim: int | None,
-    reps: Collection[Rep],
-    model: str | None,
-    colbert: ColbertStorage | None,
-    options: QdrantOptions,
-    what: str,
-) -> tuple[Points, list[str]]:
-    """Open or make a collection of m3kit's."""
-    indexes = own_indexes(options)
-    if colbert is not None:
-        coding(colbert)
-    info = place.info()
-    if info is None:
-        info = place.make(Manifest.new(dim, reps, model, what, colbert=colbert), options)
-    kept = (info.config.metadata or {}).get("m3kit")
-    if kept is None:
-        raise IndexNotFoundError(
-            f"{what} bears no manifest of m3kit's: others made it, or a server older than "
-            "Qdrant 1.16, which keeps none; say what it calls its fields (FieldNames), give another "
-            "name, or upgrade the server"
-        )
-    place.index(info.payload_schema, indexes)
-    manifest = Manifest.from_json(kept, what)
-    engine = ClientEngine(place, place.vectors(manifest), options.search)
-    return Points(engine, Own(keywords(options)), manifest), []
+def _answer(points: Sequence[models.ScoredPoint], scores: Sequence[float]) -> Answer:
+    names = [str(point.id) for point in points]
+    payloads = {
+        name: point.payload
+        for name, point in zip(names, points, strict=True)
+        if point.payload is not None
+    }
+    return Answer(list(zip(names, scores, strict=True)), payloads)
 
 
-def _theirs(
-    place: Place,
-    *,
-    fields: FieldNames,
-    dim: int | None,
-    model: str | None,
-    options: QdrantOptions,
-    what: str,
-) -> tuple[Points, list[str]]:
-    """Open a collection that others made, and name the vectors that are left alone."""
-    if (info := place.info()) is None:
-        raise IndexNotFoundError(
-            f"there is no index at {what}; FieldNames tell of one that others made"
-        )
-    manifest, vectors = adopted(info, fields, dim, model, what)
-    layout = Theirs(fields)
-    place.index(info.payload_schema, their_indexes(options, layout.path))
-    engine = ClientEngine(place, vectors, options.search)
-    return Points(engine, layout, manifest), left_alone(info, fields)
+def _sparse(indices: list[int], values: list[float]) -> models.SparseVector:
+    return models.SparseVector(indices=indices, values=values)
+
+
+def _filter(where: Condition | None) -> models.Filter | None:
+    return None if where is None else _must(where)
+
+
+def _must(where: Condition) -> models.Filter:
+    return models.Filter.model_validate({"must": [where]})
+
+
+def _key(id_: object) -> Key:
+    """Spell a key as all engines do; by gRPC a client gives UUIDs in their own class."""
+    return id_ if isinstance(id_, int) else str(id_)

@@ -1,8 +1,8 @@
 """
-A directory that holds an index: its manifest, its lock, and the room it has left.
+A directory with an index: its manifest, its lock, and the space it has left.
 
     m3kit.json    which engine made the index, and its `Manifest`
-    .lock         held while it is open
+    .lock         locked while it is open
     edge/, local/ the engine's own files
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from errno import ENOSPC
 from pathlib import Path
@@ -19,18 +19,16 @@ from typing import Literal, Self, TypeAlias
 
 from filelock import FileLock, Timeout
 
-from m3kit.adapters.manifest import Manifest
-from m3kit.adapters.storage import ColbertStorage
+from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.index import IndexLockedError, IndexNotFoundError
-from m3kit.vectors import Rep
-from m3kit_qdrant.coding import coding
+from m3kit_qdrant.vectors import rows_of
 
 EngineName: TypeAlias = Literal["edge", "local"]
 
-_STAMP = "m3kit.json"
+_MANIFEST = "m3kit.json"
 _LOCK = ".lock"
 _UNFINISHED = ".new"
-_EMPTY = {_LOCK, f"{_STAMP}{_UNFINISHED}"}
+_EMPTY = {_LOCK, f"{_MANIFEST}{_UNFINISHED}"}
 """What a process that was killed at its very first step leaves behind."""
 
 _RESERVE = 32 * 2**20
@@ -43,11 +41,11 @@ _GROWTH = 4
 @dataclass(frozen=True, slots=True)
 class Directory:
     """
-    A directory that this process holds, until `release`.
+    A directory that this process has locked, until `release`.
 
     Args:
         path: Where it is.
-        manifest: What the index in it says of itself.
+        manifest: What the index in it holds.
     """
 
     path: Path
@@ -55,56 +53,46 @@ class Directory:
     _lock: FileLock
 
     @classmethod
-    def hold(
-        cls,
-        path: Path,
-        engine: EngineName,
-        *,
-        dim: int | None,
-        reps: Collection[Rep],
-        model: str | None,
-        colbert: ColbertStorage | None = None,
-    ) -> Self:
+    def lock(cls, path: Path, engine: EngineName, request: IndexRequest) -> Self:
         """
-        Lock a directory, and manifest it if it is new or empty.
+        Lock a directory, and write a manifest if it is new or empty.
 
         Raises:
-            IndexNotFoundError: If it holds something else, or nothing and `dim` is None.
-            ModelMismatchError: If it was made by another model, with another width, or keeps
+            IndexNotFoundError: If it holds something else, or nothing and there is no `dim`.
+            ModelMismatchError: If it was made by another model, with another width, or stores
                 ColBERT otherwise.
-            RepresentationError: If Qdrant cannot keep ColBERT vectors so.
-            IndexLockedError: If it is held already.
+            RepresentationError: If Qdrant cannot store ColBERT vectors so.
+            IndexLockedError: If it is locked already.
             OSError: If its disk is full.
         """
-        if colbert is not None:
-            coding(colbert)
-        what = f"{path}"
-        new = None if engine_in(path) else Manifest.new(dim, reps, model, what, colbert=colbert)
+        if request.colbert is not None:
+            rows_of(request.colbert)
+        new = None if engine_in(path) else request.new_manifest(f"{path}")
         check_room(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
         try:
-            if new is not None and not (path / _STAMP).exists():
-                _write_stamp(path, engine, new)
-            manifest = _read_stamp(path, engine)
-            manifest.check(dim, model, f"the index in {path}", colbert=colbert)
+            if new is not None and not (path / _MANIFEST).exists():
+                _write_manifest(path, engine, new)
+            manifest = _read_manifest(path, engine)
+            request.check(manifest, f"the index in {path}")
         except BaseException:
             lock.release()
             raise
         return cls(path, manifest, lock)
 
-    def made(self, name: str, make: Callable[[Path], None]) -> Path:
-        """Return the folder `name` in it, which `make` makes at once or not at all."""
-        whole = self.path / name
-        if not whole.exists():
+    def folder(self, name: str, create: Callable[[Path], None]) -> Path:
+        """Return the folder `name` in it, which `create` creates at once or not at all."""
+        folder = self.path / name
+        if not folder.exists():
             unfinished = self.path / f"{name}{_UNFINISHED}"
             rmtree(unfinished, ignore_errors=True)
-            make(unfinished)
-            unfinished.rename(whole)
-        return whole
+            create(unfinished)
+            unfinished.rename(folder)
+        return folder
 
     def release(self) -> None:
-        """Let go of it."""
+        """Unlock it."""
         self._lock.release()
 
 
@@ -115,11 +103,11 @@ def engine_in(path: Path) -> EngineName | None:
     Raises:
         IndexNotFoundError: If something else is there, which is left alone.
     """
-    if (path / _STAMP).exists():
+    if (path / _MANIFEST).exists():
         return _read_engine(path)
-    if path.exists() and (not path.is_dir() or {one.name for one in path.iterdir()} - _EMPTY):
+    if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - _EMPTY):
         raise IndexNotFoundError(
-            f"{path} is there and holds no index; give one that does, or a new or empty directory"
+            f"{path} exists and holds no index; give one that does, or a new or empty directory"
         )
     return None
 
@@ -135,9 +123,10 @@ def check_room(path: Path, nbytes: int = 0) -> None:
     Raises:
         OSError: With `errno.ENOSPC`.
     """
-    there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
+    place = path.absolute()
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
     needed = _RESERVE + _GROWTH * nbytes
-    if (free := disk_usage(there).free) < needed:
+    if (free := disk_usage(existing).free) < needed:
         raise OSError(
             ENOSPC,
             f"the disk has {free >> 20} MiB free and the index needs {(needed >> 20) + 1}; nothing "
@@ -159,22 +148,22 @@ def _locked(path: Path) -> FileLock:
     return lock
 
 
-def _write_stamp(path: Path, engine: EngineName, manifest: Manifest) -> None:
-    unfinished = path / f"{_STAMP}{_UNFINISHED}"
+def _write_manifest(path: Path, engine: EngineName, manifest: Manifest) -> None:
+    unfinished = path / f"{_MANIFEST}{_UNFINISHED}"
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump({"engine": engine, **manifest.to_json()}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(path / _STAMP)
+    unfinished.replace(path / _MANIFEST)
 
 
-def _read_stamp(path: Path, engine: EngineName) -> Manifest:
-    if (kept := _read_engine(path)) != engine:
+def _read_manifest(path: Path, engine: EngineName) -> Manifest:
+    if (stored := _read_engine(path)) != engine:
         raise IndexNotFoundError(
-            f"the index in {path} was made by Qdrant's engine {kept!r}, not {engine!r}; "
+            f"the index in {path} was made by Qdrant's engine {stored!r}, not {engine!r}; "
             "open it with m3kit.open_index, which knows both"
         )
-    return Manifest.from_json(_read(path), f"{path / _STAMP}")
+    return Manifest.from_json(_read(path), f"{path / _MANIFEST}")
 
 
 def _read_engine(path: Path) -> EngineName:
@@ -184,13 +173,13 @@ def _read_engine(path: Path) -> EngineName:
         case {"engine": "local"}:
             return "local"
         case _:
-            raise IndexNotFoundError(f"{path / _STAMP} names no engine that this m3kit knows")
+            raise IndexNotFoundError(f"{path / _MANIFEST} names no engine that this m3kit knows")
 
 
 def _read(path: Path) -> object:
     try:
-        return json.loads((path / _STAMP).read_text(encoding="utf-8"))
+        return json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
     except ValueError as error:
         raise IndexNotFoundError(
-            f"{path / _STAMP} is damaged ({error}); restore it from a copy"
+            f"{path / _MANIFEST} is damaged ({error}); restore it from a copy"
         ) from None

@@ -1,19 +1,20 @@
-"""The seam between the query plan and Qdrant's engines, and the values that cross it."""
+"""The seam between the store and Qdrant's engines, and the values that cross it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from m3kit.fusion import Ranking
 from m3kit.vectors import M3Output, Rep
 from m3kit_qdrant.filters import Condition
 
 Key: TypeAlias = str | int
-"""What an engine knows a point by: a UUID or an unsigned integer."""
+"""The id of a point: a UUID or an unsigned integer."""
 
-Select: TypeAlias = list[str] | bool
-"""What of a payload is wanted: these fields, all of it or nothing."""
+Selection: TypeAlias = list[str] | bool
+"""Which part of a payload is wanted: these fields, all of it or nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,39 +28,44 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ask:
+class VectorQuery:
     """
-    One question: which documents that match are nearest to the query by one representation.
+    A search for the nearest points by one representation.
 
     Args:
         rep: The representation.
         query: The query that carries it.
-        where: What a document must match.
+        where: What a point must match.
         limit: How many are wanted.
-        select: What of their payloads is wanted.
+        select: The part of their payloads that is wanted.
         exact: Whether a graph may not be used.
-        among: If given, only what the reciprocal rank fusion of these finds is looked at.
+        among: If given, only what the reciprocal rank fusion of these returns is scored.
     """
 
     rep: Rep
     query: M3Output
     where: Condition | None
     limit: int
-    select: Select
+    select: Selection
     exact: bool = False
-    among: tuple[Ask, ...] = ()
+    among: tuple[VectorQuery, ...] = ()
 
 
-class Found(NamedTuple):
-    """A point that a query found, with M3's own score."""
+class Answer(NamedTuple):
+    """
+    The points that a query returned.
 
-    key: Key
-    score: float
-    payload: dict[str, Any]
+    Args:
+        ranking: The spellings of their keys, and M3's own scores, best first.
+        payloads: What was selected of their payloads, by those spellings.
+    """
+
+    ranking: Ranking
+    payloads: Mapping[str, Mapping[str, Any]]
 
 
-class Stored(NamedTuple):
-    """A point that was read back, with the representations that were wanted."""
+class StoredPoint(NamedTuple):
+    """A point that was read, with the representations that were wanted."""
 
     key: Key
     payload: dict[str, Any]
@@ -67,45 +73,54 @@ class Stored(NamedTuple):
 
 
 class Engine(Protocol):
-    """What Qdrant's engines say differently."""
+    """One collection, in Qdrant's words."""
 
     @property
     def colbert_limit(self) -> int | None:
-        """How many numbers the ColBERT vectors of one document must stay below."""
+        """The ColBERT vectors of one document hold fewer numbers than this."""
         ...
 
     @property
     def is_remote(self) -> bool:
-        """Whether a request takes time, so that questions are better asked together."""
+        """Whether a request takes time, so that queries are better sent together."""
         ...
 
     @property
-    def noise(self) -> float:
-        """How far, relatively, its order may be from that of the scores it gives."""
+    def score_error(self) -> float:
+        """How far, relatively, its order may be from that of the scores it returns."""
+        ...
+
+    @property
+    def has_substring(self) -> bool:
+        """Whether it has the condition `match: {substring: …}`."""
+        ...
+
+    def prepare_filter(self, where: Condition, /) -> None:
+        """Make what lets the engine answer a filter fast, where that is the engine's own matter."""
         ...
 
     def write(self, points: Sequence[Point], /) -> None:
         """Write or replace points."""
         ...
 
-    def query(self, asked: Sequence[Ask], /) -> Sequence[Sequence[Found]]:
-        """Answer each question, best first."""
+    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
+        """Answer each query."""
         ...
 
     def retrieve(
-        self, keys: Sequence[Key], reps: Collection[Rep], select: Select, /
-    ) -> Sequence[Stored]:
+        self, keys: Sequence[Key], reps: Collection[Rep], select: Selection, /
+    ) -> Sequence[StoredPoint]:
         """Read the points of these keys that there are, in any order."""
         ...
 
     def scroll(
         self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
-    ) -> tuple[Sequence[Stored], Any]:
+    ) -> tuple[Sequence[StoredPoint], Any]:
         """Read a page of points from `start`, and tell where the next begins, or None."""
         ...
 
     def delete(self, where: Condition, /) -> None:
-        """Forget the points that match."""
+        """Delete the points that match."""
         ...
 
     def count(self, where: Condition | None, /) -> int:

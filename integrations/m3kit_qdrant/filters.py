@@ -1,19 +1,21 @@
 """
-Filters in Qdrant's words, once for both engines.
+Filters in Qdrant's words, in the JSON form of its REST interface, which every engine reads.
 
-What comes out is a condition in the JSON form of Qdrant's REST interface, and each engine reads it
-in its own classes. `to_qdrant` speaks of the fields that `payload.py` writes; `plain.py` speaks of
-the payloads of others.
+Qdrant looks into lists: a condition holds of a field if it holds of one of its elements. So a
+condition on a scalar says, too, that `field[]`, the elements of a list, is empty; and one on a
+list, that it is not. Strings are matched by `any`, since an index of numbers takes a single string
+of a UUID's form for a number. Numbers compare as 64-bit floats: a bound that these, or the floats
+that payloads hold (`exactness`), could confuse is widened, and what it keeps is verified.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection
-from typing import Any, TypeAlias, assert_never
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias, assert_never
 
-from m3kit.adapters.filter_terms import EXACT, ROUND, order
+from m3kit.adapters.filter_translation import FilterExpression, translate
 from m3kit.filters import (
+    Comparison,
     Contains,
     Eq,
     Exists,
@@ -23,98 +25,150 @@ from m3kit.filters import (
     Leaf,
     Range,
     Substring,
-    folded,
+    Value,
+    is_number,
 )
-from m3kit_qdrant.payload import path_to, point_id, term
+from m3kit_qdrant.exactness import around, is_clear
 
 Condition: TypeAlias = dict[str, Any]
 
 NOTHING: Condition = {"has_id": []}
 EVERYTHING: Condition = {"must_not": [NOTHING]}
 
-COMPARES = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}
-"""The bounds of a range in Qdrant's words."""
-
-DEEPEST = 32
+MAX_DEPTH = 32
 """Servers read JSON of 128 levels and gRPC messages of 100, and Edge's stack is not endless."""
 
+_RANGE: dict[Comparison, str] = {"gt": "gt", "ge": "gte", "lt": "lt", "le": "lte"}
+"""The bounds of a range in Qdrant's words."""
 
-def to_qdrant(where: Filter, keywords: Collection[str] = ()) -> Condition:
+
+class Paths(Protocol):
+    """Where a collection's documents have what filters look for."""
+
+    def path(self, field: str, /) -> str | None:
+        """Return the key of a field of the metadata; None if there can be no such field."""
+        ...
+
+    def ids(self, ids: tuple[str, ...], /) -> Condition:
+        """Translate `Ids`."""
+        ...
+
+    def is_shared(self, field: str, /) -> bool:
+        """Tell whether a payload may hold something other than metadata under a field's key."""
+        ...
+
+
+def to_qdrant(
+    where: Filter, paths: Paths, has_substring: Callable[[], bool] = lambda: True
+) -> FilterExpression[Condition]:
     """
-    Translate a filter; the engines keep exactly what `m3kit.filters.matches` keeps.
+    Translate a filter.
 
     Args:
         where: The filter.
-        keywords: FieldNames with a keyword index of their own, where equal strings are looked up.
+        paths: The collection's layout.
+        has_substring: Whether the engine has `match: {substring: …}`: Qdrant 1.20 or newer.
 
     Raises:
-        ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
+        ValueError: If `And`, `Or` and `Not` alternate more than `MAX_DEPTH` levels deep.
     """
-    return combined(where, lambda leaf: _leaf(leaf, keywords))
-
-
-def combined(where: Filter, leaf: Callable[[Leaf], Condition]) -> Condition:
-    """
-    Translate what holds other filters, and by `leaf` what holds none.
-
-    Raises:
-        ValueError: As `to_qdrant` says.
-    """
-    return folded(
+    return translate(
         where,
-        leaf=leaf,
-        every=lambda parts: {"must": [*parts]} if parts else EVERYTHING,
-        some=lambda parts: {"should": [*parts]} if parts else NOTHING,
-        none=lambda part: {"must_not": [part]},
-        deepest=DEEPEST,
+        leaf=lambda leaf: _leaf(leaf, paths, has_substring),
+        all_of=lambda parts: {"must": [*parts]} if parts else EVERYTHING,
+        any_of=lambda parts: {"should": [*parts]} if parts else NOTHING,
+        negate=lambda part: {"must_not": [part]},
+        max_depth=MAX_DEPTH,
     )
 
 
-def _leaf(where: Leaf, keywords: Collection[str]) -> Condition:
+def conditions_in(where: Condition) -> Iterator[Condition]:
+    """Yield the conditions of a filter that hold no others."""
+    clauses = where.keys() & {"must", "should", "must_not"}
+    if not clauses:
+        yield where
+    for clause in clauses:
+        for part in where[clause]:
+            yield from conditions_in(part)
+
+
+def _leaf(
+    where: Leaf, paths: Paths, has_substring: Callable[[], bool]
+) -> FilterExpression[Condition]:
+    if isinstance(where, Ids):
+        return FilterExpression(paths.ids(where.ids))
+    key = paths.path(where.field)
+    if key is None:
+        return FilterExpression(NOTHING)
+    expression = _of_field(where, key, has_substring)
+    if paths.is_shared(where.field):
+        return FilterExpression(expression.expression, exact=False)
+    return expression
+
+
+def _of_field(
+    where: Eq | In | Range | Contains | Exists | Substring,
+    key: str,
+    has_substring: Callable[[], bool],
+) -> FilterExpression[Condition]:
+    is_scalar: Condition = {"is_empty": {"key": f"{key}[]"}}
+    exists: Condition = {"must_not": [{"is_empty": {"key": key}}]}
     match where:
-        case Eq(field, str(value)) if field in keywords:
-            return {"key": path_to("strings", field), "match": {"value": value}}
-        case Eq(field, value):
-            return _says(term("is", field, value))
-        case In(field, values):
-            return _says(*(term("is", field, value) for value in values))
+        case Eq(_, value):
+            equal = _equal_to_any(key, [value])
+            return FilterExpression({"must": [*equal, is_scalar]}, exact=_are_clear([value]))
+        case In(_, values):
+            equal = _equal_to_any(key, values)
+            any_of = equal if len(equal) == 1 else [{"should": equal}]
+            expression = {"must": [*any_of, is_scalar]} if values else NOTHING
+            return FilterExpression(expression, exact=_are_clear(values))
         case Range():
-            return _within(where)
-        case Contains(field, value):
-            return _says(term("in", field, value))
-        case Exists(field):
-            return _says(term("has", field))
-        case Substring(field, text):
-            return {"key": path_to("strings", field), "match": {"substring": text}}
-        case Ids(ids):
-            return {"has_id": [point_id(id_) for id_ in ids]}
+            within = _within(key, where)
+            return FilterExpression(
+                {"must": [within, is_scalar]}, exact=_are_clear([*where.bounds.values()])
+            )
+        case Contains(_, value):
+            equal = _equal_to_any(key, [value])
+            expression = {"must": equal, "must_not": [is_scalar]}
+            return FilterExpression(expression, exact=_are_clear([value]))
+        case Exists():
+            return FilterExpression(exists)
+        case Substring(_, text) if has_substring():
+            match_: Condition = {"key": key, "match": {"substring": text}}
+            return FilterExpression({"must": [match_, is_scalar]})
+        case Substring():
+            return FilterExpression({"must": [exists, is_scalar]}, exact=False)
         case _:
             assert_never(where)
 
 
-def _says(*terms: str) -> Condition:
-    return {"key": "terms", "match": {"any": list(terms)}} if terms else NOTHING
+def _equal_to_any(key: str, values: Sequence[Value]) -> list[Condition]:
+    """Translate equality with one of several values, a condition for each kind."""
+    strings = [value for value in values if isinstance(value, str)]
+    flags = {value for value in values if isinstance(value, bool)}
+    numbers = [value for value in values if is_number(value)]
+    return [
+        *([{"key": key, "match": {"any": strings}}] if strings else []),
+        *({"key": key, "match": {"value": flag}} for flag in sorted(flags)),
+        *({"key": key, "range": _equal_to(number)} for number in numbers),
+    ]
 
 
-def _within(where: Range) -> Condition:
-    """Compare the first integers alone where they decide: that is one look at a payload."""
-    number, rest = path_to("numbers", where.field), path_to("rests", where.field)
-    given = {"gt": where.gt, "gte": where.ge, "lt": where.lt, "lte": where.le}
-    firsts: dict[str, float] = {}
-    wholes: list[Condition] = []
-    for name, bound in given.items():
-        if bound is not None:
-            high, low = order(bound)
-            if name in {"gte", "lt"} and low == ROUND and abs(bound) < EXACT:
-                firsts[name] = high
-            else:
-                beyond = {"key": number, "range": {name[:2]: high}}
-                equal = {"key": number, "match": {"value": high}}
-                wholes.append({"should": [beyond, {"must": [equal, _rest(rest, name, low)]}]})
-    return {"must": [*([{"key": number, "range": firsts}] if firsts else []), *wholes]}
+def _equal_to(number: float) -> dict[str, float]:
+    low, high = (number, number) if is_clear(number) else around(number)
+    return {"gte": low, "lte": high}
 
 
-def _rest(key: str, name: str, low: int) -> Condition:
-    """Compare the second integer, which is `ROUND` where there is none."""
-    own: Condition = {"key": key, "range": {name: low}}
-    return {"should": [own, {"is_empty": {"key": key}}]} if COMPARES[name](ROUND, low) else own
+def _within(key: str, where: Range) -> Condition:
+    bounds: dict[str, float] = {}
+    for name, bound in where.bounds.items():
+        if is_clear(bound):
+            bounds[_RANGE[name]] = bound
+        else:
+            low, high = around(bound)
+            bounds |= {"gte": low} if name in {"gt", "ge"} else {"lte": high}
+    return {"key": key, "range": bounds}
+
+
+def _are_clear(values: Sequence[Value]) -> bool:
+    return all(is_clear(value) for value in values if is_number(value))

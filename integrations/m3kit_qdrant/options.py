@@ -1,4 +1,4 @@
-"""How a server keeps and searches a collection, in the vendor's own words."""
+"""How a server stores and searches a collection, in the vendor's own words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from qdrant_client import models
 
-Index: TypeAlias = (
+PayloadIndex: TypeAlias = (
     models.PayloadSchemaType
     | models.KeywordIndexParams
     | models.IntegerIndexParams
@@ -16,6 +16,7 @@ Index: TypeAlias = (
     | models.UuidIndexParams
     | models.BoolIndexParams
     | models.DatetimeIndexParams
+    | models.GeoIndexParams
     | models.TextIndexParams
 )
 """An index over one field of the payload."""
@@ -24,25 +25,26 @@ Index: TypeAlias = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QdrantOptions:
     """
-    What a server is told beyond the shape of an index; local mode heeds none of it.
+    Qdrant's own options beyond the shape of an index; local mode ignores all of them.
 
-    A graph or quantised vectors make dense search approximate, and so may change who is found;
-    `models.SearchParams(exact=True)` asks every vector again.
+    A graph or quantised vectors make dense search approximate, and so may change which documents
+    are found; `models.SearchParams(exact=True)` compares with every vector again.
 
     Args:
         dense: The graph, quantisation and memory of dense vectors, in a new collection.
-        colbert: The same of ColBERT vectors, which have no graph unless this says so.
+        colbert: The same of ColBERT vectors, which have no graph unless this gives one.
         sparse: The index of sparse vectors, in a new collection.
-        create: What else `create_collection` is to be told, such as `shard_number`.
-        indexes: FieldNames of the metadata with an index of their own, made if it is missing. In an
-            index of m3kit's, equality needs none; numbers profit in ranges, and a tenant's field
-            (`KeywordIndexParams(type="keyword", is_tenant=True)`) keeps what is his together.
-        search: How dense vectors are searched.
+        create: Other arguments of `create_collection`, such as `shard_number`.
+        payload_indexes: The indexes of fields of the metadata, created if missing:
+            `{"lang": models.PayloadSchemaType.KEYWORD}`. A field without one is read point by point
+            by a filter. Index numbers as `FLOAT`: an `INTEGER` index leaves floats out of ranges,
+            and a `DATETIME` index leaves out all that is no date.
+        search_params: How dense vectors are searched.
     """
 
     dense: models.VectorParamsDiff = field(default_factory=models.VectorParamsDiff)
     colbert: models.VectorParamsDiff = field(default_factory=models.VectorParamsDiff)
     sparse: models.SparseIndexParams | None = None
     create: Mapping[str, Any] = field(default_factory=dict)
-    indexes: Mapping[str, Index] = field(default_factory=dict)
-    search: models.SearchParams | None = None
+    payload_indexes: Mapping[str, PayloadIndex] = field(default_factory=dict)
+    search_params: models.SearchParams | None = None

@@ -1,23 +1,32 @@
-"""How M3's vectors lie in points, under which names and by which metrics."""
+"""How M3's vectors lie in points: under which names, by which metrics and in which numbers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.storage import INT8_SCALE, ColbertStorage
+from m3kit.index import RepresentationError, VectorError
 from m3kit.scoring import require
-from m3kit.vectors import REPS, M3Output, Rep, Sparse
-from m3kit_qdrant.coding import Coding, coding
-from m3kit_qdrant.engine import Ask
+from m3kit.vectors import REPS, Floats, M3Output, Rep, Sparse
+from m3kit_qdrant.engine import VectorQuery
 
 Metric: TypeAlias = Literal["dot", "euclid"]
 """What a score is: the inner product, which is the cosine of unit vectors, or their distance."""
+
+ToScore: TypeAlias = Callable[[float], float]
+"""Makes M3's score of an engine's."""
+
+_ZERO = 128
+"""The byte that stands for 0."""
+
+_BYTE = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,28 +36,28 @@ class Vectors:
 
     Args:
         dim: Their width.
-        names: What the points call each representation; `""` is Qdrant's unnamed vector.
-        colbert: How ColBERT vectors are spelled.
+        names: The vector of each representation; `""` is Qdrant's unnamed vector.
+        colbert: How ColBERT vectors are stored.
         dense: What the engine's score of dense vectors is.
     """
 
     dim: int
     names: Mapping[Rep, str]
-    colbert: Coding
+    colbert: Rows
     dense: Metric = "dot"
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """Describe the vectors of an index that m3kit makes."""
+        """Describe the vectors of an index that m3kit creates."""
         names = {rep: str(rep) for rep in REPS if rep in manifest.reps}
-        return cls(manifest.dim, names, coding(manifest.colbert))
+        return cls(manifest.dim, names, rows_of(manifest.colbert))
 
-    def written(
+    def to_point(
         self,
         output: M3Output,
         sparse: Callable[[Any, Any], Any],
         *,
-        spelled: Callable[[NDArray[Any]], Any] = np.ndarray.tolist,
+        numbers: Callable[[NDArray[Any]], Any] = np.ndarray.tolist,
     ) -> dict[str, Any]:
         """
         Write vectors under their names.
@@ -56,57 +65,172 @@ class Vectors:
         Args:
             output: What to write; its ColBERT vectors are those that are stored.
             sparse: The engine's own class of sparse vectors.
-            spelled: How the engine is given an array of numbers.
+            numbers: How the engine is given an array of numbers.
         """
-        written: dict[str, Any] = {}
+        vectors: dict[str, Any] = {}
         if output.dense is not None:
-            written[self.names["dense"]] = spelled(output.dense)
+            vectors[self.names["dense"]] = numbers(output.dense)
         if output.sparse is not None:
             weights = output.sparse
-            written[self.names["sparse"]] = sparse(spelled(weights.ids), spelled(weights.weights))
+            vectors[self.names["sparse"]] = sparse(numbers(weights.ids), numbers(weights.weights))
         if output.colbert is not None:
-            rows = self.colbert.written(output.colbert)
-            written[self.names["colbert"]] = [spelled(row) for row in rows]
-        return written
+            rows = self.colbert.encode(output.colbert)
+            vectors[self.names["colbert"]] = [numbers(row) for row in rows]
+        return vectors
 
-    def asked(
-        self, ask: Ask, sparse: Callable[[list[int], list[float]], Any]
-    ) -> tuple[Any, Callable[[float], float]]:
-        """Write the vector of a question, and tell how M3's score is made of the engine's."""
-        match ask.rep:
+    def to_query(
+        self, query: VectorQuery, sparse: Callable[[list[int], list[float]], Any]
+    ) -> tuple[Any, ToScore | None]:
+        """Return a query's vector, and what makes M3's score of the engine's, if they differ."""
+        match query.rep:
             case "dense":
-                vector = require(ask.query.dense, "dense").tolist()
-                return vector, _as_it_is if self.dense == "dot" else _near
+                vector = require(query.query.dense, "dense").tolist()
+                return vector, None if self.dense == "dot" else _to_dot
             case "sparse":
-                return _sparse(require(ask.query.sparse, "sparse"), sparse), _as_it_is
+                weights = require(query.query.sparse, "sparse")
+                return sparse(weights.ids.tolist(), weights.weights.tolist()), None
             case "colbert":
-                asked = self.colbert.asked(require(ask.query.colbert, "colbert"))
-                return asked.rows.tolist(), lambda raw: asked.factor * raw - asked.offset
+                rows = self.colbert.encode_query(require(query.query.colbert, "colbert"))
+                return rows.rows.tolist(), lambda raw: rows.factor * raw - rows.offset
 
-    def wanted(self, reps: Collection[Rep]) -> list[str] | bool:
+    def selection(self, reps: Collection[Rep]) -> list[str] | bool:
         """Name the vectors that an engine is to return; the unnamed comes with all others."""
         names = [self.names[rep] for rep in REPS if rep in reps]
         return "" in names or names or False
 
-    def read(self, vectors: Any, reps: Collection[Rep]) -> M3Output:
-        """Read the vectors that an engine returned."""
+    def from_point(self, vectors: Any, reps: Collection[Rep]) -> M3Output:
+        """Read the vectors that an engine returned; an absent sparse vector is an empty one."""
         if not reps:
             return M3Output()
         named = vectors if isinstance(vectors, dict) else {"": vectors}
-        own = {rep: named.get(self.names[rep]) for rep in reps}
+        stored = {rep: named.get(self.names[rep]) for rep in reps}
         dense, rows = (
             None if vector is None else np.array(vector, np.float32)
-            for vector in (own.get("dense"), own.get("colbert"))
+            for vector in (stored.get("dense"), stored.get("colbert"))
         )
         return M3Output(
             dense=dense,
-            sparse=_weights(own["sparse"]) if "sparse" in own else None,
-            colbert=None if rows is None else self.colbert.read(rows, self.dim),
+            sparse=_weights(stored["sparse"]) if "sparse" in stored else None,
+            colbert=None if rows is None else self.colbert.decode(rows, self.dim),
         )
 
 
-def _sparse(sparse: Sparse, kind: Callable[[list[int], list[float]], Any]) -> Any:
-    return kind(sparse.ids.tolist(), sparse.weights.tolist())
+class QueryRows(NamedTuple):
+    """A query's rows; M3's score is `factor * score - offset` of the engine's."""
+
+    rows: Floats
+    factor: float
+    offset: float
+
+
+class Rows(Protocol):
+    """How rows of ColBERT vectors are stored, and those of a query compared with them."""
+
+    def width(self, dim: int) -> int:
+        """Return how many numbers a row takes."""
+        ...
+
+    def encode(self, stored: Floats) -> Floats:
+        """Encode what `ColbertStorage.stored` returns."""
+        ...
+
+    def decode(self, rows: Floats, dim: int) -> Floats:
+        """Undo `encode`."""
+        ...
+
+    def encode_query(self, query: Floats) -> QueryRows:
+        """Encode a query; the engine sums MaxSim over its rows, where M3 takes the mean."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRows:
+    """The rows themselves; an engine that stores them as float16 rounds a query's, too."""
+
+    def width(self, dim: int) -> int:
+        """See `Rows.width`."""
+        return dim
+
+    def encode(self, stored: Floats) -> Floats:
+        """See `Rows.encode`."""
+        return stored
+
+    def decode(self, rows: Floats, dim: int) -> Floats:  # noqa: ARG002  # the protocol's
+        """See `Rows.decode`."""
+        return rows
+
+    def encode_query(self, query: Floats) -> QueryRows:
+        """See `Rows.encode_query`."""
+        return QueryRows(query, 1 / len(query), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRows:
+    """
+    Rows as unsigned bytes, of which Qdrant computes inner products without a sign.
+
+    A dimension is `round(127 x) + 128`. Its product with a query `y + 128` is `x y`, 128 times the
+    sum of the query, and 128 times the sum of the row. So that the last does not tell one row from
+    another, a row ends in a few bytes that bring the sums of all rows to one number: then a score
+    is the engine's less a number that the query alone decides. The query is rounded to steps of its
+    largest dimension / 127, some eight times finer than the rows.
+    """
+
+    def width(self, dim: int) -> int:
+        """See `Rows.width`."""
+        return dim + -(-2 * _largest_sum(dim) // _BYTE)
+
+    def encode(self, stored: Floats) -> Floats:
+        """See `Rows.encode`."""
+        steps = np.rint(stored * INT8_SCALE)
+        left = _largest_sum(stored.shape[1]) - steps.sum(axis=1, keepdims=True)
+        ends = np.arange(self.width(stored.shape[1]) - stored.shape[1])
+        if np.abs(steps).max() > INT8_SCALE or left.min() < 0 or left.max() > _BYTE * len(ends):
+            raise VectorError(
+                "ColBERT vectors that are stored as int8 are unit rows; these are not"
+            )
+        rest = (left - _BYTE * ends).clip(0, _BYTE)
+        return np.concatenate([steps + _ZERO, rest], axis=1, dtype=np.float32)
+
+    def decode(self, rows: Floats, dim: int) -> Floats:
+        """See `Rows.decode`."""
+        return ((rows[:, :dim] - _ZERO) / INT8_SCALE).astype(np.float32)
+
+    def encode_query(self, query: Floats) -> QueryRows:
+        """See `Rows.encode_query`."""
+        dim = query.shape[1]
+        scale = INT8_SCALE / (float(np.abs(query).max()) or 1.0)
+        steps = np.rint(query * scale)
+        ends = np.full((len(query), self.width(dim) - dim), _ZERO)
+        rows = np.concatenate([steps + _ZERO, ends], axis=1, dtype=np.float32)
+        factor = 1 / (INT8_SCALE * scale)
+        total = _ZERO * dim + _largest_sum(dim)
+        offset = _ZERO * (total + float(steps.sum(axis=1, dtype=np.float64).mean()))
+        return QueryRows(rows, factor / len(query), factor * offset)
+
+
+def rows_of(storage: ColbertStorage) -> Rows:
+    """
+    Choose how rows are stored.
+
+    Raises:
+        RepresentationError: If Qdrant cannot.
+    """
+    match storage.dtype:
+        case "int8":
+            return ByteRows()
+        case "binary":
+            raise RepresentationError(
+                "Qdrant stores bits beside the whole vectors only; store ColBERT vectors as int8 "
+                "or float16, pooled, or have bits made beside them for speed: QdrantOptions.colbert"
+            )
+        case _:
+            return PlainRows()
+
+
+def _largest_sum(dim: int) -> int:
+    """Return how far from 0 the steps of a unit row may sum up, rounding included."""
+    return math.ceil(INT8_SCALE * math.sqrt(dim) + dim / 2)
 
 
 def _weights(sparse: Any) -> Sparse:
@@ -115,10 +239,6 @@ def _weights(sparse: Any) -> Sparse:
     return Sparse(np.array(sparse.indices, np.int64), np.array(sparse.values, np.float32))
 
 
-def _as_it_is(score: float) -> float:
-    return score
-
-
-def _near(distance: float) -> float:
+def _to_dot(distance: float) -> float:
     """Turn the distance of two unit vectors into their inner product."""
     return 1 - math.pow(distance, 2) / 2

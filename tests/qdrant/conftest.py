@@ -16,7 +16,7 @@ import pytest
 import qdrant_edge as edge
 from tests.conftest import quick_folder
 
-from m3kit_qdrant.edge import _must
+from m3kit_qdrant.edge_client import to_edge
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ class Server(ThreadingHTTPServer):
         self.bodies: list[tuple[str, Any]] = []
         self.keys: set[str | None] = set()
         self.keeps_metadata = True
+        self.version = "1.20.0"
         self.lock = Lock()
 
     def __enter__(self) -> Self:
@@ -130,9 +131,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.keys.add(self.headers["api-key"])
         path = self.path.partition("?")[0].strip("/")
         self.server.bodies.append((f"{self.command} {path}", body))
+        if self.server.version < "1.20" and '"substring"' in json.dumps(body):
+            error = "data did not match any variant of untagged enum Condition"
+            return self._send({"status": {"error": error}, "time": 0.0}, status=400, bare=True)
         match [self.command, *path.split("/")]:
             case [_, ""]:
-                return self._send({"title": "qdrant", "version": "1.20.0"}, bare=True)
+                return self._send({"title": "qdrant", "version": self.server.version}, bare=True)
             case ["GET", "collections", name, "exists"]:
                 return self._send({"exists": name in self.server.collections})
             case ["GET", "aliases"]:
@@ -220,13 +224,23 @@ def _info(shard: edge.EdgeShard, kept: dict[str, Any]) -> dict[str, Any]:
             "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
         },
         "payload_schema": {
-            name: {"data_type": "keyword", "points": 0} for name in shard.info().payload_schema
+            name: {"data_type": _TYPES[index.data_type], "points": index.points}
+            for name, index in shard.info().payload_schema.items()
         },
     }
 
 
+_TYPES = {
+    edge.PayloadSchemaType.Bool: "bool",
+    edge.PayloadSchemaType.Datetime: "datetime",
+    edge.PayloadSchemaType.Float: "float",
+    edge.PayloadSchemaType.Integer: "integer",
+    edge.PayloadSchemaType.Keyword: "keyword",
+}
+
+
 def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
-    where = _must(body["filter"]) if body.get("filter") else None
+    where = to_edge(body["filter"]) if body.get("filter") else None
     match verb:
         case "index":
             schema = body["field_schema"]
@@ -255,6 +269,8 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
         case "points/count":
             assert body["exact"]
             return {"count": shard.count(edge.CountRequest(exact=True, filter=where))}
+        case "points/query":
+            return {"points": _queried(shard, body)}
         case "points/query/batch":
             return [{"points": _queried(shard, one)} for one in body["searches"]]
         case _:
@@ -266,7 +282,7 @@ def _queried(shard: edge.EdgeShard, body: dict[str, Any]) -> list[dict[str, Any]
     request = edge.QueryRequest(
         query=_query(body),
         prefetches=_prefetches(body),
-        filter=_must(body["filter"]) if body.get("filter") else None,
+        filter=to_edge(body["filter"]) if body.get("filter") else None,
         limit=body["limit"],
         with_payload=body["with_payload"],
         params=edge.SearchParams(exact=(body.get("params") or {}).get("exact") or False),
@@ -292,7 +308,7 @@ def _prefetches(body: dict[str, Any]) -> list[edge.Prefetch]:
             limit=one["limit"],
             query=_query(one),
             prefetches=_prefetches(one),
-            filter=_must(one["filter"]) if one.get("filter") else None,
+            filter=to_edge(one["filter"]) if one.get("filter") else None,
         )
         for one in (some if isinstance(some, list) else [some])
     ]

@@ -16,6 +16,7 @@ from qdrant_client.grpc.collections_service_pb2_grpc import (
     add_CollectionsServicer_to_server,
 )
 from qdrant_client.grpc.points_service_pb2_grpc import PointsServicer, add_PointsServicer_to_server
+from qdrant_client.grpc.qdrant_pb2_grpc import QdrantServicer, add_QdrantServicer_to_server
 
 
 @contextmanager
@@ -25,10 +26,19 @@ def served(url: str) -> Iterator[int]:
         server = grpc.server(ThreadPoolExecutor(8))
         add_CollectionsServicer_to_server(_Collections(client), server)  # type: ignore[no-untyped-call]  # made by gRPC
         add_PointsServicer_to_server(_Points(client), server)  # type: ignore[no-untyped-call]  # made by gRPC
+        add_QdrantServicer_to_server(_Qdrant(client), server)  # type: ignore[no-untyped-call]  # made by gRPC
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         yield port
         server.stop(None).wait()
+
+
+class _Qdrant(QdrantServicer):
+    def __init__(self, client: QdrantClient) -> None:
+        self.client = client
+
+    def HealthCheck(self, _: Any, __: Any) -> Any:  # noqa: N802  # gRPC's name
+        return messages.HealthCheckReply(title="qdrant", version=self.client.info().version)
 
 
 class _Collections(CollectionsServicer):

@@ -182,8 +182,8 @@ def test_threads_share_one_index(directory: Path) -> None:
 def test_many_batches_and_log_flushes_are_one_upsert(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("m3kit_qdrant.points._BATCH", 20_000)
-    monkeypatch.setattr("m3kit_qdrant.edge._LOG", 100_000)
+    monkeypatch.setattr("m3kit_qdrant.store._BATCH_BYTES", 20_000)
+    monkeypatch.setattr("m3kit_qdrant.edge_client._LOG_BYTES", 100_000)
     with EdgeIndex(directory, dim=DIM) as index:
         index.upsert(some(700))
         assert index.count() == 700

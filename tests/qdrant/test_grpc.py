@@ -14,6 +14,7 @@ from m3kit import MemoryIndex, open_index
 from m3kit.filters import Contains, Eq, Filter, Ids, Not, Range, Substring
 from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.index import HybridIndex, Search
+from m3kit.records import DEEPEST, Document, Json
 from m3kit.testing import (
     DIM,
     DOCUMENTS,
@@ -81,6 +82,19 @@ def test_answers_are_those_of_the_oracle(
     (true,) = oracle.get([DOCUMENTS[3].id], REPS)
     assert mine.document == true.document
     assert_same_vectors(mine.output, true.output, REPS)
+
+
+def test_metadata_that_messages_cannot_hold_comes_back(client: QdrantClient) -> None:
+    deep: Json = 0.1 + 0.2
+    for n in range(DEEPEST - 1):
+        deep = [deep] if n % 2 else {"a": deep}
+    document = Document("deep one", "x", {"deep": deep, "lang": "de", "n": 2**62 + 1, "f": 1e300})
+    index = QdrantIndex(client, uuid4().hex, dim=DIM)
+    index.upsert(records([document]))
+    assert index.get(["deep one"])[0].document == document
+    where = Eq("lang", "de") & Eq("n", 2**62 + 1) & Eq("f", 1e300) & Substring("lang", "d")
+    (hit,) = index.search(Search(query=query("x"), where=where))
+    assert hit.document == document
 
 
 def test_an_address_with_a_port_is_grpc(shared_server: Any, port: int) -> None:

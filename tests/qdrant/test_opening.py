@@ -24,7 +24,7 @@ from m3kit.index import (
     RepresentationError,
     Search,
 )
-from m3kit.testing import DIM, DOCUMENTS, query, records
+from m3kit.testing import DIM, DOCUMENTS, ENCODER, query, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 
 MODEL = "BAAI/bge-m3@5617a9f6"
@@ -53,12 +53,12 @@ def test_an_address_is_a_directory(directory: Path) -> None:
         )
 
 
-def test_the_stamp_lies_beside_the_data(directory: Path) -> None:
+def test_the_manifest_lies_beside_the_data(directory: Path) -> None:
     with open_index(directory, dim=DIM, reps=["sparse", "dense"], model=MODEL):
         pass
     assert json.loads((directory / "m3kit.json").read_text()) == {
         "engine": "edge",
-        "format": 1,
+        "format": 2,
         "dim": DIM,
         "reps": ["dense", "sparse"],
         "model": MODEL,
@@ -99,11 +99,18 @@ def test_another_model_or_width_is_refused_and_the_index_stays_whole(
         assert index.count() == len(DOCUMENTS)
 
 
+def test_an_encoder_supplies_what_a_new_index_holds(directory: Path) -> None:
+    with EdgeIndex(directory, encoder=ENCODER) as index:
+        assert (index.model, index.reps) == (ENCODER.model, ENCODER.reps)
+    with open_index(directory, encoder=ENCODER) as opened:
+        assert isinstance(opened, EdgeIndex)
+
+
 def test_nothing_is_made_without_a_width(directory: Path) -> None:
-    with pytest.raises(IndexNotFoundError, match=f"no index at {directory}; give dim"):
+    with pytest.raises(IndexNotFoundError, match=f"no index at {directory}; give encoder"):
         open_index(directory)
     directory.mkdir()
-    with pytest.raises(IndexNotFoundError, match=f"no index at {directory}; give dim"):
+    with pytest.raises(IndexNotFoundError, match=f"no index at {directory}; give encoder"):
         open_index(directory)
     assert list(directory.iterdir()) == []
     with open_index(directory, dim=DIM) as index:
@@ -116,23 +123,26 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
     file = tmp_path / "file"
     file.write_text("a file")
     for path in (directory, file):
-        with pytest.raises(IndexNotFoundError, match=f"{path} is there and holds no index"):
+        with pytest.raises(IndexNotFoundError, match=f"{path} exists and holds no index"):
             open_index(path, dim=DIM)
     assert [one.name for one in directory.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(
-    ("stamp", "told"),
+    ("manifest", "told"),
     [
         ("{", "is damaged"),
         ("[]", "names no engine"),
         ('{"engine": "milvus"}', "names no engine"),
-        ('{"engine": "edge"}', "holds no index"),
-        ('{"engine": "edge", "format": 2}', "of format 2, and this m3kit reads 1; upgrade"),
-        ('{"engine": "local", "format": 1}', "engine 'local', not 'edge'; open it with"),
+        ('{"engine": "edge"}', "was not created by m3kit"),
+        ('{"engine": "edge", "format": 1}', "made by an earlier development version of m3kit"),
+        ('{"engine": "edge", "format": 3}', "of format 3, and this m3kit reads 2; upgrade"),
+        ('{"engine": "local", "format": 2}', "engine 'local', not 'edge'; open it with"),
     ],
 )
-def test_a_stamp_that_is_not_understood_is_told(directory: Path, manifest: str, told: str) -> None:
+def test_a_manifest_that_is_not_understood_is_refused(
+    directory: Path, manifest: str, told: str
+) -> None:
     directory.mkdir()
     (directory / "m3kit.json").write_text(manifest)
     with pytest.raises(IndexNotFoundError, match=told):
@@ -257,7 +267,9 @@ def test_an_address_is_a_collection_on_a_server(
 
 
 def test_a_missing_collection_is_told(server: Any) -> None:
-    with pytest.raises(IndexNotFoundError, match="no index at the collection 'papers'; give dim"):
+    with pytest.raises(
+        IndexNotFoundError, match="no index at the collection 'papers'; give encoder"
+    ):
         open_index(f"qdrant://{server.address}/papers")
 
 
@@ -305,7 +317,7 @@ def test_rest_is_used_where_grpc_does_not_answer(
     server: Any, monkeypatch: pytest.MonkeyPatch, *, listens: bool
 ) -> None:
     monkeypatch.setattr("m3kit_qdrant.opening._REST", server.port)
-    monkeypatch.setattr("m3kit_qdrant.opening._KNOCK_S", 0.2)
+    monkeypatch.setattr("m3kit_qdrant.opening._PROBE_S", 0.2)
     with socket() as other:
         other.bind(("127.0.0.1", 0))
         if listens:
@@ -330,23 +342,23 @@ def test_another_error_of_the_client_stays_what_it_is(
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("", "does not say host:port/collection"),
-        ("host:6333", "does not say host:port/collection"),
-        ("host:6333/", "does not say host:port/collection"),
-        ("/papers", "does not say host:port/collection"),
-        ("host/a/b", "does not say host:port/collection"),
-        ("host:99999/a", "a port that is none; give a number from 1 to 65535"),
-        ("host:0/a", "a port that is none; give a number from 1 to 65535"),
-        ("host:http/a", "a port that is none; give a number from 1 to 65535"),
-        ("host/a?grpc_port=65536", "a port that is none; give a number from 1 to 65535"),
+        ("", "is not an address of the form host:6333/collection"),
+        ("host:6333", "is not an address of the form host:6333/collection"),
+        ("host:6333/", "is not an address of the form host:6333/collection"),
+        ("/papers", "is not an address of the form host:6333/collection"),
+        ("host/a/b", "is not an address of the form host:6333/collection"),
+        ("host:99999/a", "has no valid port; give a number from 1 to 65535"),
+        ("host:0/a", "has no valid port; give a number from 1 to 65535"),
+        ("host:http/a", "has no valid port; give a number from 1 to 65535"),
+        ("host/a?grpc_port=65536", "the option grpc_port of http://host is a port"),
         ("secret-key@host:99999/a", "set the environment variable QDRANT_API_KEY"),
-        ("host/a?https=yes", "other options than https=true"),
-        ("host/a?grpc_port=x", "other options than https=true"),
-        ("host/a?timeout=3", "other options than https=true"),
+        ("host/a?https=yes", "the option https of 'host/a' is true or false"),
+        ("host/a?grpc_port=x", "the option grpc_port of http://host is a port"),
+        ("host/a?timeout=3", "has no option 'timeout'; known are https, grpc_port"),
         ("secret-key@host/a", "set the environment variable QDRANT_API_KEY"),
     ],
 )
 def test_an_address_that_says_something_else_is_refused(address: str, told: str) -> None:
     with pytest.raises(ValueError, match=told) as caught:
         open_index(f"qdrant://{address}", dim=DIM)
-    assert "secret" not in str(caught.value)
+    assert "secret-key" not in str(caught.value)

@@ -1,23 +1,24 @@
-"""Collections made by the stores of LangChain and LlamaIndex, read and written by both sides."""
+"""Collections of LangChain's and LlamaIndex's stores and of m3kit, used by both sides."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
-from m3kit import FieldNames, MemoryIndex
+from m3kit import RRF, FieldNames, MemoryIndex, WeightedSum, WithColbert
 from m3kit.filters import Contains, Eq, Filter, Not, Range
-from m3kit.index import DocumentError, Search
+from m3kit.index import DocumentError, IndexNotFoundError, Search
 from m3kit.records import Document
 from m3kit.scoring import require
 from m3kit.testing import DIM, ENCODER, TEXTS, assert_same_hits, query, records, typed
 from m3kit.vectors import Rep
-from m3kit_qdrant import QdrantIndex
+from m3kit_qdrant import LANGCHAIN, LLAMA_INDEX, M3KIT, QdrantIndex
 
 IDS = [str(UUID(int=n + 2**100)) for n in range(len(TEXTS))]
 METADATA: list[dict[str, Any]] = [
@@ -74,9 +75,8 @@ def change(index: QdrantIndex, some: list[Document]) -> list[Document]:
 # LangChain
 
 
-@pytest.mark.parametrize("mode", ["DENSE", "HYBRID"])
-@pytest.mark.parametrize("vector_name", ["", "text"])
-def test_langchains_collection(mode: str, vector_name: str) -> None:
+def embeddings() -> tuple[Any, Any]:
+    """Return the dense and the lexical side as LangChain knows them."""
     langchain_qdrant = pytest.importorskip("langchain_qdrant")
     from langchain_core.embeddings import Embeddings
 
@@ -97,17 +97,26 @@ def test_langchains_collection(mode: str, vector_name: str) -> None:
         def embed_query(self, text: str) -> Any:
             return self.embed_documents([text])[0]
 
+    return Dense(), Lexical()
+
+
+@pytest.mark.parametrize("mode", ["DENSE", "HYBRID"])
+@pytest.mark.parametrize("vector_name", ["", "text"])
+def test_langchains_collection(mode: str, vector_name: str) -> None:
+    langchain_qdrant = pytest.importorskip("langchain_qdrant")
+    embedding, sparse_embedding = embeddings()
     store = langchain_qdrant.QdrantVectorStore.construct_instance(
-        embedding=Dense(),
-        sparse_embedding=Lexical(),
+        embedding=embedding,
+        sparse_embedding=sparse_embedding,
         retrieval_mode=langchain_qdrant.RetrievalMode[mode],
         client_options={"location": ":memory:"},
         collection_name="papers",
         vector_name=vector_name,
     )
     store.add_texts(TEXTS, METADATA, ids=IDS)
-    own = {} if mode == "DENSE" else {"sparse": "langchain-sparse"}
-    fields = FieldNames(dense=vector_name, text="page_content", metadata="metadata", **own)
+    fields = replace(LANGCHAIN, dense=vector_name)
+    if mode == "DENSE":
+        fields = replace(fields, sparse=None)
     index = QdrantIndex(store.client, "papers", fields=fields)
     assert_answers(index, DOCUMENTS)
     left = change(index, DOCUMENTS)
@@ -133,8 +142,7 @@ def test_langchains_texts_without_metadata() -> None:
         collection_name="papers",
     )
     store.add_texts(["a", "b"])
-    fields = FieldNames(dense="", text="page_content", metadata="metadata")
-    index = QdrantIndex(store.client, "papers", fields=fields)
+    index = QdrantIndex(store.client, "papers", fields=replace(LANGCHAIN, sparse=None))
     assert sorted((one.document.text, dict(one.document.metadata)) for one in index.scan()) == [
         ("a", {}),
         ("b", {}),
@@ -142,7 +150,124 @@ def test_langchains_texts_without_metadata() -> None:
     store.client.close()
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (FieldNames(dense=""), r"keys 'metadata', 'page_content', and none is 'text'"),
+        (replace(LANGCHAIN, text="content"), r"none is 'content'; pass its name as .*text="),
+        (replace(LANGCHAIN, metadata="meta"), r"none is 'meta'; pass its name as .*metadata="),
+        (replace(LANGCHAIN, metadata=None), r"pass FieldNames\(metadata='metadata'\)"),
+        (replace(LANGCHAIN, dense="dense"), r"no dense vector 'dense', only ''"),
+        (None, r"not created by m3kit; pass fields=FieldNames\(…\).* keys 'metadata', 'page_cont"),
+    ],
+)
+def test_a_wrong_or_forgotten_name_is_refused_with_the_keys_that_there_are(
+    fields: FieldNames | None, told: str
+) -> None:
+    langchain_qdrant = pytest.importorskip("langchain_qdrant")
+    embedding, sparse_embedding = embeddings()
+    store = langchain_qdrant.QdrantVectorStore.construct_instance(
+        embedding=embedding,
+        sparse_embedding=sparse_embedding,
+        retrieval_mode=langchain_qdrant.RetrievalMode.HYBRID,
+        client_options={"location": ":memory:"},
+        collection_name="papers",
+    )
+    store.add_texts(TEXTS, METADATA, ids=IDS)
+    with pytest.raises(IndexNotFoundError, match=told):
+        QdrantIndex(store.client, "papers", fields=fields, dim=DIM)
+    assert store.client.count("papers").count == len(TEXTS)
+    index = QdrantIndex(store.client, "papers", fields=LANGCHAIN)  # and so ColBERT reads texts
+    asked = query("the growling bear")
+    hits = WithColbert(index, ENCODER).search(Search(query=asked, k=3))
+    oracle = MemoryIndex(DIM)
+    oracle.upsert(records(DOCUMENTS))
+    assert_same_hits(hits, oracle.search(Search(query=asked, k=3)))
+    store.client.close()
+
+
+def test_langchains_store_searches_and_extends_what_m3kit_made(client: QdrantClient) -> None:
+    langchain_qdrant = pytest.importorskip("langchain_qdrant")
+    index = QdrantIndex(client, "papers", dim=DIM)
+    index.upsert(records(DOCUMENTS[:8]))
+    embedding, sparse_embedding = embeddings()
+    store = langchain_qdrant.QdrantVectorStore(
+        client,
+        "papers",
+        embedding=embedding,
+        sparse_embedding=sparse_embedding,
+        retrieval_mode=langchain_qdrant.RetrievalMode.HYBRID,
+        vector_name="dense",
+        sparse_vector_name="sparse",
+        distance=models.Distance.DOT,
+    )
+    third = models.FieldCondition(key="metadata.n", match=models.MatchValue(value=3))
+    (found,) = store.similarity_search("the bear", k=5, filter=models.Filter(must=[third]))
+    assert found.page_content == DOCUMENTS[3].text
+    assert {**DOCUMENTS[3].metadata, "_id": IDS[3], "_collection_name": "papers"} == found.metadata
+    store.add_texts(TEXTS[8:], METADATA[8:], ids=IDS[8:])
+    assert index.count() == len(DOCUMENTS)
+    every: list[tuple[Rep, ...]] = [("dense",), ("sparse",), ("dense", "sparse")]
+    for reps in every:
+        oracle = MemoryIndex(DIM, reps=reps)
+        oracle.upsert(records(DOCUMENTS))
+        search = Search(query=query("purring bear", *reps), k=5, where=Range("n", gt=2))
+        assert_same_hits(index.search(search), oracle.search(search))
+    for fusion in (RRF(), WeightedSum()):
+        search = Search(query=query("purring"), k=20, fusion=fusion, with_scores=True)
+        scores = {hit.document.id: hit.scores for hit in index.search(search)}
+        assert scores.keys() == {*IDS}
+        assert [scores[id_]["colbert"] for id_ in IDS[8:]] == [0, 0, 0]
+        assert all(scores[id_]["colbert"] > 0 for id_ in IDS[:3])
+    (record,) = index.get([IDS[9]], index.reps)
+    assert record.document == DOCUMENTS[9]
+    assert record.output.reps == {"dense", "sparse"}
+
+
+def test_opening_with_m3kits_own_names_is_opening_without(client: QdrantClient) -> None:
+    QdrantIndex(client, "papers", dim=DIM, model="a@1").upsert(records(DOCUMENTS))
+    assert QdrantIndex(client, "papers", fields=M3KIT).count() == len(DOCUMENTS)
+    with pytest.raises(IndexNotFoundError, match="m3kit created the collection 'papers'"):
+        QdrantIndex(client, "papers", fields=LANGCHAIN)
+
+
 # LlamaIndex
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+def test_llama_indexs_store_searches_what_m3kit_made(client: QdrantClient) -> None:
+    llama_index_qdrant = pytest.importorskip("llama_index.vector_stores.qdrant")
+    from llama_index.core.vector_stores import MetadataFilter, MetadataFilters, VectorStoreQuery
+    from llama_index.core.vector_stores.types import VectorStoreQueryMode
+
+    QdrantIndex(client, "papers", dim=DIM).upsert(records(DOCUMENTS))
+    store = llama_index_qdrant.QdrantVectorStore(
+        "papers",
+        client=client,
+        enable_hybrid=True,
+        sparse_doc_fn=weights,
+        sparse_query_fn=weights,
+        text_key="page_content",
+        dense_vector_name="dense",
+        sparse_vector_name="sparse",
+    )
+    bears = [text for text in TEXTS if "bear" in text]
+    for mode in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.HYBRID):
+        asked = VectorStoreQuery(
+            query_embedding=dense(["the growling bear"])[0],
+            query_str="the growling bear",
+            similarity_top_k=3,
+            sparse_top_k=3,
+            hybrid_top_k=3,
+            mode=mode,
+        )
+        answer = store.query(asked)
+        assert {node.text for node in answer.nodes} & {*bears}
+    third = MetadataFilters(filters=[MetadataFilter(key="metadata.n", value=3)])
+    asked = VectorStoreQuery(query_embedding=dense(["bear"])[0], similarity_top_k=9, filters=third)
+    answer = store.query(asked)
+    assert [node.text for node in answer.nodes] == [TEXTS[3]]
+    assert answer.ids == [IDS[3]]
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
@@ -167,9 +292,9 @@ def test_llama_indexs_collection(client: QdrantClient, *, hybrid: bool) -> None:
     for node, vector in zip(nodes, dense(TEXTS), strict=True):
         node.embedding = vector
     store.add(nodes)
-    fields = FieldNames(dense="", text="_node_content")
+    fields = replace(LLAMA_INDEX, dense="", sparse=None)
     if hybrid:
-        fields = FieldNames(dense="text-dense", sparse="text-sparse-new", text="_node_content")
+        fields = LLAMA_INDEX
         # the store's lexical weights are made of the text with its metadata; ours of the text
         index = QdrantIndex(client, "papers", fields=fields)
         index.upsert(records([one.document for one in index.scan()]))

@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from m3kit.index import DocumentError, HybridIndex, IndexNotFoundError, ModelMismatchError
 from m3kit.records import Document, Record
-from m3kit.testing import DIM, DOCUMENTS, IndexConformance, records
+from m3kit.testing import DIM, DOCUMENTS, ENCODER, IndexConformance, records
 from m3kit.vectors import M3Output, Sparse
 from m3kit_qdrant import QdrantIndex
 
@@ -49,14 +49,14 @@ def test_many_workers_make_one_collection(client: QdrantClient) -> None:
 def test_a_collection_of_others_is_left_alone(server: Any, client: QdrantClient) -> None:
     size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
     client.create_collection("theirs", {"dense": size}, sparse_vectors_config={}, metadata={})
-    with pytest.raises(IndexNotFoundError, match="'theirs' bears no stamp"):
+    with pytest.raises(IndexNotFoundError, match="'theirs' was not created by m3kit"):
         QdrantIndex(client, "theirs", dim=DIM)
     server.keeps_metadata = False
     with pytest.raises(IndexNotFoundError, match=r"older than Qdrant 1\.16"):
         QdrantIndex(client, "papers", dim=DIM)
 
 
-def test_the_stamp_lies_in_the_collection(client: QdrantClient) -> None:
+def test_the_manifest_lies_in_the_collection(client: QdrantClient) -> None:
     QdrantIndex(client, "papers", dim=DIM, reps=["dense", "sparse"], model="a@1")
     assert QdrantIndex(client, "papers", dim=None).reps == {"dense", "sparse"}
     assert QdrantIndex(client, "papers", dim=DIM, model="b@1").model == "a@1"
@@ -64,6 +64,25 @@ def test_the_stamp_lies_in_the_collection(client: QdrantClient) -> None:
         QdrantIndex(client, "papers", dim=DIM, model="c@2")
     with pytest.raises(ModelMismatchError, match=f"{DIM} wide, and 7"):
         QdrantIndex(client, "papers", dim=7)
+
+
+def test_a_collection_of_an_earlier_form_is_named_as_such(client: QdrantClient) -> None:
+    size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
+    manifest = {"format": 1, "dim": DIM, "reps": ["dense"], "model": None}
+    client.create_collection(
+        "old", {"dense": size}, sparse_vectors_config={}, metadata={"m3kit": manifest}
+    )
+    with pytest.raises(IndexNotFoundError, match="'old' was made by an earlier development"):
+        QdrantIndex(client, "old", dim=DIM)
+
+
+def test_an_encoder_supplies_dim_model_and_representations(client: QdrantClient) -> None:
+    index = QdrantIndex(client, "papers", encoder=ENCODER)
+    assert (index.model, index.reps) == (ENCODER.model, ENCODER.reps)
+    assert QdrantIndex(client, "few", encoder=ENCODER, reps=["dense"]).reps == {"dense"}
+    assert QdrantIndex(client, "papers", encoder=ENCODER).count() == 0
+    with pytest.raises(ValueError, match="encoder= supplies dim and model"):
+        QdrantIndex(client, "papers", encoder=ENCODER, dim=DIM)
 
 
 def test_a_matrix_that_a_server_refuses_is_refused_before_anything_is_written(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from operator import itemgetter
 from typing import Protocol, TypeAlias, assert_never
 
@@ -98,7 +97,7 @@ def rank(scorer: Scorer, search: Search, *, verify: Verify | None = None) -> lis
 def best(scores: Iterable[tuple[str, float]], limit: int, ids: IdsOf) -> Ranking:
     """Return the best `limit`, best first, ties by id."""
     candidates = _down_to_ties(scores, limit)
-    if any(_score(pair) == _score(following) for pair, following in pairwise(candidates)):
+    if len({score for _, score in candidates}) < len(candidates):
         ids_by_name = ids([name for name, _ in candidates])
         candidates.sort(key=lambda pair: (-pair[1], ids_by_name.get(pair[0], "")))
     return candidates[:limit]

@@ -15,7 +15,7 @@ from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
 from m3kit import FieldNames, MemoryIndex, open_index
-from m3kit.filters import Eq, Range
+from m3kit.filters import Eq, Not, Range, Substring
 from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.index import IndexNotFoundError, Search
 from m3kit.records import Document, Record
@@ -105,7 +105,7 @@ def test_a_rescoring_is_nested_in_the_request_of_its_branches(
 def test_a_large_upsert_is_cut_by_bytes(
     server: Any, client: QdrantClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("m3kit_qdrant.points._BATCH", 20_000)
+    monkeypatch.setattr("m3kit_qdrant.store._BATCH_BYTES", 20_000)
     index = QdrantIndex(client, "papers", dim=DIM)
     server.bodies.clear()
     index.upsert(records(DOCUMENTS))
@@ -130,8 +130,8 @@ OPTIONS = QdrantOptions(
     colbert=models.VectorParamsDiff(on_disk=True),
     sparse=models.SparseIndexParams(on_disk=True),
     create={"shard_number": 3, "on_disk_payload": True},
-    indexes={"tenant": TENANT, "n": models.PayloadSchemaType.INTEGER},
-    search=models.SearchParams(hnsw_ef=256),
+    payload_indexes={"tenant": TENANT, "n": models.PayloadSchemaType.INTEGER},
+    search_params=models.SearchParams(hnsw_ef=256),
 )
 
 
@@ -154,9 +154,8 @@ def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient
         if verb.endswith("papers/index")
     }
     assert indexed == {
-        "terms": "keyword",
-        "strings.tenant": {"type": "keyword", "is_tenant": True},
-        "numbers.n": "integer",
+        "metadata.tenant": {"type": "keyword", "is_tenant": True},
+        "metadata.n": "integer",
     }
     oracle = MemoryIndex(DIM)
     for one in (index, oracle):
@@ -168,7 +167,9 @@ def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient
     dense, sparse = server.bodies[0][1]["searches"]
     assert dense["params"] == {"hnsw_ef": 256}
     assert "params" not in sparse
-    assert dense["filter"] == {"must": [{"key": "strings.tenant", "match": {"value": "t1"}}]}
+    is_equal = {"key": "metadata.tenant", "match": {"any": ["t1"]}}
+    is_scalar = {"is_empty": {"key": "metadata.tenant[]"}}
+    assert dense["filter"] == {"must": [{"must": [is_equal, is_scalar]}]}
     again = QdrantIndex(client, "papers", options=OPTIONS)
     assert again.count(Eq("tenant", "t1")) == 13
     assert sum(verb.endswith("papers/index") for verb, _ in server.bodies) == 0
@@ -178,18 +179,48 @@ def test_others_payloads_are_indexed_where_they_lie(server: Any, client: QdrantC
     size = models.VectorParams(size=DIM, distance=models.Distance.DOT)
     client.create_collection("theirs", vectors_config={"d": size}, sparse_vectors_config={})
     fields = FieldNames(dense="d", metadata="meta.data")
-    options = QdrantOptions(indexes={"tenant": TENANT, "when": models.PayloadSchemaType.DATETIME})
+    options = QdrantOptions(
+        payload_indexes={"tenant": TENANT, "when": models.PayloadSchemaType.DATETIME}
+    )
     QdrantIndex(client, "theirs", fields=fields, options=options)
     indexed = [body["field_name"] for verb, body in server.bodies if verb.endswith("theirs/index")]
     assert indexed == ['"meta.data".tenant', '"meta.data".when']
 
 
-def test_an_index_that_no_field_could_have_is_refused(client: QdrantClient) -> None:
-    options = QdrantOptions(indexes={"place": models.PayloadSchemaType.GEO})
-    with pytest.raises(ValueError, match="no geo index over 'place'; say one of float, integer"):
-        QdrantIndex(client, "papers", dim=DIM, options=options)
-    with pytest.raises(IndexNotFoundError):
-        QdrantIndex(client, "papers")
+def test_an_index_says_which_fields_have_none_and_no_search_makes_it(
+    server: Any, client: QdrantClient
+) -> None:
+    options = QdrantOptions(payload_indexes={"tenant": TENANT})
+    index = QdrantIndex(client, "papers", dim=DIM, options=options)
+    assert index.unindexed_fields() == []
+    odd: dict[str, Any] = {"a.b": 1, "tags": ["x"], "nested": {"a": 1}, "nothing": None}
+    index.upsert(records([*DOCUMENTS, Document("odd", "", odd)]))
+    assert index.unindexed_fields() == ["a.b", "n", "tags"]
+    server.bodies.clear()
+    assert index.count(Range("n", ge=3) & Eq("tenant", "t1")) > 0
+    assert not [verb for verb, _ in server.bodies if verb.endswith("/index")]
+    local = QdrantIndex(QdrantClient(":memory:"), "papers", dim=DIM)
+    local.upsert(records(DOCUMENTS))
+    assert local.unindexed_fields() == []  # it has no indexes
+
+
+@pytest.mark.parametrize("version", ["1.19.2", "1.16.3", "unknown"])
+def test_a_server_too_old_for_a_condition_answers_the_same(
+    server: Any, client: QdrantClient, version: str
+) -> None:
+    server.version = version
+    index, oracle = QdrantIndex(client, "papers", dim=DIM), MemoryIndex(DIM)
+    some = [*DOCUMENTS, Document("list", "a bear", {"tenant": ["t1"]}), Document("none", "a bear")]
+    for store in (index, oracle):
+        store.upsert(records(some))
+    for where in (Substring("tenant", "1"), Not(Substring("tenant", "1")) & Range("n", lt=9)):
+        search = Search(query=query("the growling bear"), where=where, k=7, with_scores=True)
+        assert_same_hits(index.search(search), oracle.search(search))
+        assert index.count(where) == oracle.count(where)
+    index.delete_where(Substring("tenant", "1"))
+    assert index.count() == len(some) - 13
+    server.version = "1.20.0"
+    assert QdrantIndex(client, "papers").count(Substring("tenant", "2")) == 13
 
 
 def test_local_mode_heeds_no_option() -> None:

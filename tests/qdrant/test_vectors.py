@@ -24,7 +24,7 @@ from m3kit.testing import DIM as NARROW
 from m3kit.testing import assert_same_hits, assert_same_vectors
 from m3kit.vectors import Floats, M3Output
 from m3kit_qdrant import EdgeIndex, QdrantIndex
-from m3kit_qdrant.coding import AsIs, Bytes, coding
+from m3kit_qdrant.vectors import ByteRows, PlainRows, rows_of
 
 DIM = 1024
 STORAGES = [
@@ -92,11 +92,15 @@ def test_an_index_knows_its_storage(directory: Path) -> None:
     with open_index(directory, dim=DIM) as index:
         assert "colbert=int8 pooled by 2" in repr(index)
     EdgeIndex(directory, colbert=kept).close()
-    with pytest.raises(ModelMismatchError, match="kept as int8 pooled by 2, and float16 is asked"):
+    with pytest.raises(
+        ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"
+    ):
         EdgeIndex(directory, colbert=ColbertStorage("float16"))
     client = QdrantClient(":memory:")
     QdrantIndex(client, "papers", dim=DIM, colbert=kept)
-    with pytest.raises(ModelMismatchError, match="kept as int8 pooled by 2, and float16 is asked"):
+    with pytest.raises(
+        ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"
+    ):
         QdrantIndex(client, "papers", colbert=ColbertStorage("float16"))
     client.close()
 
@@ -109,7 +113,7 @@ def test_what_qdrant_cannot_keep_is_refused_with_the_remedy(directory: Path) -> 
         ),
     ):
         with pytest.raises(
-            RepresentationError, match="keep ColBERT vectors as int8 or float16, pooled"
+            RepresentationError, match="store ColBERT vectors as int8 or float16, pooled"
         ):
             use()
     assert not directory.exists()
@@ -125,7 +129,7 @@ def test_the_bytes_on_disk_shrink(directory: Path, storage: ColbertStorage) -> N
         )
     vectors = (directory / "edge").glob("segments/*/vector_storage-colbert/vectors/*.mmap")
     size = sum(one.stat().st_blocks * 512 for one in vectors)
-    wanted = 100 * storage.nbytes(20, coding(storage).width(DIM))
+    wanted = 100 * storage.nbytes(20, rows_of(storage).width(DIM))
     assert wanted <= size < wanted + 2**20
 
 
@@ -155,7 +159,7 @@ def test_a_server_is_told_the_type(server: Any) -> None:
     assert told["half"].datatype is models.Datatype.FLOAT16
     assert told["half"].size == DIM
     assert told["byte"].datatype is models.Datatype.UINT8
-    assert told["byte"].size == Bytes().width(DIM) == 1060
+    assert told["byte"].size == ByteRows().width(DIM) == 1060
     client.close()
 
 
@@ -169,36 +173,36 @@ def test_bytes_come_back_and_sum_up_to_one_number(dim: int) -> None:
     rows[0], rows[1] = 1, -1
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     stored = ColbertStorage("int8").stored(rows.astype(np.float32))
-    written = Bytes().written(stored)
-    assert written.shape == (50, Bytes().width(dim))
+    written = ByteRows().encode(stored)
+    assert written.shape == (50, ByteRows().width(dim))
     assert set(np.unique(written)) <= set(range(256))
     assert len(np.unique(written.sum(axis=1))) == 1
-    np.testing.assert_array_equal(Bytes().read(written, dim), stored)
+    np.testing.assert_array_equal(ByteRows().decode(written, dim), stored)
 
 
 def test_a_query_of_bytes_scores_as_the_query() -> None:
     rng = np.random.default_rng(0)
     stored, query = ColbertStorage("int8").stored(unit(rng, 40)), unit(rng, 5)
-    asked = Bytes().asked(query)
+    asked = ByteRows().encode_query(query)
     assert asked.rows.min() >= 0
     assert asked.rows.max() <= 255
-    raw = (asked.rows.astype(np.float64) @ Bytes().written(stored).T).max(axis=1).sum()
+    raw = (asked.rows.astype(np.float64) @ ByteRows().encode(stored).T).max(axis=1).sum()
     expected = (query @ stored.T).max(axis=1).mean()
     assert asked.factor * raw - asked.offset == pytest.approx(expected, abs=5e-4)
-    nothing = Bytes().asked(np.zeros((1, DIM), np.float32))
-    assert nothing.factor * (nothing.rows[0] @ Bytes().written(stored)[0]) == pytest.approx(
+    nothing = ByteRows().encode_query(np.zeros((1, DIM), np.float32))
+    assert nothing.factor * (nothing.rows[0] @ ByteRows().encode(stored)[0]) == pytest.approx(
         nothing.offset
     )
 
 
 def test_rows_that_are_not_of_unit_length_are_refused() -> None:
     with pytest.raises(VectorError, match="are unit rows; these are not"):
-        Bytes().written(np.ones((1, NARROW), np.float32))
+        ByteRows().encode(np.ones((1, NARROW), np.float32))
     with pytest.raises(VectorError, match="are unit rows; these are not"):
-        Bytes().written(np.full((1, NARROW), 2, np.float32))
+        ByteRows().encode(np.full((1, NARROW), 2, np.float32))
 
 
 def test_other_storages_are_spelled_as_they_are() -> None:
     rows = unit(np.random.default_rng(0), 3)
-    assert coding(ColbertStorage("bfloat16")) == AsIs()
-    assert AsIs().written(rows) is rows
+    assert rows_of(ColbertStorage("bfloat16")) == PlainRows()
+    assert PlainRows().encode(rows) is rows

@@ -1,0 +1,272 @@
+"""A directory's points behind `qdrant_edge`, as an `Engine`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+from numpy.typing import NDArray
+
+from m3kit.vectors import Rep
+from m3kit_qdrant.directory import check_room
+from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
+from m3kit_qdrant.filters import Condition, conditions_in
+from m3kit_qdrant.layout import ID
+from m3kit_qdrant.vectors import ToScore, Vectors
+
+_LOG_BYTES = 128 * 2**20
+"""Bytes after which the log is flushed, so that it stays small and is soon read again."""
+
+_INDEXED_FROM = 1000
+"""How many points a shard has before it is worth an index."""
+
+_SAMPLE = 16
+
+_TYPES: dict[type, edge.PayloadSchemaType] = {
+    str: edge.PayloadSchemaType.Keyword,
+    bool: edge.PayloadSchemaType.Bool,
+    int: edge.PayloadSchemaType.Float,  # in which integers are found, too
+    float: edge.PayloadSchemaType.Float,
+}
+"""The index for a type of value; each leaves what it cannot answer to the payload itself."""
+
+
+class EdgeEngine:
+    """
+    The engine; its own lock is not safe, so `Directory` has one around it.
+
+    Args:
+        folder: The engine's files.
+        vectors: How vectors lie in the points.
+    """
+
+    colbert_limit = None
+    is_remote = False
+    score_error = 0.0
+    has_substring = True
+
+    def __init__(self, folder: Path, vectors: Vectors) -> None:
+        self._path = folder
+        self._vectors = vectors
+        self._open_shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
+        self._logged = 0
+        self._indexing = Lock()
+        info = self._open_shard.info()
+        self._most_points = info.points_count
+        """How many points there are if each was new when it was written."""
+        self._indexed = set(info.payload_schema)
+        self._absent: set[str] = set()
+        """Keys that no point had when an index was to be made."""
+
+    def prepare_filter(self, where: Condition, /) -> None:
+        """
+        Make the indexes that a filter profits from, of a type that changes no answer.
+
+        What they leave out, conditions still find in the payload (`tests/qdrant/test_indexes.py`).
+        """
+        keys = {
+            condition.get("key") or condition.get("is_empty", {}).get("key")
+            for condition in conditions_in(where)
+        }
+        missing = keys - self._indexed - self._absent - {None, ID}
+        if (
+            missing
+            and self._most_points >= _INDEXED_FROM
+            and self._shard.info().points_count >= _INDEXED_FROM
+        ):
+            with self._indexing:
+                for key in missing:
+                    self._index(key)
+
+    def write(self, points: Sequence[Point], /) -> None:
+        """See `Engine.write`."""
+        nbytes = sum(point.nbytes for point in points)
+        written = [
+            edge.Point(
+                point.key,
+                self._vectors.to_point(point.output, edge.SparseVector, numbers=_numbers),
+                point.payload,
+            )
+            for point in points
+        ]
+        self._update(edge.UpdateOperation.upsert_points(written), nbytes)
+        self._absent.clear()
+        self._most_points += len(points)
+        self._logged += nbytes
+        if self._logged > _LOG_BYTES:
+            self.flush()
+
+    def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
+        """See `Engine.query`."""
+        requests, to_scores = zip(*map(self._request, queries), strict=True)
+        answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
+        return [
+            Answer(
+                [(str(point.id), point.score) for point in points]
+                if to_score is None
+                else [(str(point.id), to_score(point.score)) for point in points],
+                {str(point.id): point.payload or {} for point in points} if query.select else {},
+            )
+            for query, points, to_score in zip(queries, answers, to_scores, strict=True)
+        ]
+
+    def retrieve(
+        self, keys: Sequence[Key], reps: Collection[Rep], select: Selection, /
+    ) -> Sequence[StoredPoint]:
+        """See `Engine.retrieve`."""
+        selection = self._vectors.selection(reps)
+        records = self._shard.retrieve([*keys], with_payload=select, with_vector=selection)
+        return [self._stored(record, reps) for record in records]
+
+    def scroll(
+        self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
+    ) -> tuple[Sequence[StoredPoint], Any]:
+        """See `Engine.scroll`."""
+        page, following = self._shard.scroll(
+            edge.ScrollRequest(
+                offset=start,
+                limit=limit,
+                filter=_filter(where),
+                with_payload=True,
+                with_vector=self._vectors.selection(reps),
+            )
+        )
+        return [self._stored(record, reps) for record in page], following
+
+    def delete(self, where: Condition, /) -> None:
+        """See `Engine.delete`."""
+        self._update(edge.UpdateOperation.delete_points_by_filter(to_edge(where)), 0)
+
+    def count(self, where: Condition | None, /) -> int:
+        """See `Engine.count`."""
+        return self._shard.count(edge.CountRequest(exact=True, filter=_filter(where)))
+
+    def flush(self) -> None:
+        """See `Engine.flush`."""
+        self._shard.flush()
+        self._logged = 0
+
+    def close(self) -> None:
+        """Flush and close the files; a second call does nothing."""
+        if self._open_shard is not None:
+            shard, self._open_shard = self._open_shard, None
+            try:
+                shard.flush()
+            finally:
+                shard.close()
+
+    @property
+    def _shard(self) -> edge.EdgeShard:
+        if self._open_shard is None:
+            raise ValueError(f"the index in {self._path.parent} is closed")
+        return self._open_shard
+
+    def _index(self, key: str) -> None:
+        if key in self._indexed:  # by another thread
+            return
+        schema = self._schema(key)
+        if schema is None:
+            self._absent.add(key)
+            return
+        try:
+            self._update(edge.UpdateOperation.create_field_index(key, schema), 0)
+        except OSError:  # a full disk, on which the filter reads point by point
+            return
+        self._indexed.add(key)
+
+    def _schema(self, key: str) -> edge.PayloadSchemaType | None:
+        """Choose the type of an index by what most of the first points have; None if none has."""
+        if key.endswith("[]"):  # of which filters only ask whether it is empty
+            return edge.PayloadSchemaType.Keyword
+        exists = edge.Filter(must_not=[edge.IsEmptyCondition(key)])
+        request = edge.ScrollRequest(
+            limit=_SAMPLE, filter=exists, with_payload=[key], with_vector=False
+        )
+        points, _ = self._shard.scroll(request)
+        types = [_TYPES[type(value)] for point in points for value in _scalars(point.payload)]
+        return max(types, key=types.count) if types else None
+
+    def _stored(self, record: edge.Record, reps: Collection[Rep]) -> StoredPoint:
+        output = self._vectors.from_point(record.vector, reps)
+        return StoredPoint(_key(record), record.payload or {}, output)
+
+    def _request(self, query: VectorQuery) -> tuple[edge.QueryRequest, ToScore | None]:
+        vector, to_score = self._vectors.to_query(query, edge.SparseVector)
+        request = edge.QueryRequest(
+            query=edge.Query.Nearest(vector, using=self._vectors.names[query.rep]),
+            filter=_filter(query.where),
+            limit=query.limit,
+            with_payload=query.select,
+            params=edge.SearchParams(exact=query.exact),
+        )
+        return request, to_score
+
+    def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
+        shard = self._shard
+        check_room(self._path, nbytes)
+        shard.update(operation)
+
+
+def to_edge(where: Condition) -> edge.Filter:
+    """
+    Translate a filter into the binding's classes.
+
+    Raises:
+        ValueError: If it has a condition that is not known here.
+    """
+    return edge.Filter(must=[_condition(where)])
+
+
+def _condition(where: Condition) -> edge.ConditionType:
+    match where:
+        case {"has_id": ids, **rest} if not rest:
+            return edge.HasIdCondition(set(ids))
+        case {"is_empty": {"key": key}, **rest} if not rest:
+            return edge.IsEmptyCondition(key)
+        case {"key": key, "match": {"any": values}, **rest} if not rest:
+            return edge.FieldCondition(key, match=edge.MatchAny(values))
+        case {"key": key, "match": {"value": bool(flag)}, **rest} if not rest:
+            # The binding takes Python's True for the integer 1, and NumPy's for what it is.
+            return edge.FieldCondition(key, match=edge.MatchValue(np.bool_(flag)))  # type: ignore[arg-type]
+        case {"key": key, "match": {"value": value}, **rest} if not rest:
+            return edge.FieldCondition(key, match=edge.MatchValue(value))
+        case {"key": key, "match": {"substring": text}, **rest} if not rest:
+            return edge.FieldCondition(key, match=edge.MatchSubstring(text))
+        case {"key": key, "range": bounds, **rest} if not rest:
+            return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
+        case _ if where and where.keys() <= {"must", "should", "must_not"}:
+            return edge.Filter(
+                must=[*map(_condition, where.get("must", ()))],
+                should=[*map(_condition, where["should"])] if "should" in where else None,
+                must_not=[*map(_condition, where.get("must_not", ()))],
+            )
+        case _:
+            raise ValueError(f"Qdrant Edge is given no condition such as {where!r}")
+
+
+def _scalars(value: object) -> Iterator[object]:
+    """Yield the strings, booleans and numbers within a value."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(item)
+    elif value is not None:
+        yield value
+
+
+def _numbers(numbers: NDArray[Any]) -> array[Any]:
+    """Give the binding numbers one by one: it reads a list slower, and NumPy's array more so."""
+    return array(numbers.dtype.char, numbers.tobytes())
+
+
+def _key(point: edge.Record) -> Key:
+    key: Any = point.id
+    return key if isinstance(key, int) else str(key)
+
+
+def _filter(where: Condition | None) -> edge.Filter | None:
+    return None if where is None else to_edge(where)

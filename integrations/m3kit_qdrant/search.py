@@ -1,0 +1,142 @@
+"""One query and one filter before an engine: what `m3kit.adapters.ranking` ranks by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from m3kit._batching import batched
+from m3kit.adapters.store import Searcher
+from m3kit.fusion import Ranking
+from m3kit.records import Document
+from m3kit.vectors import M3Output, Rep
+from m3kit_qdrant.engine import Engine, Key, Selection, VectorQuery
+from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.layout import Layout
+
+_PAGE = 256
+
+_MARGIN = 6
+"""How many more than a branch's limit are fused, as an engine breaks its ties otherwise."""
+
+_UUID_DIGITS = 32
+
+_FEW = 64
+"""Up to so many hits come with their documents; of more, many would come for nothing."""
+
+
+@dataclass(slots=True)
+class QdrantSearcher(Searcher):
+    """
+    The answers of an engine; documents go by the ids of their points.
+
+    What an answer has beyond the question is cached: payloads that came with their scores, and,
+    from a server, the ColBERT scores of those that the fusion of the branches is likely to return,
+    which are prefetched in the same request.
+    """
+
+    engine: Engine
+    layout: Layout
+    query: M3Output
+    where: Condition | None
+    prefetched: dict[str, float] = field(default_factory=dict)
+    payloads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.score_error = self.engine.score_error
+
+    def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
+        """See `Scorer.nearest`."""
+        queries = [self._query(rep, limit, self.where) for rep, limit in limits.items()]
+        answers = self._answers([*queries, *self._prefetch(limits)])
+        self.prefetched.update(pair for answer in answers[len(queries) :] for pair in answer)
+        return dict(zip(limits, answers, strict=False))
+
+    def scores(self, wanted: Mapping[Rep, Sequence[str]], /) -> Mapping[Rep, Mapping[str, float]]:
+        """See `Scorer.scores`; a point without vectors of a representation scores 0."""
+        queries = {
+            rep: self._query(rep, len(missing), _has_id(missing), exact=True)
+            for rep, names in wanted.items()
+            if (missing := [name for name in names if name not in self._known(rep)])
+        }
+        answers = dict(zip(queries, self._answers([*queries.values()]), strict=True))
+        return {
+            rep: {name: self._known(rep).get(name, 0.0) for name in names}
+            | dict(answers.get(rep, ()))
+            for rep, names in wanted.items()
+        }
+
+    def ids(self, names: Sequence[str], /) -> Mapping[str, str]:
+        """See `Scorer.ids`."""
+        hashed = [name for name in names if self.layout.has_id_in_payload(name)]
+        few = len(hashed) <= _FEW  # which then are likely to be hits, too
+        payloads = self._read(hashed, select=few or self.layout.id_selection, cache=few)
+        ids = {name: self.layout.id(_key(name), payload) for name, payload in payloads.items()}
+        return {name: name for name in names} | ids
+
+    def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
+        """See `Searcher.documents`."""
+        payloads = self._read(names, select=True, cache=False)
+        return {
+            name: self.layout.document(_key(name), payload) for name, payload in payloads.items()
+        }
+
+    def _read(
+        self, names: Sequence[str], *, select: Selection, cache: bool
+    ) -> Mapping[str, Mapping[str, Any]]:
+        missing = [_key(name) for name in names if name not in self.payloads]
+        read = {
+            str(point.key): point.payload
+            for batch in batched(missing, _PAGE)
+            for point in self.engine.retrieve(batch, (), select)
+        }
+        if cache:
+            self.payloads.update(read)
+        known = read | self.payloads
+        return {name: known[name] for name in names if name in known}
+
+    def _known(self, rep: Rep) -> Mapping[str, float]:
+        return self.prefetched if rep == "colbert" else {}
+
+    def _prefetch(self, limits: Mapping[Rep, int]) -> list[VectorQuery]:
+        """Prefetch the ColBERT scores for rescoring in the request of the branches."""
+        if (
+            not self.engine.is_remote
+            or self.query.colbert is None
+            or "colbert" in limits
+            or self.prefetched
+        ):
+            return []
+        branches = tuple(
+            self._query(rep, limit + _MARGIN, self.where) for rep, limit in limits.items()
+        )
+        limit = max(limits.values()) + 2 * _MARGIN
+        return [self._query("colbert", limit, None, among=branches)]
+
+    def _query(
+        self,
+        rep: Rep,
+        limit: int,
+        where: Condition | None,
+        *,
+        exact: bool = False,
+        among: tuple[VectorQuery, ...] = (),
+    ) -> VectorQuery:
+        with_documents = bool(among) or (len(self.query.reps) == 1 and limit <= _FEW)
+        return VectorQuery(rep, self.query, where, limit, with_documents, exact, among)
+
+    def _answers(self, queries: Sequence[VectorQuery]) -> list[Ranking]:
+        answers = self.engine.query(queries) if queries else []
+        for answer in answers:
+            self.payloads.update(answer.payloads)
+        return [answer.ranking for answer in answers]
+
+
+def _has_id(names: Sequence[str]) -> Condition:
+    return {"has_id": [_key(name) for name in names]}
+
+
+def _key(name: str) -> Key:
+    """Return the id of a point: a UUID, or fewer digits than one has."""
+    return int(name) if name.isdecimal() and len(name) < _UUID_DIGITS else name
