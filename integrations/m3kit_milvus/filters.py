@@ -71,6 +71,7 @@ class FilterTranslator:
         everything: Keeps all rows.
         nothing: Keeps none.
         engine: What evaluates it.
+        is_typed: Whether that tells True from 1.
         has_terms: Whether rows have the field `_terms`.
         partition_key: The field of the metadata by which the collection is partitioned.
         partition: Keeps the partition of a value of that field.
@@ -81,6 +82,7 @@ class FilterTranslator:
     everything: str
     nothing: str
     engine: Engine
+    is_typed: bool
     has_terms: bool
     partition_key: str | None
     partition: Callable[[Value], str]
@@ -148,7 +150,7 @@ class FilterTranslator:
                     return FilterExpression(self.nothing)
                 return translated if translated.expression else FilterExpression(self.everything)
             case Path() as path:
-                return _JsonTranslator(path, self.engine in STRICTLY_TYPED).translate(where)
+                return _JsonTranslator(path, self.is_typed).translate(where)
 
 
 @dataclass(frozen=True, slots=True)

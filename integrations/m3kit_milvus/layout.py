@@ -26,7 +26,7 @@ from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import M3Output, Rep
 from m3kit_milvus.client import Engine, Key, Row
-from m3kit_milvus.filters import FilterTranslator, Path, Place
+from m3kit_milvus.filters import STRICTLY_TYPED, FilterTranslator, Path, Place
 from m3kit_milvus.scalars import Scalar, quoted
 from m3kit_milvus.terms import TERMS, to_terms
 from m3kit_milvus.vectors import MAX_VECTORS, NO_TOKEN, Column, to_fields
@@ -227,6 +227,7 @@ class Layout:
             everything=self.everything,
             nothing=self._nothing,
             engine=self.engine,
+            is_typed=self.engine in STRICTLY_TYPED,
             has_terms=self.has_terms,
             partition_key=self.partition_key,
             partition=lambda value: f"{PARTITION} == {quoted(to_partition(value))}",

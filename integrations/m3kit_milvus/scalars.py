@@ -83,7 +83,7 @@ def quoted(text: str) -> str:
 def like(text: str) -> tuple[str, bool]:
     """Return the pattern of a substring, and whether it is exact: there is no escape."""
     pattern = "".join("_" if char in "%_\\" else char for char in text)
-    return quoted(f"%{pattern}%"), pattern == text
+    return quoted(f"%{pattern}%"), "_" not in pattern
 
 
 def translate_scalar(scalar: Scalar, where: FieldFilter) -> FilterExpression[str] | None:

@@ -36,7 +36,7 @@ def test_an_index_of_the_vendors_is_made_as_its_words_say(client: MilvusClient) 
     index = _index(
         client,
         dense_index={"index_type": "HNSW", "params": {"M": 8, "efConstruction": 40}},
-        dense_search={"ef": 64},
+        dense_search_params={"ef": 64},
         create={"properties": {"mmap.enabled": "true"}},
     )
     assert client.describe_index("papers", "dense")["index_type"] == "HNSW"
@@ -87,7 +87,7 @@ def test_parameters_and_consistency_reach_every_call(
         return search(self, *args, **options)
 
     monkeypatch.setattr(MilvusClient, "search", noted)
-    index = _index(client, dense_search={"ef": 77}, consistency="Bounded")
+    index = _index(client, dense_search_params={"ef": 77}, consistency_level="Bounded")
     index.search(Search(query=query("bear", "dense", "sparse")))
     assert seen == [({"ef": 77}, "Bounded"), ({}, "Bounded")]
 
@@ -107,12 +107,15 @@ def test_a_partition_key_divides_the_collection_and_changes_no_answer(
         if field.get("is_partition_key")
     )
     assert (key["name"], key["type"]) == ("partition", DataType.VARCHAR)
+    long = "long" * 1000
     odd = [
         Document("none", "a bear"),
         Document("list", "a bear", {"lang": ["en"]}),
         Document("one", "a bear", {"lang": 1}),
         Document("float", "a bear", {"lang": 1.0}),
         Document("true", "a bear", {"lang": True}),
+        Document("spelled", "a bear", {"lang": "true"}),
+        Document("long", "a bear", {"lang": f"{long}a"}),
     ]
     oracle = MemoryIndex(DIM, reps=index.reps)
     for target in (index, oracle):
@@ -121,9 +124,10 @@ def test_a_partition_key_divides_the_collection_and_changes_no_answer(
     reopened = _index(client)
     assert index.count() == oracle.count()
     for where in (Eq("lang", "de"), Eq("lang", 1), In("lang", ("en", 1)), In("lang", ()),
-                  Eq("lang", value=True), Not(Eq("lang", "en"))):  # fmt: skip
+                  Eq("lang", value=True), Not(Eq("lang", "en")), Eq("lang", f"{long}b")):  # fmt: skip
         search = Search(query=query("the growling bear", "dense", "sparse"), where=where)
         for one in (index, reopened):
             assert one.count(where) == oracle.count(where)
             assert_same_hits(one.search(search), oracle.search(search))
-    assert 'partition in ["' in reopened._store._where(Eq("lang", "de"))  # type: ignore[attr-defined]  # a Table
+    assert 'partition == "de"' in reopened._store.translate(Eq("lang", "de")).expression
+    assert len(client.query("papers", filter='partition == "true"', output_fields=["id"])) == 2

@@ -149,7 +149,7 @@ def test_langchains_bm25_is_left_alone_and_named(client: MilvusClient, file: Pat
         index_params=[FLAT, {**SPARSE, "metric_type": "BM25"}],
     )
     with pytest.raises(
-        IndexNotFoundError, match="'sparse' is made by a function of the server, not by"
+        IndexNotFoundError, match="'sparse' is computed by a function of the server, not by"
     ):
         MilvusIndex(client, "LangChainCollection", fields=FIELDS)
     index = MilvusIndex(client, "LangChainCollection", fields=FieldNames(dense="dense"))
@@ -289,10 +289,12 @@ def test_what_the_schema_has_no_place_for_is_refused_before_anything_is_written(
     index = MilvusIndex(client, "theirs", fields=FIELDS)
     good = Document("good", "", {"n": 1})
     refused = {
-        "its id is none that 'pk' holds": Document("x" * 11, "", {"n": 1}),
-        "'text' holds 20 bytes": Document("a", "x" * 21, {"n": 1}),
-        "each needs n, and its metadata lacks that": Document("a", ""),
-        "has no place for 'other' of its metadata": Document("a", "", {"n": 1, "other": 1}),
+        "its id takes 11 bytes, and Milvus holds 10": Document("x" * 11, "", {"n": 1}),
+        "its text takes 21 bytes, and Milvus holds 20": Document("a", "x" * 21, {"n": 1}),
+        "each row needs n, and its metadata lacks it": Document("a", ""),
+        "the schema has no field for 'other' of its metadata": Document(
+            "a", "", {"n": 1, "other": 1}
+        ),
         "'n' of its metadata is 1.5, and INT64 there": Document("a", "", {"n": 1.5}),
         "'n' of its metadata is True, and INT64": Document("a", "", {"n": True}),
         "'n' of its metadata is None": Document("a", "", {"n": None}),
@@ -315,7 +317,7 @@ def test_a_vector_that_m3_does_not_make_forbids_writing_alone(
     index = MilvusIndex(client, "theirs", fields=FieldNames(dense="dense"))
     _assert_searches_as_the_oracle(index, kept, None, Exists("sparse"))
     assert index.get(["1"])[0].document.metadata == kept[1].document.metadata
-    with pytest.raises(DocumentError, match="each needs sparse, which M3 does not make"):
+    with pytest.raises(DocumentError, match="each row needs sparse, which M3 does not make"):
         index.upsert(kept)
 
 
@@ -333,7 +335,7 @@ def test_a_text_that_the_schema_does_not_name_is_read_and_written(client: Milvus
 
 
 DIFFERENCES: dict[str, FieldNames] = {
-    "the text should be in 'body', which neither its schema nor its rows have": FieldNames(
+    "no row has the text in 'body'; give another name by FieldNames.text=…..*one row has .*lang": FieldNames(
         text="body", dense="dense"
     ),
     "the text should be VARCHAR, and 'pk' is INT64": FieldNames(text="pk", dense="dense"),
@@ -345,7 +347,7 @@ DIFFERENCES: dict[str, FieldNames] = {
         text="other", metadata="text", dense="dense"
     ),
     "the id should be VARCHAR or INT64, and 'dense' is": FieldNames(id="dense", sparse="sparse"),
-    r"ColBERT vectors of others \('colbert'\) are not read": FieldNames(colbert="colbert"),
+    "'colbert' holds no ColBERT vectors in structs of m3kit's form": FieldNames(colbert="colbert"),
 }
 
 
@@ -355,7 +357,9 @@ def test_a_schema_that_cannot_serve_is_refused_with_the_difference(
 ) -> None:
     make(PK, TEXT)
     client.insert("theirs", [*_rows(_numbered(), pk=lambda one: int(one.id))])
-    with pytest.raises(IndexNotFoundError, match=f"'theirs' cannot serve.*{said}"):
+    with pytest.raises(
+        IndexNotFoundError, match=f"'theirs' cannot be opened with FieldNames.*{said}"
+    ):
         MilvusIndex(client, "theirs", fields=DIFFERENCES[said])
 
 
@@ -367,7 +371,10 @@ def test_a_width_a_metric_a_missing_collection_are_told(
     make(PK, TEXT)
     with pytest.raises(ModelMismatchError, match=f"are {DIM} wide, and 7 is asked for"):
         MilvusIndex(client, "theirs", dim=7, fields=FIELDS)
-    with pytest.raises(IndexNotFoundError, match=r"others made it; say by fields=FieldNames\("):
+    with pytest.raises(
+        IndexNotFoundError,
+        match=r"not created by m3kit; pass fields=FieldNames\(.*pk \(INT64\), text \(VARCHAR\)",
+    ):
         MilvusIndex(client, "theirs", dim=DIM)
     client.release_collection("theirs")
     client.drop_index("theirs", "dense")
@@ -394,5 +401,5 @@ def test_metadata_that_is_no_object_is_named(
     make(PK, TEXT, {"field_name": "about", "datatype": DataType.JSON})
     client.insert("theirs", [*_rows(_numbered()[:1], pk=lambda _: 1, about=lambda _: [1])])
     index = MilvusIndex(client, "theirs", fields=replace(FIELDS, metadata="about"))
-    with pytest.raises(DocumentError, match="'about' of 1 in the collection 'theirs' holds no obj"):
+    with pytest.raises(DocumentError, match="'about' of 1 in the collection 'theirs' is no object"):
         index.get(["1"])
