@@ -148,7 +148,9 @@ print(MilvusIndex(client, "idle", dim=8).count() + index.count())
 @pytest.mark.slow
 @pytest.mark.parametrize(("script", "is_silent"), [(BY_ADDRESS, True), (BY_CLIENT, False)])
 def test_an_idle_connection_is_made_again(
-    tmp_path_factory: pytest.TempPathFactory, script: str, is_silent: bool  # noqa: FBT001
+    tmp_path_factory: pytest.TempPathFactory,
+    script: str,
+    is_silent: bool,  # noqa: FBT001
 ) -> None:
     """gRPC itself prints two lines of a client that pings; m3kit's own connections do not."""
     with lite_server(tmp_path_factory.mktemp("idle")) as server:

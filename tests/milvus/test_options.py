@@ -123,8 +123,10 @@ def test_a_partition_key_divides_the_collection_and_changes_no_answer(
         target.upsert(records([Document("one", "moved", {"lang": "de"})]))
     reopened = _index(client)
     assert index.count() == oracle.count()
-    for where in (Eq("lang", "de"), Eq("lang", 1), In("lang", ("en", 1)), In("lang", ()),
-                  Eq("lang", value=True), Not(Eq("lang", "en")), Eq("lang", f"{long}b")):  # fmt: skip
+    for where in (
+        Eq("lang", "de"), Eq("lang", 1), In("lang", ("en", 1)), In("lang", ()),
+        Eq("lang", value=True), Not(Eq("lang", "en")), Eq("lang", f"{long}b"),
+    ):  # fmt: skip
         search = Search(query=query("the growling bear", "dense", "sparse"), where=where)
         for one in (index, reopened):
             assert one.count(where) == oracle.count(where)
