@@ -1,19 +1,23 @@
 """
 How documents lie in a collection: `Layout`, described by field names.
 
-A collection that m3kit creates has the names of `M3KIT`, and up to three private fields beside
-them, which other clients may leave empty:
+A collection that m3kit creates has the names of `M3KIT`, and private fields beside them, which
+other clients may leave empty:
 
     _terms     Milvus Lite alone: what filters look up; see `terms.py`.
     _metadata  Servers alone: the metadata as JSON text, where it holds an integer beyond 2⁵³.
+    _id        Milvus Lite 2.5 alone: an id that it takes for no key, as one with a quote; the key is
+               its digest.
     partition  Where it is partitioned: the value of that field of the metadata, as text.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from pymilvus import DataType
@@ -47,12 +51,16 @@ META = "$meta"
 """Milvus' name for the fields that a schema does not define."""
 
 METADATA = "_metadata"
+ID = "_id"
 PARTITION = "partition"
 
 TEXT_BYTES = 65_535
 """What a VARCHAR of Milvus holds, and a JSON of a server."""
 
 PARTITION_CHARS = 512
+
+_UNSAFE_KEY = re.compile(r"['\x00-\x1f]|^m3kit:[0-9a-f]{32}$")
+"""What Milvus Lite's core takes for no key, and what stands for such an id."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -114,9 +122,14 @@ class Layout:
         return self.names.id or self.schema.primary
 
     @property
+    def id_fields(self) -> list[str]:
+        """The fields that a document's id is read from."""
+        return [self.id_field, *(self.private & {ID})]
+
+    @property
     def document_fields(self) -> list[str]:
         """The fields that a document is read from."""
-        fields = [self.id_field, self.names.text]
+        fields = [*self.id_fields, self.names.text]
         if self.names.metadata is None:
             return [*fields, *self._metadata_fields(), *([META] if self.schema.dynamic else [])]
         return [*fields, self.names.metadata, *(self.private & {METADATA})]
@@ -193,7 +206,11 @@ class Layout:
                 f"{self.names.text!r} of {key!r} in {self.what} is no text; name another field by "
                 "FieldNames(text=…)"
             )
-        return Document(str(key), text or "", metadata or {})
+        return Document(self.to_id(row), text or "", metadata or {})
+
+    def to_id(self, row: Row) -> str:
+        """Read the id of a document from its row."""
+        return (ID in self.private and row.get(ID)) or str(row[self.id_field])
 
     def stored_text(self, row: Row) -> object:
         """Return what lies in the field of the text, None where there is nothing."""
@@ -259,6 +276,8 @@ class Layout:
 
     def _key(self, id_: str) -> Key | None:
         if self._id_scalar.type == DataType.VARCHAR:
+            if self.engine == "core" and _UNSAFE_KEY.search(id_):
+                return _digest(id_) if ID in self.private else None
             return id_ if self._id_scalar.fits(id_) else None
         try:
             number = int(id_)
@@ -297,6 +316,8 @@ class Layout:
         if METADATA in self.private:
             text = _encode(document.metadata) if _has_large_integer(document.metadata) else ""
             fields[METADATA] = AtomicStr(text)
+        if ID in self.private:
+            fields[ID] = AtomicStr("" if self._key(document.id) == document.id else document.id)
         if self.partition_key is not None:
             fields[PARTITION] = to_partition(document.metadata.get(self.partition_key))
         return fields
@@ -373,6 +394,11 @@ class Layout:
     def _refusal(self, document: Document, why: str) -> DocumentError:
         name = document.id if len(document.id) <= 100 else f"{document.id[:100]}…"
         return DocumentError(f"{self.what} cannot hold document {name!r}: {why}")
+
+
+def _digest(id_: str) -> str:
+    """Return a key that no other id has."""
+    return f"m3kit:{blake2b(id_.encode(), digest_size=16).hexdigest()}"
 
 
 def to_partition(value: Value | Any) -> str:

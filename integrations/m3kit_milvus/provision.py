@@ -15,6 +15,7 @@ from m3kit.index import IndexNotFoundError, RepresentationError
 from m3kit.vectors import REPS
 from m3kit_milvus.client import CollectionClient, Engine, Row
 from m3kit_milvus.layout import (
+    ID,
     M3KIT,
     METADATA,
     PARTITION,
@@ -95,6 +96,8 @@ def new_schema(manifest: Manifest, engine: Engine, partition_key: str | None) ->
     private = METADATA if engine == "server" else TERMS
     default = {} if engine == "core" else {"default_value": ""}
     schema.add_field(private, DataType.VARCHAR, max_length=TEXT_BYTES, **default)
+    if engine == "core":
+        schema.add_field(ID, DataType.VARCHAR, max_length=TEXT_BYTES)
     if partition_key is not None:
         schema.add_field(
             PARTITION, DataType.VARCHAR, max_length=PARTITION_CHARS, is_partition_key=True
@@ -204,7 +207,7 @@ def _with_private_fields(layout: Layout, manifest: Manifest, partition_key: str 
         layout,
         manifest=replace(manifest, reps=layout.names.reps),
         partition_key=partition_key,
-        private=frozenset({TERMS, METADATA, PARTITION} & layout.schema.scalars.keys()),
+        private=frozenset({TERMS, METADATA, ID, PARTITION} & layout.schema.scalars.keys()),
     )
 
 

@@ -87,20 +87,20 @@ class MilvusSearcher(Searcher):
 
     def _search(self, rep: Rep, where: str, limit: int, *, documents: bool = False) -> Ranking:
         """Search by the engine, and score again what it leaves unsure."""
-        column, dtype = self._layout.columns[rep], self._layout.manifest.colbert.dtype
-        id_field = self._layout.id_field
+        layout, dtype = self._layout, self._layout.manifest.colbert.dtype
+        column = layout.columns[rep]
         found = self._client.search(
             column.anns_field,
             to_query(self._query, rep, dtype),
             {"metric_type": column.metric, "params": dict(column.search_params)},
             where=where,
             limit=limit,
-            fields=self._layout.document_fields if documents else [id_field],
+            fields=layout.document_fields if documents else layout.id_fields,
         )
         if documents:
             self._keep(row for _, row in found)
         ranking = by_score(
-            (str(row[id_field]), to_score(distance, column.metric, self._query, dtype))
+            (layout.to_id(row), to_score(distance, column.metric, self._query, dtype))
             for distance, row in found
         )
         approximate = is_approximate(column.index_type, column.search_params)
@@ -130,14 +130,14 @@ class MilvusSearcher(Searcher):
 
     def _scores_of_keys(self, rep: Rep, keys: Sequence[Key]) -> Iterator[tuple[str, float]]:
         layout = self._layout
-        fields = [layout.id_field, layout.columns[rep].field]
+        fields = [*layout.id_fields, layout.columns[rep].field]
         rows = self._client.query(layout.has_keys(keys), fields)
         dtype = layout.manifest.colbert.dtype
         outputs = [to_output(row, layout.columns, [rep], dtype) for row in rows]
         exact = scores(rep, self._query, outputs).tolist()
         for row, score in zip(rows, exact, strict=True):
             if rep != "sparse" or score:
-                yield str(row[layout.id_field]), score
+                yield layout.to_id(row), score
 
 
 def _tied(ranking: Ranking) -> list[str]:
