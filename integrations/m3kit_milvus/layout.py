@@ -1,36 +1,32 @@
-"""
-How documents lie in a collection: `Layout`, described by field names.
-
-A collection that m3kit creates has the names of `M3KIT`, and private fields beside them, which
-other clients may leave empty:
-
-    _terms     Milvus Lite alone: what filters look up; see `terms.py`.
-    _metadata  Servers alone: the metadata as JSON text, where it holds an integer beyond 2⁵³.
-    _id        Milvus Lite 2.5 alone: an id that it takes for no key, as one with a quote; the key is
-               its digest.
-    partition  Where it is partitioned: the value of that field of the metadata, as text.
-"""
+"""How documents lie in a collection: `Layout`, described by field names."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from pymilvus import DataType
 
 from m3kit.adapters.field_names import FieldNames
-from m3kit.adapters.filter_terms import EXACT, by_value
 from m3kit.adapters.manifest import Manifest
-from m3kit.filters import Value, is_number
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import M3Output, Rep
 from m3kit_milvus.client import Engine, Key, Row
+from m3kit_milvus.columns import META, MetadataColumns, Schema
 from m3kit_milvus.filters import STRICTLY_TYPED, FilterTranslator, Path, Place
+from m3kit_milvus.private import (
+    ID,
+    METADATA,
+    PARTITION,
+    encode,
+    has_large_integer,
+    is_unsafe_key,
+    to_key,
+    to_partition,
+)
 from m3kit_milvus.scalars import Scalar, quoted
 from m3kit_milvus.terms import TERMS, to_terms
 from m3kit_milvus.vectors import MAX_VECTORS, NO_TOKEN, Column, to_fields
@@ -47,48 +43,10 @@ LANGCHAIN = FieldNames(id="pk", text="text", dense="vector")
 LLAMA_INDEX = FieldNames(id="id", text="text", dense="embedding", sparse="sparse_embedding")
 """The names of LlamaIndex's Milvus store with `enable_sparse=True`; else `sparse=None`."""
 
-META = "$meta"
-"""Milvus' name for the fields that a schema does not define."""
-
-METADATA = "_metadata"
-ID = "_id"
-PARTITION = "partition"
-
 TEXT_BYTES = 65_535
 """What a VARCHAR of Milvus holds, and a JSON of a server."""
 
-PARTITION_CHARS = 512
-
-_UNSAFE_KEY = re.compile(r"['\x00-\x1f]|^m3kit:[0-9a-f]{32}$")
-"""What Milvus Lite's core takes for no key, and what stands for such an id."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
 Fields: TypeAlias = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """
-    What a collection's description says besides the vectors of M3.
-
-    Args:
-        primary: The field of the primary key.
-        auto_id: Whether Milvus numbers the rows itself.
-        scalars: The fields of one type, those of the id and the text among them.
-        jsons: The fields of JSON.
-        others: The fields of any other type.
-        foreign_vectors: Vectors that every row needs and that M3 does not make.
-        dynamic: Whether rows may have fields that the schema does not define.
-    """
-
-    primary: str
-    auto_id: bool
-    scalars: Mapping[str, Scalar]
-    jsons: Sequence[str]
-    others: Sequence[str]
-    foreign_vectors: Sequence[str]
-    dynamic: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +89,7 @@ class Layout:
         """The fields that a document is read from."""
         fields = [*self.id_fields, self.names.text]
         if self.names.metadata is None:
-            return [*fields, *self._metadata_fields(), *([META] if self.schema.dynamic else [])]
+            return [*fields, *self._columns.names(), *([META] if self.schema.dynamic else [])]
         return [*fields, self.names.metadata, *(self.private & {METADATA})]
 
     @property
@@ -190,7 +148,7 @@ class Layout:
         """
         key = row[self.id_field]
         if self.names.metadata is None:
-            metadata: Any = dict(self._read_metadata(row))
+            metadata: Any = dict(self._columns.read(row))
         elif text := row.get(METADATA) if METADATA in self.private else None:
             metadata = json.loads(text)
         else:
@@ -254,9 +212,9 @@ class Layout:
         """Tell where a field of the metadata lies."""
         if self.names.metadata is not None:
             return self._path(f'{self.names.metadata}["{field}"]', lists=True)
-        if field in set(self._metadata_fields()):
+        if field in self._columns.names():
             return "unknown" if field in self.schema.jsons else self.schema.scalars[field]
-        if not self.schema.dynamic or self._is_reserved(field):
+        if not self._columns.can_add(field):
             return "nowhere"
         return self._path(f'{META}["{field}"]', lists=self.engine == "server")
 
@@ -276,8 +234,8 @@ class Layout:
 
     def _key(self, id_: str) -> Key | None:
         if self._id_scalar.type == DataType.VARCHAR:
-            if self.engine == "core" and _UNSAFE_KEY.search(id_):
-                return _digest(id_) if ID in self.private else None
+            if self.engine == "core" and is_unsafe_key(id_):
+                return to_key(id_) if ID in self.private else None
             return id_ if self._id_scalar.fits(id_) else None
         try:
             number = int(id_)
@@ -301,10 +259,13 @@ class Layout:
 
     def _metadata(self, document: Document) -> Fields:
         if self.names.metadata is None:
-            return self._metadata_columns(document)
+            reason = self._columns.difference(document.metadata)
+            if reason is not None:
+                raise self._refusal(document, reason)
+            return dict(document.metadata)
         metadata = dict(document.metadata)
         if self.private:
-            self._check_size(document, "metadata", _encode(metadata), TEXT_BYTES)
+            self._check_size(document, "metadata", encode(metadata), TEXT_BYTES)
         return {self.names.metadata: metadata}
 
     def _private(self, document: Document) -> Fields:
@@ -314,7 +275,7 @@ class Layout:
             self._check_size(document, "metadata, as filters read it,", terms, TEXT_BYTES)
             fields[TERMS] = AtomicStr(terms)
         if METADATA in self.private:
-            text = _encode(document.metadata) if _has_large_integer(document.metadata) else ""
+            text = encode(document.metadata) if has_large_integer(document.metadata) else ""
             fields[METADATA] = AtomicStr(text)
         if ID in self.private:
             fields[ID] = AtomicStr("" if self._key(document.id) == document.id else document.id)
@@ -340,47 +301,11 @@ class Layout:
             )
         return replace(output, colbert=stored)
 
-    def _metadata_fields(self) -> Iterator[str]:
-        """Yield the fields of the schema that are metadata, where no field nests it."""
-        reserved = {self.schema.primary, self.id_field, self.names.text, *self.private}
-        fields = (*self.schema.scalars, *self.schema.jsons)
-        yield from (name for name in fields if name not in reserved)
-
-    def _metadata_columns(self, document: Document) -> Fields:
-        fields = set(self._metadata_fields())
-        for name, value in document.metadata.items():
-            if name not in fields and (not self.schema.dynamic or self._is_reserved(name)):
-                raise self._refusal(
-                    document, f"the schema has no field for {name!r} of its metadata"
-                )
-            scalar = self.schema.scalars.get(name)
-            absent = value is None and scalar is not None and not scalar.required
-            if scalar is not None and not absent and not scalar.fits(value):
-                raise self._refusal(
-                    document, f"{name!r} of its metadata is {value!r}, and {scalar} there"
-                )
-        return dict(document.metadata)
-
-    def _read_metadata(self, row: Row) -> Iterator[tuple[str, Any]]:
-        """Yield the metadata that lies in fields of its own; one of the schema may be null."""
-        reserved = {self.schema.primary, self.id_field, self.names.text, *self.private}
-        vectors = {column.field for column in self.columns.values()}
-        for name, value in row.items():
-            if name == META:  # an engine may nest it
-                yield from (pair for pair in value.items() if pair[0] not in reserved)
-            elif name in reserved or name in vectors:
-                continue
-            elif name not in self.schema.scalars:
-                yield name, value
-            elif value is not None:
-                yield name, [*value] if self.schema.scalars[name].array else value
-
-    def _is_reserved(self, name: str) -> bool:
-        columns = {column.field for column in self.columns.values()}
-        return name in columns | {
-            self.schema.primary, self.id_field, self.names.text, META,
-            *self.schema.others, *self.schema.foreign_vectors, *self.private,
-        }  # fmt: skip
+    @property
+    def _columns(self) -> MetadataColumns:
+        vectors = [column.field for column in self.columns.values()]
+        reserved = {self.schema.primary, self.id_field, self.names.text, *self.private, *vectors}
+        return MetadataColumns(self.schema, frozenset(reserved))
 
     def _check_size(self, document: Document, part: str, text: str, limit: int) -> None:
         size = len(text) if text.isascii() else len(text.encode())
@@ -394,22 +319,3 @@ class Layout:
     def _refusal(self, document: Document, why: str) -> DocumentError:
         name = document.id if len(document.id) <= 100 else f"{document.id[:100]}…"
         return DocumentError(f"{self.what} cannot hold document {name!r}: {why}")
-
-
-def _digest(id_: str) -> str:
-    """Return a key that no other id has."""
-    return f"m3kit:{blake2b(id_.encode(), digest_size=16).hexdigest()}"
-
-
-def to_partition(value: Value | Any) -> str:
-    """Spell a value as the key of its partition; equal values have one spelling."""
-    text = value if isinstance(value, str) else _encode(by_value(value))
-    return text[:PARTITION_CHARS].encode()[:PARTITION_CHARS].decode(errors="ignore")
-
-
-def _has_large_integer(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_has_large_integer, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_large_integer, value))
-    return is_number(value) and isinstance(value, int) and abs(value) > EXACT

@@ -14,16 +14,9 @@ from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.index import IndexNotFoundError, RepresentationError
 from m3kit.vectors import REPS
 from m3kit_milvus.client import CollectionClient, Engine, Row
-from m3kit_milvus.layout import (
-    ID,
-    M3KIT,
-    METADATA,
-    PARTITION,
-    PARTITION_CHARS,
-    TEXT_BYTES,
-    Layout,
-)
+from m3kit_milvus.layout import M3KIT, TEXT_BYTES, Layout
 from m3kit_milvus.options import MilvusOptions
+from m3kit_milvus.private import ID, METADATA, PARTITION, PARTITION_BYTES
 from m3kit_milvus.schema import check_rows, describe_fields, read_layout
 from m3kit_milvus.terms import TERMS
 from m3kit_milvus.vectors import COLBERT_TYPES, MAX_VECTORS, TOKEN, anns_field
@@ -100,7 +93,7 @@ def new_schema(manifest: Manifest, engine: Engine, partition_key: str | None) ->
         schema.add_field(ID, DataType.VARCHAR, max_length=TEXT_BYTES)
     if partition_key is not None:
         schema.add_field(
-            PARTITION, DataType.VARCHAR, max_length=PARTITION_CHARS, is_partition_key=True
+            PARTITION, DataType.VARCHAR, max_length=PARTITION_BYTES, is_partition_key=True
         )
     if "dense" in manifest.reps:
         schema.add_field("dense", DataType.FLOAT_VECTOR, dim=manifest.dim)

@@ -13,7 +13,8 @@ from m3kit.adapters.manifest import Manifest
 from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS, Rep
 from m3kit_milvus.client import CollectionClient, Row
-from m3kit_milvus.layout import META, Layout, Schema
+from m3kit_milvus.columns import META, Schema
+from m3kit_milvus.layout import Layout
 from m3kit_milvus.options import MilvusOptions
 from m3kit_milvus.scalars import Scalar
 from m3kit_milvus.vectors import Column, anns_field

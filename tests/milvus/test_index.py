@@ -263,7 +263,7 @@ def test_a_collection_of_others_is_left_alone(client: MilvusClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamp", "said"),
+    ("manifest", "message"),
     [
         ({"m3kit": {"format": 3}}, "of format 3, and this m3kit reads 2; upgrade"),
         ({"m3kit": {"format": 1}}, "an earlier development version of m3kit; index the documents"),
@@ -275,11 +275,11 @@ def test_a_collection_of_others_is_left_alone(client: MilvusClient) -> None:
         ),
     ],
 )
-def test_a_stamp_is_read_with_care(client: MilvusClient, manifest: object, said: str) -> None:
+def test_a_manifest_is_read_with_care(client: MilvusClient, manifest: object, message: str) -> None:
     schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=32)
     schema.add_field("dense", DataType.FLOAT_VECTOR, dim=DIM)
-    kept = manifest if isinstance(manifest, str) else json.dumps(manifest)
-    client.create_collection("papers", schema=schema, properties={"m3kit": kept})
-    with pytest.raises(IndexNotFoundError, match=said):
+    text = manifest if isinstance(manifest, str) else json.dumps(manifest)
+    client.create_collection("papers", schema=schema, properties={"m3kit": text})
+    with pytest.raises(IndexNotFoundError, match=message):
         MilvusIndex(client, "papers", dim=DIM)

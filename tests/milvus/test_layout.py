@@ -19,7 +19,8 @@ from m3kit.testing import DIM, DOCUMENTS, ENCODER, records
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
 from m3kit_milvus import M3KIT, MilvusIndex
 from m3kit_milvus.client import Engine, Row
-from m3kit_milvus.layout import Layout, Schema
+from m3kit_milvus.columns import Schema
+from m3kit_milvus.layout import Layout
 from m3kit_milvus.provision import new_schema
 from m3kit_milvus.scalars import Scalar
 from m3kit_milvus.vectors import NO_TOKEN, Column, anns_field, nbytes
