@@ -1,145 +1,85 @@
-"""Vectors in Milvus's words, and back."""
+"""The fields of a collection besides the vectors, and metadata that lies in fields of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from pymilvus.client.embedding_list import EmbeddingList
+from m3kit_milvus.client import Row
+from m3kit_milvus.scalars import Scalar
 
-from m3kit.adapters.storage import INT8_SCALE, ColbertType
-from m3kit.scoring import require
-from m3kit.vectors import Floats, M3Output, Rep, Sparse
-from m3kit_milvus.layout import Column, Row
-
-NO_TOKEN = 2**32 - 2
-"""
-The last token id that Milvus takes, and the only one of a text without a lexical weight.
-
-Milvus Lite refuses an empty sparse vector. No query seeks this token, and no answer shows it.
-"""
-
-TOKEN = "token"  # noqa: S105  # the name of a field
-"""The field of a struct that holds one ColBERT vector."""
-
-_NO_WEIGHT = Sparse(np.array([NO_TOKEN]), np.array([1e-6], np.float32))
+META = "$meta"
+"""Milvus' name for the fields that a schema does not define."""
 
 
-def to_cells(
-    output: M3Output, columns: Mapping[Rep, Column], colbert: ColbertType
-) -> dict[str, Any]:
-    """Write vectors under the names of their fields."""
-    return {
-        column.field: _cell(output, rep, colbert)
-        for rep, column in columns.items()
-        if rep in output.reps
-    }
-
-
-def to_query(output: M3Output, rep: Rep, colbert: ColbertType) -> Any:
-    """Write the vector of a query, in the type of those that it is compared with."""
-    if rep == "colbert":
-        return EmbeddingList(_stored(require(output.colbert, rep), colbert))
-    return _cell(output, rep, colbert)
-
-
-def to_output(
-    row: Row, columns: Mapping[Rep, Column], reps: Collection[Rep], colbert: ColbertType
-) -> M3Output:
-    """Read the vectors of a row."""
-    cells = {rep: row[columns[rep].field] for rep in reps}
-    return M3Output(
-        dense=np.array(cells["dense"], np.float32) if "dense" in cells else None,
-        sparse=_sparse(cells["sparse"]) if "sparse" in cells else None,
-        colbert=_colbert(cells["colbert"], colbert) if "colbert" in cells else None,
-    )
-
-
-def to_score(distance: float, metric: str, query: M3Output, colbert: ColbertType) -> float:
+@dataclass(frozen=True, slots=True)
+class Schema:
     """
-    Bring what Milvus calls a distance to M3's score, between vectors of length one.
+    What a collection's description says besides the vectors of M3.
 
     Args:
-        distance: Of IP and COSINE the product, of L2 the square of the distance, of MAX_SIM_IP the
-            sum over the query's tokens.
-        metric: The metric.
-        query: What was sought.
-        colbert: In which numbers ColBERT vectors are compared.
+        primary: The field of the primary key.
+        auto_id: Whether Milvus numbers the rows itself.
+        scalars: The fields of one type, those of the id and the text among them.
+        jsons: The fields of JSON.
+        others: The fields of any other type.
+        foreign_vectors: Vectors that every row needs and that M3 does not make.
+        dynamic: Whether rows may have fields that the schema does not define.
     """
-    if metric == "L2":
-        return 1 - distance / 2
-    if metric.startswith("MAX_SIM"):
-        scale = INT8_SCALE**2 if colbert == "int8" else 1
-        return distance / len(require(query.colbert, "colbert")) / scale
-    return distance
+
+    primary: str
+    auto_id: bool
+    scalars: Mapping[str, Scalar]
+    jsons: Sequence[str]
+    others: Sequence[str]
+    foreign_vectors: Sequence[str]
+    dynamic: bool
 
 
-def nbytes(row: Row) -> int:
-    """Return about how many bytes a row takes."""
-    return sum(_size(value) for value in row.values())
+@dataclass(frozen=True, slots=True)
+class MetadataColumns:
+    """
+    Metadata that no field nests: every field of a row that is not something else.
 
+    Args:
+        schema: The fields of the collection.
+        reserved: Those that are the id, the text, vectors or private.
+    """
 
-def _size(value: object) -> int:
-    match value:
-        case str():
-            return 4 * len(value)
-        case np.ndarray():
-            return value.nbytes
-        case int():
-            return 8
-        case object(indices=np.ndarray() as ids):
-            return 8 * len(ids)
-        case list() if value and isinstance(value[0], dict):
-            return sum(map(_size, value[0].values())) * len(value)
-        case _:
-            return 8
+    schema: Schema
+    reserved: frozenset[str]
 
+    def names(self) -> list[str]:
+        """Name the fields of the schema that are metadata."""
+        fields = (*self.schema.scalars, *self.schema.jsons)
+        return [name for name in fields if name not in self.reserved]
 
-def _cell(output: M3Output, rep: Rep, colbert: ColbertType) -> Any:
-    if rep == "dense":
-        return require(output.dense, rep).astype(np.float32, copy=False)
-    if rep == "sparse":
-        return _row(require(output.sparse, rep) or _NO_WEIGHT)
-    return [{TOKEN: one} for one in _stored(require(output.colbert, rep), colbert)]
+    def can_add(self, name: str) -> bool:
+        """Tell whether a row may have a field that the schema does not define."""
+        taken = {META, *self.schema.others, *self.schema.foreign_vectors}
+        return self.schema.dynamic and name not in self.reserved | taken
 
+    def difference(self, metadata: Mapping[str, Any]) -> str | None:
+        """Say why the collection cannot hold this metadata; None where it can."""
+        defined = set(self.names())
+        for name, value in metadata.items():
+            if name not in defined and not self.can_add(name):
+                return f"the schema has no field for {name!r} of its metadata"
+            scalar = self.schema.scalars.get(name)
+            absent = value is None and scalar is not None and not scalar.required
+            if scalar is not None and not absent and not scalar.fits(value):
+                return f"{name!r} of its metadata is {value!r}, and {scalar} there"
+        return None
 
-def _row(sparse: Sparse) -> Any:
-    """Write weights as a row of SciPy's: pymilvus reads it once, where it reads a dict thrice."""
-    from scipy.sparse import csr_array  # 0.1 s, which pymilvus takes at its first sparse vector
-
-    weights = sparse.weights.astype(np.float32, copy=False)
-    return csr_array((weights, sparse.ids, np.array([0, len(sparse)])), shape=(1, NO_TOKEN + 1))
-
-
-def _sparse(weights: Mapping[int, float]) -> Sparse:
-    return Sparse.from_dict({id_: one for id_, one in weights.items() if id_ != NO_TOKEN})
-
-
-def _stored(rows: Floats, colbert: ColbertType) -> Any:
-    """Write rows, which `ColbertStorage.stored` has rounded, in the numbers that hold them."""
-    match colbert:
-        case "float16":
-            return rows.astype(np.float16)
-        case "int8":
-            return np.rint(rows * INT8_SCALE).clip(-INT8_SCALE, INT8_SCALE).astype(np.int8)
-        case _:
-            return rows.astype(np.float32, copy=False)
-
-
-def _colbert(cells: Collection[Mapping[str, Any]], colbert: ColbertType) -> Floats:
-    kept = [cell[TOKEN] for cell in cells]
-    match colbert:
-        case "float16":
-            return np.stack([_read(one, np.float16) for one in kept])
-        case "int8":
-            return np.stack([_read(one, np.int8) for one in kept]) / np.float32(INT8_SCALE)
-        case _:
-            return np.array(kept, np.float32)
-
-
-def _read(vector: Any, dtype: type[np.generic]) -> Floats:
-    """Read a vector that comes as numbers, or as the bytes of such numbers."""
-    if isinstance(vector, bytes):
-        return np.frombuffer(vector, dtype).astype(np.float32)
-    return np.asarray(vector, np.float32)
+    def read(self, row: Row) -> Iterator[tuple[str, Any]]:
+        """Yield the metadata of a row; a field of the schema may be null."""
+        for name, value in row.items():
+            if name == META:  # an engine may nest it
+                yield from (pair for pair in value.items() if pair[0] not in self.reserved)
+            elif name in self.reserved:
+                continue
+            elif name not in self.schema.scalars:
+                yield name, value
+            elif value is not None:
+                yield name, [*value] if self.schema.scalars[name].array else value

@@ -1,4 +1,4 @@
-"""An encoder with the face of `pymilvus.model`'s embedding functions."""
+"""An encoder with the interface of `pymilvus.model`'s embedding functions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class M3EmbeddingFunction:
     """
     What `pymilvus.model.hybrid.BGEM3EmbeddingFunction` is, over any encoder.
 
-    What it returns is what theirs returns, and what pymilvus takes: `dense`, a list of arrays of
+    It returns what that returns, and what pymilvus takes: `dense`, a list of arrays of
     shape `(dim,)` in float32; `sparse`, a `csr_array` of SciPy with a row for each text, of which
     `[[0]]` is the first; `colbert_vecs`, a list of arrays of shape `(tokens, dim)`. Each text is
     encoded once.
 
     Args:
-        encoder: What encodes.
-        reps: What is returned; what the encoder has not is not.
+        encoder: Encodes the texts.
+        reps: What is returned, of what the encoder makes.
         batch_size: How many texts are encoded at once; None leaves that to the encoder.
         tokens: How many token ids there are, the width of the matrix.
     """
@@ -56,17 +56,17 @@ class M3EmbeddingFunction:
         return self.encode_documents(texts)
 
     def encode_documents(self, documents: Sequence[str]) -> dict[str, Any]:
-        """Encode what is searched."""
+        """Encode documents."""
         outputs: list[M3Output] = []
-        for some in self._batches(documents):
-            outputs += self.encoder.encode_documents(some, self._reps)
+        for batch in self._batches(documents):
+            outputs += self.encoder.encode_documents(batch, self._reps)
         return self._result(outputs)
 
     def encode_queries(self, queries: Sequence[str]) -> dict[str, Any]:
-        """Encode what is asked."""
+        """Encode queries."""
         outputs: list[M3Output] = []
-        for some in self._batches(queries):
-            outputs += self.encoder.encode_queries(some, self._reps)
+        for batch in self._batches(queries):
+            outputs += self.encoder.encode_queries(batch, self._reps)
         return self._result(outputs)
 
     def _batches(self, texts: Sequence[str]) -> list[Sequence[str]]:
@@ -77,17 +77,17 @@ class M3EmbeddingFunction:
     def _result(self, outputs: Sequence[M3Output]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if "dense" in self._reps:
-            result["dense"] = [require(one.dense, "dense") for one in outputs]
+            result["dense"] = [require(output.dense, "dense") for output in outputs]
         if "sparse" in self._reps:
             result["sparse"] = self._matrix(outputs)
         if "colbert" in self._reps:
-            result["colbert_vecs"] = [require(one.colbert, "colbert") for one in outputs]
+            result["colbert_vecs"] = [require(output.colbert, "colbert") for output in outputs]
         return result
 
     def _matrix(self, outputs: Sequence[M3Output]) -> Any:
-        from scipy.sparse import csr_array  # 0.1 s that nothing else of ours needs
+        from scipy.sparse import csr_array  # 0.1 s that nothing else here needs
 
-        rows = [require(one.sparse, "sparse") for one in outputs]
+        rows = [require(output.sparse, "sparse") for output in outputs]
         starts = np.cumsum([0, *map(len, rows)])
         weights = np.concatenate([np.zeros(0), *(row.weights for row in rows)])
         ids = np.concatenate([np.zeros(0, np.int64), *(row.ids for row in rows)])

@@ -1,16 +1,22 @@
-"""Filters in Milvus's words, over the fields that `payload.py` writes."""
+"""
+Filters in Milvus's words.
+
+An engine's own comparisons come near `m3kit.matches`, and not always there: Milvus Lite takes
+`true` for 1, knows no escape in `like`, and a comparison of what cannot be compared is neither true
+nor false, so that its `not` is not the rest. So each expression says whether it is exact and
+definite; the core verifies what an inexact one keeps.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, TypeAlias, assert_never
 
-from m3kit.adapters.filter_terms import order
+from m3kit.adapters.filter_terms import EXACT
+from m3kit.adapters.filter_translation import FilterExpression, translate
 from m3kit.filters import (
-    All,
-    And,
     Contains,
     Eq,
     Exists,
@@ -18,133 +24,215 @@ from m3kit.filters import (
     Ids,
     In,
     Leaf,
-    Not,
-    Or,
     Range,
     Substring,
     Value,
-    folded,
+    is_number,
 )
-from m3kit_milvus.payload import PARTITION, TermsType, fact, key, letters, term
+from m3kit_milvus.client import Engine
+from m3kit_milvus.scalars import FieldFilter, Scalar, like, quoted, translate_scalar
+from m3kit_milvus.terms import TERMS, joined, translate_by_terms
 
-EVERYTHING = 'key != ""'
-NOTHING = 'key == ""'
-
-DEEPEST = 32
+MAX_DEPTH = 32
 """An expression's tree may be as deep as protobuf reads, 100 messages, two for each level."""
 
+STRICTLY_TYPED: frozenset[Engine] = frozenset({"server"})
+"""Engines that tell True from 1."""
 
-def to_milvus(where: Filter, terms_type: TermsType, partition_key: str | None = None) -> str:
-    """
-    Translate a filter; Milvus keeps exactly what `m3kit.filters.matches` keeps.
-
-    What compares a dynamic field first asks whether the document has it, since to compare a missing
-    one is neither true nor false, and neither would its `not` be.
-
-    Args:
-        where: The filter.
-        terms_type: How terms are kept.
-        partition_key: The field of the metadata that the collection is divided by.
-
-    Raises:
-        ValueError: If `And`, `Or` and `Not` alternate more than `DEEPEST` levels deep.
-    """
-    return folded(
-        where,
-        leaf=_Translator(terms_type, partition_key).leaf,
-        every=lambda parts: joined("and", parts) or EVERYTHING,
-        some=lambda parts: joined("or", parts) or NOTHING,
-        none=lambda part: f"(not {part})",
-        deepest=DEEPEST,
-    )
-
-
-def positive(where: Filter) -> Filter:
-    """Widen a filter until there is no `Not` in it."""
-    match where:
-        case Not():
-            return All()
-        case And(of):
-            return And(tuple(map(positive, of)))
-        case Or(of):
-            return Or(tuple(map(positive, of)))
-        case _:
-            return where
-
-
-def has(ids: Iterable[str]) -> str:
-    """Keep the documents of these ids."""
-    return has_keys([key(id_) for id_ in ids])
-
-
-def has_keys(keys: Sequence[str]) -> str:
-    """Keep the rows of these keys, each named once: Milvus Lite gives a row for every name."""
-    return f"key in {json.dumps(list(dict.fromkeys(keys)))}" if keys else NOTHING
+_SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 @dataclass(frozen=True, slots=True)
-class _Translator:
-    terms_type: TermsType
-    partition_key: str | None
+class Path:
+    """
+    A place in a JSON, which may hold anything.
 
-    def leaf(self, where: Leaf) -> str:
+    Args:
+        text: How it is named.
+        lists: Whether the engine looks into lists there.
+    """
+
+    text: str
+    lists: bool
+
+
+Place: TypeAlias = Path | Scalar | Literal["nowhere", "unknown"]
+"""Where a field of the metadata is; `unknown`: where no filter of the engine reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterTranslator:
+    """
+    Translates filters for one collection.
+
+    Args:
+        place: Tells where a field of the metadata lies.
+        ids: Keeps the documents of given ids.
+        everything: Keeps all rows.
+        nothing: Keeps none.
+        engine: What evaluates it.
+        is_typed: Whether that tells True from 1.
+        has_terms: Whether rows have the field `_terms`.
+        partition_key: The field of the metadata by which the collection is partitioned.
+        partition: Keeps the partition of a value of that field.
+    """
+
+    place: Callable[[str], Place]
+    ids: Callable[[Sequence[str]], str]
+    everything: str
+    nothing: str
+    engine: Engine
+    is_typed: bool
+    has_terms: bool
+    partition_key: str | None
+    partition: Callable[[Value], str]
+
+    def translate(self, where: Filter) -> FilterExpression[str]:
+        """
+        Translate a filter.
+
+        Raises:
+            ValueError: If `And`, `Or` and `Not` alternate more than `MAX_DEPTH` levels deep.
+        """
+        by_terms = False
+
+        def leaf(part: Leaf) -> FilterExpression[str]:
+            nonlocal by_terms
+            by_terms |= self.has_terms and not isinstance(part, Ids | Substring)
+            return self._leaf(part)
+
+        expression = translate(
+            where,
+            leaf=leaf,
+            all_of=lambda parts: joined("and", [*parts]) or self.everything,
+            any_of=lambda parts: joined("or", [*parts]) or self.nothing,
+            negate=None if self.engine == "core" else lambda part: f"(not {part})",
+            max_depth=MAX_DEPTH,
+        )
+        if not by_terms:
+            return expression
+        return FilterExpression(f'({expression.expression} or {TERMS} == "")', exact=False)
+
+    def _leaf(self, where: Leaf) -> FilterExpression[str]:
         match where:
-            case Eq(field, value):
-                return self._is(field, value)
-            case In(field, values):
-                return self._is(field, *values)
-            case Range(field=field):
-                return f"({self._says(term('number', field))} and {_within(where)})"
-            case Contains(field, value):
-                return self._says(term("in", field, value))
-            case Exists(field):
-                return self._says(term("has", field))
-            case Substring(field, text):
-                sought = f'{_meta(fact(field, "S"))} like "%{letters(text)}%"'
-                return f"({self._says(term('string', field))} and {sought})"
             case Ids(ids):
-                return has(ids)
+                return FilterExpression(self.ids(ids))
+            case In(field, values):
+                parts = [self._eq(Eq(field, value)) for value in values]
+                return FilterExpression(
+                    joined("or", [part.expression for part in parts]) or self.nothing,
+                    exact=all(part.exact for part in parts),
+                    definite=all(part.definite for part in parts),
+                )
+            case Eq():
+                return self._eq(where)
+            case _:
+                return self._field(where)
+
+    def _eq(self, where: Eq) -> FilterExpression[str]:
+        translated = self._field(where)
+        if where.field != self.partition_key:
+            return translated
+        both = f"({self.partition(where.value)} and {translated.expression})"
+        return FilterExpression(both, translated.exact, translated.definite)
+
+    def _field(self, where: FieldFilter) -> FilterExpression[str]:
+        if self.has_terms and not isinstance(where, Substring):
+            return translate_by_terms(where, negates=self.engine != "core")
+        match self.place(where.field):
+            case "nowhere":
+                return FilterExpression(self.nothing)
+            case "unknown":
+                return FilterExpression(self.everything, exact=False)
+            case Scalar() as scalar:
+                translated = translate_scalar(scalar, where)
+                if translated is None:
+                    return FilterExpression(self.nothing)
+                return translated if translated.expression else FilterExpression(self.everything)
+            case Path() as path:
+                return _JsonTranslator(path, self.is_typed).translate(where)
+
+
+@dataclass(frozen=True, slots=True)
+class _JsonTranslator:
+    """
+    Translates filters of one place in a JSON.
+
+    Args:
+        path: The place.
+        is_typed: Whether the engine tells True from 1.
+    """
+
+    path: Path
+    is_typed: bool
+
+    def translate(self, where: FieldFilter) -> FilterExpression[str]:
+        text = self.path.text
+        is_there = f"exists {text}"
+        match where:
+            case Eq(field, value) if is_number(value) and abs(value) >= EXACT:
+                return self.translate(Range(field, ge=value, le=value))
+            case Eq(_, value):
+                equal = f"({is_there} and {text} == {_literal(value)})"
+                return FilterExpression(equal, self._is_exact(value))
+            case Range():
+                return self._range(where)
+            case Contains(_, value):
+                return self._contains(value)
+            case Exists():
+                return FilterExpression(is_there, exact=False)  # an empty list is there
+            case Substring(_, part):
+                pattern, exact = like(part)
+                return FilterExpression(f"({is_there} and {text} like {pattern})", exact)
             case _:
                 assert_never(where)
 
-    def _is(self, field: str, *values: Value) -> str:
-        terms = [term("is", field, value) for value in values]
-        if terms and field == self.partition_key:
-            return f"{PARTITION} in {json.dumps(terms)}"
-        return self._says(*terms)
+    def _range(self, where: Range) -> FilterExpression[str]:
+        compared = [
+            f"{self.path.text} {bound}"
+            for name, number in where.bounds.items()
+            if (bound := _bound(name, number))
+        ]
+        exact = all(abs(bound) < EXACT for bound in where.bounds.values()) and (
+            self.is_typed or not (where.covers(0) or where.covers(1))
+        )
+        text = f"({joined('and', [f'exists {self.path.text}', *compared])})"
+        return FilterExpression(text, exact, definite=False)
 
-    def _says(self, *terms: str) -> str:
-        if not terms:
-            return NOTHING
-        if self.terms_type == "array":
-            return f"array_contains_any(terms, {json.dumps(terms)})"
-        return joined("or", [f'terms like "%{one}%"' for one in dict.fromkeys(terms)])
+    def _contains(self, value: Value) -> FilterExpression[str]:
+        text = self.path.text
+        if not self.path.lists or (is_number(value) and abs(value) >= EXACT):
+            return FilterExpression(f"exists {text}", exact=False)
+        literals = {_literal(value)}
+        if is_number(value) and self.is_typed:  # a server looks for an integer, or for a float
+            literals.add(repr(float(value)))
+        contains = f"json_contains_any({text}, [{', '.join(sorted(literals))}])"
+        is_list = f'not ({text} like "%")'  # Milvus Lite reads a list in a string, too
+        return FilterExpression(
+            f"(exists {text} and {contains} and {is_list})", self._is_exact(value)
+        )
 
-
-def _within(where: Range) -> str:
-    given = {">": where.gt, ">=": where.ge, "<": where.lt, "<=": where.le}
-    bounds = [
-        _bound(where.field, operator, bound)
-        for operator, bound in given.items()
-        if bound is not None
-    ]
-    return joined("and", bounds)
-
-
-def _bound(field: str, operator: str, bound: float) -> str:
-    """Compare the first halves, and the second where the first are equal."""
-    high, low = _meta(fact(field, "H")), _meta(fact(field, "L"))
-    first, second = order(bound)
-    return f"({high} {operator[0]} {first} or ({high} == {first} and {low} {operator} {second}))"
-
-
-def _meta(name: str) -> str:
-    return f'$meta["{name}"]'
+    def _is_exact(self, value: Value) -> bool:
+        """Tell whether the engine takes nothing else for this value."""
+        if isinstance(value, bool):
+            return self.is_typed
+        return self.is_typed or value not in (0, 1)
 
 
-def joined(word: str, parts: Sequence[str]) -> str:
-    """Join as a balanced tree: a server reads a long chain as one that is as deep as it is long."""
-    if len(parts) < 2:
-        return "".join(parts)
-    half = len(parts) // 2
-    return f"({joined(word, parts[:half])} {word} {joined(word, parts[half:])})"
+def _bound(name: str, bound: float) -> str:
+    """Return a comparison; where integers are not floats, with the next float beyond."""
+    symbol = _SYMBOLS[name]
+    if abs(bound) < EXACT:
+        return f"{symbol} {bound!r}"
+    wide = math.nextafter(float(bound), -math.inf if symbol[0] == ">" else math.inf)
+    return f"{symbol[0]}= {wide!r}" if math.isfinite(wide) else ""
+
+
+def _literal(value: Value) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return quoted(value)
+        case _:
+            return repr(value)

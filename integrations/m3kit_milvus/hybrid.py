@@ -1,5 +1,5 @@
 """
-`BGEM3EmbeddingFunction` by name, in the place of `pymilvus.model.hybrid`'s.
+`BGEM3EmbeddingFunction` by name, as a drop-in for that of `pymilvus.model.hybrid`.
 
 The published tutorials of Milvus run with their import changed to this module. It is the one module
 of a store that knows a model, and needs m3kit's extra `torch`.
@@ -35,12 +35,12 @@ class BGEM3EmbeddingFunction(M3EmbeddingFunction):
         CheckpointError: If there is no such model.
     """
 
-    def __init__(  # noqa: PLR0917  # as theirs
+    def __init__(  # noqa: PLR0917  # as pymilvus.model's
         self,
         model_name: str = "BAAI/bge-m3",
         batch_size: int = 16,
         device: str | None = None,
-        normalize_embeddings: bool = True,  # noqa: FBT001, FBT002  # theirs are positional
+        normalize_embeddings: bool = True,  # noqa: FBT001, FBT002  # positional there
         use_fp16: bool = False,  # noqa: FBT001, FBT002
         return_dense: bool = True,  # noqa: FBT001, FBT002
         return_sparse: bool = True,  # noqa: FBT001, FBT002
@@ -54,11 +54,11 @@ class BGEM3EmbeddingFunction(M3EmbeddingFunction):
                 "vectors are of length one and computed in float32; leave normalize_embeddings and "
                 "use_fp16 out"
             )
-        asked: dict[Rep, bool] = {
+        returned: dict[Rep, bool] = {
             "dense": return_dense, "sparse": return_sparse, "colbert": return_colbert_vecs
         }  # fmt: skip
         super().__init__(
             TorchEncoder.from_pretrained(model_name, device=device, **options),
-            reps=[rep for rep, wanted in asked.items() if wanted],
+            reps=[rep for rep, wanted in returned.items() if wanted],
             batch_size=batch_size,
         )

@@ -1,106 +1,127 @@
-"""What a collection keeps where: the seam between the rows that m3kit makes and those of others."""
+"""How documents lie in a collection: `Layout`, described by field names."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
+from pymilvus import DataType
+
+from m3kit.adapters.field_names import FieldNames
 from m3kit.adapters.manifest import Manifest
-from m3kit.filters import Filter
+from m3kit.index import DocumentError
 from m3kit.records import Document, Record
-from m3kit.vectors import Rep
+from m3kit.vectors import M3Output, Rep
+from m3kit_milvus.client import Engine, Key, Row
+from m3kit_milvus.columns import META, MetadataColumns, Schema
+from m3kit_milvus.filters import STRICTLY_TYPED, FilterTranslator, Path, Place
+from m3kit_milvus.private import (
+    ID,
+    METADATA,
+    PARTITION,
+    encode,
+    has_large_integer,
+    is_unsafe_key,
+    to_key,
+    to_partition,
+)
+from m3kit_milvus.scalars import Scalar, quoted
+from m3kit_milvus.terms import TERMS, to_terms
+from m3kit_milvus.vectors import MAX_VECTORS, NO_TOKEN, Column, to_fields
+from m3kit_milvus.workarounds import AtomicStr
 
-Row: TypeAlias = Mapping[str, Any]
-Key: TypeAlias = str | int
+M3KIT = FieldNames(
+    id="id", text="text", metadata="metadata", dense="dense", sparse="sparse", colbert="colbert"
+)
+"""The field names of a collection that m3kit creates."""
 
-Engine: TypeAlias = Literal["lite", "core", "server"]
-"""Milvus Lite 3, in Python; Milvus Lite 2.5, a core in C++ that knows no `not`; or a server."""
+LANGCHAIN = FieldNames(id="pk", text="text", dense="vector")
+"""langchain-milvus' default names; for hybrid search, `replace(LANGCHAIN, dense=…, sparse=…)`."""
 
-Writing: TypeAlias = Literal["upsert", "replace"]
-"""By the primary key; or, where Milvus numbers the rows itself, by deleting and inserting."""
+LLAMA_INDEX = FieldNames(id="id", text="text", dense="embedding", sparse="sparse_embedding")
+"""The names of LlamaIndex's Milvus store with `enable_sparse=True`; else `sparse=None`."""
+
+TEXT_BYTES = 65_535
+"""What a VARCHAR of Milvus holds, and a JSON of a server."""
+
+Fields: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Layout:
     """
-    A filter in Milvus's words.
+    Documents as rows of one collection.
 
     Args:
-        text: Keeps at least what the filter keeps.
-        exact: Whether it keeps nothing else.
-        definite: Whether it is true or false of every row, and never unknown, so that its `not` is
-            the rest.
+        what: What an error calls the collection.
+        names: The names of its fields; that of the id is given.
+        manifest: What it holds.
+        columns: Where the vectors are.
+        schema: Its other fields.
+        engine: What holds it.
+        partition_key: The field of the metadata by which m3kit partitioned it.
+        private: The private fields that m3kit created in it.
     """
 
-    text: str
-    exact: bool = True
-    definite: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """
-    Where a representation's vectors are.
-
-    Args:
-        rep: What they are.
-        field: The field of a row.
-        metric: The metric of their index.
-        index: Its type, as Milvus calls it.
-        search: Parameters of a search in it.
-        anns: What a search names, where it is not the field.
-    """
-
-    rep: Rep
-    field: str
-    metric: str
-    index: str
-    search: Mapping[str, Any]
-    anns: str = ""
-
-
-class Layout(Protocol):
-    """How documents are rows of one collection, and what its filters say."""
-
-    @property
-    def stamp(self) -> Manifest:
-        """What the collection holds."""
-        ...
-
-    @property
-    def columns(self) -> Mapping[Rep, Column]:
-        """Where the vectors are."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """The field by which rows are found, read and deleted."""
-        ...
+    what: str
+    names: FieldNames
+    manifest: Manifest
+    columns: Mapping[Rep, Column]
+    schema: Schema
+    engine: Engine
+    partition_key: str | None
+    private: frozenset[str]
 
     @property
     def id_field(self) -> str:
-        """The field that a document's id is read from."""
-        ...
+        """The field of the document's id, by which rows are found."""
+        return self.names.id or self.schema.primary
 
     @property
-    def document_fields(self) -> Sequence[str]:
-        """What a document is read from."""
-        ...
+    def id_fields(self) -> list[str]:
+        """The fields that a document's id is read from."""
+        return [self.id_field, *(self.private & {ID})]
 
     @property
-    def writing(self) -> Writing:
-        """How a row is replaced."""
-        ...
+    def document_fields(self) -> list[str]:
+        """The fields that a document is read from."""
+        fields = [*self.id_fields, self.names.text]
+        if self.names.metadata is None:
+            return [*fields, *self._columns.names(), *([META] if self.schema.dynamic else [])]
+        return [*fields, self.names.metadata, *(self.private & {METADATA})]
+
+    @property
+    def has_terms(self) -> bool:
+        """Whether filters look up terms, so that they are verified."""
+        return TERMS in self.private
 
     def check_writable(self) -> None:
         """
         Check that documents can be written at all.
 
         Raises:
-            DocumentError: If the collection's schema does not let us.
+            DocumentError: If the collection's schema does not permit it.
         """
-        ...
+        schema = self.schema
+        if schema.foreign_vectors:
+            raise DocumentError(
+                f"{self.what} cannot be written by m3kit: each row needs "
+                f"{', '.join(schema.foreign_vectors)}, which M3 does not make; write with what "
+                "does, and read and search here"
+            )
+        if schema.auto_id and self.id_field == schema.primary:
+            raise DocumentError(
+                f"{self.what} cannot be written by m3kit: Milvus numbers its rows by "
+                f"{schema.primary!r}, so that no document keeps its id; name another field that "
+                "holds the ids by FieldNames(id=…), or write with Milvus' client"
+            )
+        if not schema.auto_id and self.id_field != schema.primary:
+            raise DocumentError(
+                f"{self.what} cannot be written by m3kit: its key {schema.primary!r} would need a "
+                f"value beside the id in {self.id_field!r}; write with Milvus' client"
+            )
 
     def to_row(self, record: Record) -> Row:
         """
@@ -109,25 +130,192 @@ class Layout(Protocol):
         Raises:
             DocumentError: If the collection cannot hold it.
         """
-        ...
+        document = record.document
+        row = {**self._identified(document), **self._metadata(document), **self._private(document)}
+        for name, scalar in self.schema.scalars.items():
+            if scalar.required and name not in row and name != self.schema.primary:
+                raise self._refusal(document, f"each row needs {name}, and its metadata lacks it")
+        return row | to_fields(
+            self._storable(document, record.output), self.columns, self.manifest.colbert.dtype
+        )
 
     def to_document(self, row: Row) -> Document:
-        """Read a document from its row."""
-        ...
-
-    def keys(self, ids: Sequence[str]) -> list[Key]:
-        """Name the rows of these ids, once each; ids that no row can have are left out."""
-        ...
-
-    def has(self, keys: Sequence[Key]) -> str:
-        """Keep the rows of these keys."""
-        ...
-
-    def say(self, where: Filter) -> Said:
         """
-        Translate a filter.
+        Read a document from its row.
 
         Raises:
-            ValueError: If it nests too deeply.
+            DocumentError: If the row holds something else where the document should be.
         """
-        ...
+        key = row[self.id_field]
+        if self.names.metadata is None:
+            metadata: Any = dict(self._columns.read(row))
+        elif text := row.get(METADATA) if METADATA in self.private else None:
+            metadata = json.loads(text)
+        else:
+            metadata = row[self.names.metadata]
+        if not isinstance(metadata, Mapping | None):
+            raise DocumentError(
+                f"{self.names.metadata!r} of {key!r} in {self.what} is no object, so it is no "
+                "metadata; name another field by FieldNames(metadata=…)"
+            )
+        text = self.stored_text(row)
+        if not isinstance(text, str | None):
+            raise DocumentError(
+                f"{self.names.text!r} of {key!r} in {self.what} is no text; name another field by "
+                "FieldNames(text=…)"
+            )
+        return Document(self.to_id(row), text or "", metadata or {})
+
+    def to_id(self, row: Row) -> str:
+        """Read the id of a document from its row."""
+        return (ID in self.private and row.get(ID)) or str(row[self.id_field])
+
+    def stored_text(self, row: Row) -> object:
+        """Return what lies in the field of the text, None where there is nothing."""
+        nested = row.get(META) or {}  # an engine may nest what the schema does not define
+        return row.get(self.names.text, nested.get(self.names.text))
+
+    def keys(self, ids: Sequence[str]) -> list[Key]:
+        """Return the keys of these ids, once each; ids that no row can have are left out."""
+        keys = (self._key(id_) for id_ in dict.fromkeys(ids))
+        return [key for key in keys if key is not None]
+
+    def has_keys(self, keys: Sequence[Key]) -> str:
+        """Return the filter that keeps the rows of these keys."""
+        if not keys:
+            return self._nothing
+        literals = [quoted(key) if isinstance(key, str) else repr(key) for key in keys]
+        return f"{self.id_field} in [{', '.join(dict.fromkeys(literals))}]"
+
+    @property
+    def everything(self) -> str:
+        """The filter that keeps all rows."""
+        if self._id_scalar.type == DataType.VARCHAR:
+            return f'{self.id_field} != ""'
+        return f"({self.id_field} >= 0 or {self.id_field} < 0)"
+
+    def translator(self) -> FilterTranslator:
+        """Return what translates filters for this collection."""
+        return FilterTranslator(
+            place=self.place,
+            ids=lambda ids: self.has_keys(self.keys(ids)),
+            everything=self.everything,
+            nothing=self._nothing,
+            engine=self.engine,
+            is_typed=self.engine in STRICTLY_TYPED,
+            has_terms=self.has_terms,
+            partition_key=self.partition_key,
+            partition=lambda value: f"{PARTITION} == {quoted(to_partition(value))}",
+        )
+
+    def place(self, field: str) -> Place:
+        """Tell where a field of the metadata lies."""
+        if self.names.metadata is not None:
+            return self._path(f'{self.names.metadata}["{field}"]', lists=True)
+        if field in self._columns.names():
+            return "unknown" if field in self.schema.jsons else self.schema.scalars[field]
+        if not self._columns.can_add(field):
+            return "nowhere"
+        return self._path(f'{META}["{field}"]', lists=self.engine == "server")
+
+    def _path(self, text: str, *, lists: bool) -> Place:
+        """Name a place in a JSON; Milvus Lite's core cannot tell whether there is anything."""
+        return "unknown" if self.engine == "core" else Path(text, lists)
+
+    @property
+    def _id_scalar(self) -> Scalar:
+        return self.schema.scalars[self.id_field]
+
+    @property
+    def _nothing(self) -> str:
+        if self._id_scalar.type == DataType.VARCHAR:
+            return f'{self.id_field} == ""'
+        return f"({self.id_field} < 0 and {self.id_field} >= 0)"
+
+    def _key(self, id_: str) -> Key | None:
+        if self._id_scalar.type == DataType.VARCHAR:
+            if self.engine == "core" and is_unsafe_key(id_):
+                return to_key(id_) if ID in self.private else None
+            return id_ if self._id_scalar.fits(id_) else None
+        try:
+            number = int(id_)
+        except ValueError:
+            return None
+        return number if str(number) == id_ and self._id_scalar.fits(number) else None
+
+    def _identified(self, document: Document) -> Fields:
+        """Write the id and the text."""
+        key, text = self._key(document.id), self.schema.scalars.get(self.names.text)
+        if key is None:
+            if self._id_scalar.max_length is not None:
+                self._check_size(document, "id", document.id, self._id_scalar.max_length)
+            raise self._refusal(document, f"its id is none that {self.id_field!r} holds")
+        if text is not None and text.max_length is not None:  # None where undefined: in $meta
+            self._check_size(document, "text", document.text, text.max_length)
+        return {
+            self.id_field: AtomicStr(key) if isinstance(key, str) else key,
+            self.names.text: AtomicStr(document.text),
+        }
+
+    def _metadata(self, document: Document) -> Fields:
+        if self.names.metadata is None:
+            reason = self._columns.difference(document.metadata)
+            if reason is not None:
+                raise self._refusal(document, reason)
+            return dict(document.metadata)
+        metadata = dict(document.metadata)
+        if self.private:
+            self._check_size(document, "metadata", encode(metadata), TEXT_BYTES)
+        return {self.names.metadata: metadata}
+
+    def _private(self, document: Document) -> Fields:
+        fields: dict[str, Any] = {}
+        if TERMS in self.private:
+            terms = to_terms(document.metadata)
+            self._check_size(document, "metadata, as filters read it,", terms, TEXT_BYTES)
+            fields[TERMS] = AtomicStr(terms)
+        if METADATA in self.private:
+            text = encode(document.metadata) if has_large_integer(document.metadata) else ""
+            fields[METADATA] = AtomicStr(text)
+        if ID in self.private:
+            fields[ID] = AtomicStr("" if self._key(document.id) == document.id else document.id)
+        if self.partition_key is not None:
+            fields[PARTITION] = to_partition(document.metadata.get(self.partition_key))
+        return fields
+
+    def _storable(self, document: Document, output: M3Output) -> M3Output:
+        """Return the vectors as they are stored."""
+        sparse, colbert = output.sparse, output.colbert
+        if sparse is not None and len(sparse) and sparse.ids[-1] >= NO_TOKEN:
+            raise self._refusal(
+                document, f"it has the token {sparse.ids[-1]}, and Milvus' are below {NO_TOKEN}"
+            )
+        if colbert is None:
+            return output
+        stored = self.manifest.colbert.stored(colbert)
+        if len(stored) > MAX_VECTORS:
+            raise self._refusal(
+                document,
+                f"it has {len(stored)} ColBERT vectors, and Milvus holds {MAX_VECTORS}; split it, "
+                "or pool them by ColbertStorage(pool_factor=2)",
+            )
+        return replace(output, colbert=stored)
+
+    @property
+    def _columns(self) -> MetadataColumns:
+        vectors = [column.field for column in self.columns.values()]
+        reserved = {self.schema.primary, self.id_field, self.names.text, *self.private, *vectors}
+        return MetadataColumns(self.schema, frozenset(reserved))
+
+    def _check_size(self, document: Document, part: str, text: str, limit: int) -> None:
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > limit:
+            raise self._refusal(
+                document,
+                f"its {part} takes {size} bytes, and Milvus holds {limit}; split the document, or "
+                "shorten it",
+            )
+
+    def _refusal(self, document: Document, why: str) -> DocumentError:
+        name = document.id if len(document.id) <= 100 else f"{document.id[:100]}…"
+        return DocumentError(f"{self.what} cannot hold document {name!r}: {why}")

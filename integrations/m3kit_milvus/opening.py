@@ -6,23 +6,25 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pymilvus import MilvusClient, MilvusException
 
+from m3kit.adapters.addresses import ServerAddress
 from m3kit.index import IndexLockedError, IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
-from m3kit_milvus.index import HELD, OpenedMilvusIndex
-from m3kit_milvus.quiet import silenced
+from m3kit_milvus.client import KEEPALIVE
+from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
+from m3kit_milvus.workarounds import silenced
 
+_FORM = "host:19530/collection or path/to/file.db/collection"
+_TOKEN = "MILVUS_TOKEN"  # noqa: S105  # the name of a variable
 _TIMEOUT_S = 60.0
 
-_FILES: Counter[str] = Counter()
-"""How many opened indexes of this process stand on each file."""
+_OPEN_FILES: Counter[str] = Counter()
+"""How many opened indexes of this process use each file."""
 
 _OPENING = Lock()
 
@@ -45,36 +47,44 @@ def open_server(
 
     Raises:
         ValueError: If the address is another.
-        ConnectionError: If nobody answers.
+        ConnectionError: If the server cannot be reached.
         IndexLockedError: If another process holds the file.
         RepresentationError, IndexNotFoundError, ModelMismatchError: As `MilvusIndex` says.
     """
-    place = _parsed(address)
-    able = [rep for rep in HELD if rep in reps] or reps
-    with ExitStack() as held:
-        if place.file is not None:
-            if dim is None and not place.file.exists():
-                raise IndexNotFoundError(f"there is no index at {place.file}; give dim to make one")
-            client = held.enter_context(_file_client(place.file))
+    storable = [rep for rep in DEFAULT_REPS if rep in reps] or reps
+    path, _, collection = address.rpartition("/")
+    with ExitStack() as resources:
+        if path.endswith(".db") and collection:
+            file = Path(path)
+            if dim is None and not file.exists():
+                raise IndexNotFoundError(
+                    f"there is no index at {file}; give encoder= (or dim=) to create one"
+                )
+            client = resources.enter_context(_file_client(file))
         else:
-            client = held.enter_context(_server_client(place))
-        return OpenedMilvusIndex(client, place.collection, dim=dim, reps=able, model=model).holding(
-            held
-        )
+            server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
+            client, collection = resources.enter_context(_server_client(server)), server.name
+        index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
+        return index.owning(resources)
 
 
 @contextmanager
-def _server_client(place: _Place) -> Iterator[MilvusClient]:
-    token = os.environ.get("MILVUS_TOKEN", "")
+def _server_client(server: ServerAddress) -> Iterator[MilvusClient]:
+    """Connect to a server, apart from other clients, whose connections may have been idle."""
     try:
         with silenced():
             client = MilvusClient(
-                place.uri, token=token, db_name=place.database, timeout=_TIMEOUT_S
+                server.url,
+                token=os.environ.get(_TOKEN, ""),
+                db_name=server.options.get("database", ""),
+                timeout=_TIMEOUT_S,
+                dedicated=True,
+                grpc_options=dict(KEEPALIVE),
             )
     except MilvusException as error:
         raise ConnectionError(
-            f"no Milvus server lets us in at {place.uri} ({error.message}); start it, correct the "
-            "address, or set the environment variable MILVUS_TOKEN"
+            f"cannot connect to Milvus at {server.url} ({error.message}); start it, correct the "
+            f"address, or set the environment variable {_TOKEN}"
         ) from error
     try:
         yield client
@@ -88,23 +98,23 @@ def _file_client(file: Path) -> Iterator[MilvusClient]:
     name = str(file.absolute())
     file.parent.mkdir(parents=True, exist_ok=True)
     with _OPENING:
-        others = not _FILES[name] and name in _lite()._servers  # noqa: SLF001  # no public way
+        opened_by_others = not _OPEN_FILES[name] and name in _lite()._servers  # noqa: SLF001  # no public way
         try:
             with silenced():
                 client = MilvusClient(name, timeout=_TIMEOUT_S)
         except MilvusException as error:
             raise IndexLockedError(
-                f"Milvus Lite does not open {file}: another process holds it, or the file is none "
-                "of Milvus Lite 3; close that one, or give another address"
+                f"Milvus Lite cannot open {file}: another process holds it, or it is no file of "
+                "Milvus Lite 3; close that one, or give another address"
             ) from error
-        _FILES[name] += 1
+        _OPEN_FILES[name] += 1
     try:
         yield client
     finally:
         with _OPENING:
             client.close()
-            _FILES[name] -= 1
-            if not _FILES[name] and not others:
+            _OPEN_FILES[name] -= 1
+            if not _OPEN_FILES[name] and not opened_by_others:
                 _lite().release_server(name)
 
 
@@ -112,33 +122,3 @@ def _lite() -> Any:
     from milvus_lite.server_manager import server_manager_instance
 
     return server_manager_instance
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a collection is: in a file, or on a server."""
-
-    collection: str
-    file: Path | None = None
-    uri: str = ""
-    database: str = ""
-
-
-def _parsed(address: str) -> _Place:
-    where, _, collection = address.rpartition("/")
-    if where.endswith(".db") and collection:
-        return _Place(collection, file=Path(where))
-    split = urlsplit(f"//{address}")
-    collection = unquote(split.path.removeprefix("/"))
-    options = dict(parse_qsl(split.query, keep_blank_values=True))
-    https, database = options.pop("https", "false"), options.pop("database", "")
-    if "@" in split.netloc:
-        raise ValueError("an address holds no token; set the environment variable MILVUS_TOKEN")
-    if not split.hostname or not collection or "/" in collection:
-        raise ValueError(
-            f"{address!r} says neither host:19530/collection nor path/to/file.db/collection"
-        )
-    if options or https not in {"true", "false"}:
-        raise ValueError(f"{address!r} has other options than https=true and database=name")
-    uri = f"{'https' if https == 'true' else 'http'}://{split.netloc}"
-    return _Place(collection, uri=uri, database=database)

@@ -1,25 +1,27 @@
-"""Filters over fields of one type each, whose comparisons are exact in every engine."""
+"""Fields of one type, and filters over them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 from pymilvus import DataType
 
-from m3kit.adapters.filter_terms import is_number
-from m3kit.filters import Contains, Eq, Exists, Range, Substring, Value
-from m3kit_milvus.layout import Row, Said
+from m3kit.adapters.filter_translation import FilterExpression
+from m3kit.filters import Contains, Eq, Exists, Range, Substring, Value, is_number
+
+FieldFilter: TypeAlias = Eq | Range | Contains | Exists | Substring
+"""A filter of one field and no other."""
 
 _INTEGERS = {DataType.INT8: 8, DataType.INT16: 16, DataType.INT32: 32, DataType.INT64: 64}
 _FLOATS: dict[DataType, type[np.floating[Any]]] = {
     DataType.FLOAT: np.float32,
     DataType.DOUBLE: np.float64,
 }
-KNOWN = frozenset({*_INTEGERS, *_FLOATS, DataType.VARCHAR, DataType.BOOL})
-"""The types of fields that hold a scalar."""
+_TYPES = frozenset({*_INTEGERS, *_FLOATS, DataType.VARCHAR, DataType.BOOL})
+_SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +34,21 @@ class Scalar:
         type: What it holds, or what its elements are.
         array: Whether it is a list.
         required: Whether every row has it.
-        length: How many bytes a text may have, or None where it is none.
+        max_length: How many bytes a text may have, or None where it is none.
     """
 
     name: str
     type: DataType
     array: bool
     required: bool
-    length: int | None
+    max_length: int | None
 
     @classmethod
-    def read(cls, field: Row) -> Scalar | None:
-        """Read what a collection says of a field; None where it holds something else."""
+    def read(cls, field: Any) -> Scalar | None:
+        """Read a field of a collection's description; None where it holds something else."""
         array = field["type"] == DataType.ARRAY
         type_ = DataType(field["element_type"] if array else field["type"])
-        if type_ not in KNOWN:
+        if type_ not in _TYPES:
             return None
         optional = bool(field.get("nullable")) or field.get("default_value") is not None
         length = field["params"].get("max_length") if type_ == DataType.VARCHAR else None
@@ -60,37 +62,41 @@ class Scalar:
 
     def _fits(self, value: object) -> bool:
         if self.type == DataType.VARCHAR:
-            return isinstance(value, str) and len(value.encode()) <= (self.length or math.inf)
+            return isinstance(value, str) and len(value.encode()) <= (self.max_length or math.inf)
         if self.type == DataType.BOOL:
             return isinstance(value, bool)
-        if not is_number(value):
-            return False
         if self.type in _FLOATS:
             return isinstance(value, float)
-        return isinstance(value, int) and _is_within(value, _INTEGERS[self.type])
+        return type(value) is int and _is_within(value, _INTEGERS[self.type])
+
+    def __str__(self) -> str:
+        return f"a list of {self.type.name}" if self.array else self.type.name
 
 
 def quoted(text: str) -> str:
-    """Quote a text as a literal: only what would end one is escaped, since engines know no more."""
+    """Quote a text as a literal: only what would end it is escaped, all that engines know."""
     for char, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
         text = text.replace(char, escaped)
     return f'"{text}"'
 
 
-def scalar_says(scalar: Scalar, where: Eq | Range | Contains | Exists | Substring) -> Said | None:
-    """Say a filter of one field; None says that nothing matches."""
-    said, exact = _array_says(scalar, where) if scalar.array else _says(scalar, where)
-    if said is None:
+def like(text: str) -> tuple[str, bool]:
+    """Return the pattern of a substring, and whether it is exact: there is no escape."""
+    pattern = "".join("_" if char in "%_\\" else char for char in text)
+    return quoted(f"%{pattern}%"), "_" not in pattern
+
+
+def translate_scalar(scalar: Scalar, where: FieldFilter) -> FilterExpression[str] | None:
+    """Translate a filter of one field; an empty text keeps every row, None keeps none."""
+    expression, exact = _array(scalar, where) if scalar.array else _scalar(scalar, where)
+    if expression is None:
         return None
-    there = "" if scalar.required else f"{scalar.name} is not null"
-    parts = [part for part in (there, said) if part]
-    return Said(f"({' and '.join(parts)})", exact) if parts else Said("", exact)
+    is_there = "" if scalar.required else f"{scalar.name} is not null"
+    parts = [part for part in (is_there, expression) if part]
+    return FilterExpression(f"({' and '.join(parts)})" if parts else "", exact)
 
 
-def _says(
-    scalar: Scalar, where: Eq | Range | Contains | Exists | Substring
-) -> tuple[str | None, bool]:
-    """Say what is asked of a field that is there, and whether it says nothing else."""
+def _scalar(scalar: Scalar, where: FieldFilter) -> tuple[str | None, bool]:
     match where:
         case Eq(_, value):
             literal = _literal(scalar, value)
@@ -110,15 +116,12 @@ def _says(
             assert_never(where)
 
 
-def _array_says(
-    scalar: Scalar, where: Eq | Range | Contains | Exists | Substring
-) -> tuple[str | None, bool]:
+def _array(scalar: Scalar, where: FieldFilter) -> tuple[str | None, bool]:
     match where:
         case Contains(_, value):
             literal = _literal(scalar, value)
-            return (
-                None if literal is None else f"array_contains_any({scalar.name}, [{literal}])"
-            ), True
+            contains = f"array_contains_any({scalar.name}, [{literal}])"
+            return (None if literal is None else contains), True
         case Exists():
             return f"array_length({scalar.name}) > 0", True
         case Eq() | Range() | Substring():
@@ -127,14 +130,8 @@ def _array_says(
             assert_never(where)
 
 
-def like(text: str) -> tuple[str, bool]:
-    """Spell a substring as a pattern, and tell whether it says nothing else: there is no escape."""
-    plain = "".join("_" if char in "%_\\" else char for char in text)
-    return quoted(f"%{plain}%"), not any(char in text for char in "%_\\")
-
-
 def _literal(scalar: Scalar, value: Value) -> str | None:
-    """Spell a value in the field's type; None where none of its values equals it."""
+    """Return a value in the field's type; None where none of its values equals it."""
     if scalar.type == DataType.VARCHAR:
         return quoted(value) if isinstance(value, str) else None
     if scalar.type == DataType.BOOL:
@@ -150,27 +147,24 @@ def _literal(scalar: Scalar, value: Value) -> str | None:
 
 
 def _range(scalar: Scalar, where: Range) -> str | None:
-    given = {">": where.gt, ">=": where.ge, "<": where.lt, "<=": where.le}
-    bounds = [(operator, bound) for operator, bound in given.items() if bound is not None]
     if scalar.type in _INTEGERS:
-        return _integers(scalar, bounds)
-    if scalar.type in _FLOATS:
-        return _floats(scalar, bounds)
-    return None
+        return _integers(scalar, where)
+    return _floats(scalar, where) if scalar.type in _FLOATS else None
 
 
-def _integers(scalar: Scalar, bounds: list[tuple[str, float]]) -> str | None:
-    """Compare with integers that the type has; a bound beyond them says nothing, or everything."""
-    least, most = low, high = _limits(_INTEGERS[scalar.type])
-    for operator, bound in bounds:
-        match operator:
-            case ">":
+def _integers(scalar: Scalar, where: Range) -> str | None:
+    """Compare with integers that the type has; a bound beyond them keeps nothing, or everything."""
+    bits = _INTEGERS[scalar.type]
+    low, high = least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    for name, bound in where.bounds.items():
+        match name:
+            case "gt":
                 low = max(low, math.floor(bound) + 1)
-            case ">=":
+            case "ge":
                 low = max(low, math.ceil(bound))
-            case "<":
+            case "lt":
                 high = min(high, math.ceil(bound) - 1)
-            case _:
+            case "le":
                 high = min(high, math.floor(bound))
     if low > high:
         return None
@@ -179,19 +173,18 @@ def _integers(scalar: Scalar, bounds: list[tuple[str, float]]) -> str | None:
     return " and ".join(parts)
 
 
-def _floats(scalar: Scalar, bounds: list[tuple[str, float]]) -> str | None:
+def _floats(scalar: Scalar, where: Range) -> str | None:
     """Compare with floats that the type has: where a bound lies between two, with the next."""
     parts = []
-    for operator, bound in bounds:
-        near = _nearest(scalar, bound)
-        upwards = operator.startswith(">")
+    for name, bound in where.bounds.items():
+        near, is_lower = _nearest(scalar, bound), name in {"gt", "ge"}
         if math.isinf(near):
-            if (near > 0) == upwards:
+            if (near > 0) == is_lower:
                 return None
             continue
-        beyond = near > bound if upwards else near < bound
-        strict = not beyond if near != bound else len(operator) == 1
-        parts.append(f"{scalar.name} {operator[0]}{'' if strict else '='} {near!r}")
+        beyond = near > bound if is_lower else near < bound
+        strict = not beyond if near != bound else name in {"gt", "lt"}
+        parts.append(f"{scalar.name} {_SYMBOLS[name][0]}{'' if strict else '='} {near!r}")
     return " and ".join(parts)
 
 
@@ -200,10 +193,5 @@ def _nearest(scalar: Scalar, value: float) -> float:
         return float(_FLOATS[scalar.type](value))
 
 
-def _limits(bits: int) -> tuple[int, int]:
-    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-
-
 def _is_within(value: int, bits: int) -> bool:
-    least, most = _limits(bits)
-    return least <= value <= most
+    return value.bit_length() < bits or value == -(1 << (bits - 1))

@@ -14,6 +14,8 @@ from milvus_lite.server_manager import server_manager_instance
 from pymilvus import MilvusClient
 from tests.conftest import quick_folder
 
+from m3kit_milvus.client import KEEPALIVE
+
 _STARTS_S = 60
 
 
@@ -27,11 +29,17 @@ def lite(file: Path) -> Iterator[MilvusClient]:
 
 
 @contextmanager
-def lite_server(folder: Path) -> Iterator[str]:
-    """`milvus-lite server` on a free port; gives its host and port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def connected(server: str) -> Iterator[MilvusClient]:
+    """A client with a connection of its own, which stays open while tests elsewhere run."""
+    client = MilvusClient(f"http://{server}", dedicated=True, grpc_options=dict(KEEPALIVE))
+    yield client
+    client.close()
+
+
+@contextmanager
+def lite_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """`milvus-lite server` on a port, by default a free one; gives its host and port."""
+    port = port or _free_port()
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / "data")]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -47,6 +55,13 @@ def lite_server(folder: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:  # pytest itself ignores SIGINT, and it inherits that
             process.kill()
             process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

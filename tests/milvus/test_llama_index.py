@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from pymilvus import MilvusClient
 
-from m3kit import FieldNames
 from m3kit.filters import Contains, Eq, Not
 from m3kit.index import DocumentError, Search
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Record
 from m3kit.testing import DIM, TEXTS, assert_same_hits, query, records
-from m3kit_milvus import MilvusIndex
+from m3kit_milvus import LLAMA_INDEX, MilvusIndex
 
 milvus = pytest.importorskip(
     "llama_index.vector_stores.milvus", reason="LlamaIndex's Milvus store asks for pymilvus 2"
@@ -26,8 +25,6 @@ milvus = pytest.importorskip(
 schema = pytest.importorskip("llama_index.core.schema")
 types = pytest.importorskip("llama_index.core.vector_stores.types")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-FIELDS = FieldNames(dense="embedding", sparse="sparse_embedding")
 
 
 def _weights(text: str) -> dict[int, float]:
@@ -76,7 +73,7 @@ def test_llama_indexs_collection_opens_searches_and_is_written(
 ) -> None:
     nodes = _nodes()
     store.add(nodes)
-    index = MilvusIndex(client, "llamacollection", fields=FIELDS)
+    index = MilvusIndex(client, "llamacollection", fields=LLAMA_INDEX)
     documents = {one.document.id: one.document for one in index.scan()}
     assert {id_: one.text for id_, one in documents.items()} == {
         node.node_id: node.text for node in nodes
@@ -90,7 +87,7 @@ def test_llama_indexs_collection_opens_searches_and_is_written(
         search = Search(query=asked, k=5, where=where, with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search))
 
-    with pytest.raises(DocumentError, match="each needs doc_id, and its metadata lacks that"):
+    with pytest.raises(DocumentError, match="each row needs doc_id, and its metadata lacks it"):
         index.upsert(records([Document("new", "a new bear")]))
     new = Document("new", "a new bear", {"doc_id": "mine", "n": 99})
     index.upsert(records([new]))

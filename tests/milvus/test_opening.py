@@ -22,7 +22,7 @@ from m3kit.index import (
 from m3kit.testing import DIM, DOCUMENTS, records
 from m3kit.vectors import REPS
 from m3kit_milvus import MilvusIndex, open_server
-from m3kit_milvus.quiet import silenced
+from m3kit_milvus.workarounds import silenced
 
 MODEL = "BAAI/bge-m3@5617a9f6"
 TOKEN = "root:s3cret"  # noqa: S105  # the one that must not be seen
@@ -65,7 +65,7 @@ def test_a_relative_file_is_made_with_its_folder(
 
 
 def test_where_there_is_nothing_nothing_is_made(file: Path) -> None:
-    with pytest.raises(IndexNotFoundError, match=r"papers\.db; give dim"):
+    with pytest.raises(IndexNotFoundError, match=r"papers\.db; give encoder="):
         open_server(f"{file}/papers", dim=None, reps=REPS, model=None)
     assert not file.exists()
 
@@ -138,14 +138,17 @@ def test_the_token_is_not_seen_where_nobody_answers(
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("localhost:19530", "neither host:19530/collection"),
-        ("localhost:19530/a/b", "neither"),
-        ("papers.db", "neither"),
-        ("papers.db/", "neither"),
-        ("/a", "neither"),
-        ("localhost:19530/a?token=x", "other options"),
-        ("localhost:19530/a?https=1", "other options"),
-        ("root:s3cret@localhost:19530/a", "holds no token"),
+        ("localhost:19530", "is not an address of the form host:19530/collection or path/to"),
+        ("localhost:19530/a/b", "of the form"),
+        ("papers.db", "of the form"),
+        ("papers.db/", "of the form"),
+        ("/a", "of the form"),
+        ("localhost:99999/a", "no valid port; give a number from 1 to 65535"),
+        ("localhost:x/a", "no valid port"),
+        ("localhost:19530/a?token=s3cret", "holds no secret such as 'token'.*MILVUS_TOKEN"),
+        ("localhost:19530/a?other=x", "has no option 'other'; known are https, database"),
+        ("localhost:19530/a?https=1", "https of .* is true or false"),
+        ("root:s3cret@localhost:19530/a", "holds no secret; set the environment variable MILVUS"),
     ],
 )
 def test_another_address_is_refused(address: str, said: str) -> None:

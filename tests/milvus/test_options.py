@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 from pymilvus import DataType, MilvusClient
+from pymilvus.client.prepare import Prepare
+from pymilvus.milvus_client.index import IndexParams
 
 from m3kit.filters import Eq, In, Not
 from m3kit.index import Search
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document, Record
-from m3kit.testing import DIM, DOCUMENTS, PRECISION, assert_same_hits, query, records
+from m3kit.testing import DIM, DOCUMENTS, ENCODER, PRECISION, assert_same_hits, query, records
 from m3kit.vectors import M3Output
 from m3kit_milvus import MilvusIndex, MilvusOptions
+from m3kit_milvus.provision import json_index_params
 
 
 def _index(client: MilvusClient, **options: Any) -> MilvusIndex:
@@ -36,7 +39,7 @@ def test_an_index_of_the_vendors_is_made_as_its_words_say(client: MilvusClient) 
     index = _index(
         client,
         dense_index={"index_type": "HNSW", "params": {"M": 8, "efConstruction": 40}},
-        dense_search={"ef": 64},
+        dense_search_params={"ef": 64},
         create={"properties": {"mmap.enabled": "true"}},
     )
     assert client.describe_index("papers", "dense")["index_type"] == "HNSW"
@@ -87,7 +90,7 @@ def test_parameters_and_consistency_reach_every_call(
         return search(self, *args, **options)
 
     monkeypatch.setattr(MilvusClient, "search", noted)
-    index = _index(client, dense_search={"ef": 77}, consistency="Bounded")
+    index = _index(client, dense_search_params={"ef": 77}, consistency_level="Bounded")
     index.search(Search(query=query("bear", "dense", "sparse")))
     assert seen == [({"ef": 77}, "Bounded"), ({}, "Bounded")]
 
@@ -107,12 +110,15 @@ def test_a_partition_key_divides_the_collection_and_changes_no_answer(
         if field.get("is_partition_key")
     )
     assert (key["name"], key["type"]) == ("partition", DataType.VARCHAR)
+    long = "long" * 1000
     odd = [
         Document("none", "a bear"),
         Document("list", "a bear", {"lang": ["en"]}),
         Document("one", "a bear", {"lang": 1}),
         Document("float", "a bear", {"lang": 1.0}),
         Document("true", "a bear", {"lang": True}),
+        Document("spelled", "a bear", {"lang": "true"}),
+        Document("long", "a bear", {"lang": f"{long}a"}),
     ]
     oracle = MemoryIndex(DIM, reps=index.reps)
     for target in (index, oracle):
@@ -120,10 +126,45 @@ def test_a_partition_key_divides_the_collection_and_changes_no_answer(
         target.upsert(records([Document("one", "moved", {"lang": "de"})]))
     reopened = _index(client)
     assert index.count() == oracle.count()
-    for where in (Eq("lang", "de"), Eq("lang", 1), In("lang", ("en", 1)), In("lang", ()),
-                  Eq("lang", value=True), Not(Eq("lang", "en"))):  # fmt: skip
+    for where in (
+        Eq("lang", "de"), Eq("lang", 1), In("lang", ("en", 1)), In("lang", ()),
+        Eq("lang", value=True), Not(Eq("lang", "en")), Eq("lang", f"{long}b"),
+    ):  # fmt: skip
         search = Search(query=query("the growling bear", "dense", "sparse"), where=where)
         for one in (index, reopened):
             assert one.count(where) == oracle.count(where)
             assert_same_hits(one.search(search), oracle.search(search))
-    assert 'partition in ["' in reopened._store._where(Eq("lang", "de"))  # type: ignore[attr-defined]  # a Table
+    assert 'partition == "de"' in reopened._store.translate(Eq("lang", "de")).expression
+    assert len(client.query("papers", filter='partition == "true"', output_fields=["id"])) == 2
+
+
+def test_a_json_path_index_is_asked_of_a_server_in_its_words() -> None:
+    params = IndexParams()
+    params.add_index("metadata", index_name="metadata_0", **json_index_params("lang", "VARCHAR"))
+    (index,) = params
+    request = Prepare.create_index_request(
+        "papers", index.field_name, index.get_index_configs(), index_name=index.index_name
+    )
+    assert (request.field_name, request.index_name) == ("metadata", "metadata_0")
+    assert {pair.key: pair.value for pair in request.extra_params} == {
+        "index_type": "INVERTED",
+        "json_path": 'metadata["lang"]',
+        "json_cast_type": "VARCHAR",
+    }
+
+
+def test_milvus_lite_has_no_json_path_indexes_and_needs_none(client: MilvusClient) -> None:
+    index = _index(client, json_indexes={"lang": "VARCHAR"})
+    index.upsert(records(DOCUMENTS))
+    assert client.list_indexes("papers", field_name="metadata") == []
+    assert index.unindexed_fields() == []
+
+
+def test_an_encoder_gives_the_width_the_model_and_the_representations(
+    client: MilvusClient,
+) -> None:
+    index = MilvusIndex(client, "papers", encoder=ENCODER)
+    assert index.reps == {"dense", "sparse"}
+    assert index.model == ENCODER.model
+    with pytest.raises(ValueError, match="dim"):
+        MilvusIndex(client, "papers", encoder=ENCODER, dim=DIM)

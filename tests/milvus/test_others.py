@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 from langchain_core.documents import Document as TheirDocument
 from langchain_milvus import BM25BuiltInFunction, Milvus
-from pymilvus import DataType, Function, FunctionType, MilvusClient
+from pymilvus import (
+    AnnSearchRequest,
+    DataType,
+    Function,
+    FunctionType,
+    MilvusClient,
+    RRFRanker,
+)
 
-from m3kit import FieldNames
+from m3kit import RRF, FieldNames, WeightedSum, WithColbert
 from m3kit.filters import Contains, Eq, Exists, Filter, Not, Range, Substring
 from m3kit.index import DocumentError, HybridIndex, IndexNotFoundError, ModelMismatchError, Search
 from m3kit.memory import MemoryIndex
@@ -31,11 +38,13 @@ from m3kit.testing import (
 from m3kit.vectors import M3Output
 from m3kit_langchain import M3Embeddings
 from m3kit_langchain.milvus import MilvusSparse
-from m3kit_milvus import MilvusIndex
+from m3kit_milvus import LANGCHAIN, M3KIT, MilvusIndex
 
 FLAT = {"metric_type": "IP", "index_type": "FLAT"}
 SPARSE = {"metric_type": "IP", "index_type": "SPARSE_INVERTED_INDEX"}
 FIELDS = FieldNames(dense="dense", sparse="sparse")
+RERANKER = Function("rrf", FunctionType.RERANK, [], params={"reranker": "rrf"})
+HYBRID = replace(LANGCHAIN, dense="dense", sparse="sparse")
 FILTERS: list[Filter | None] = [
     None,
     Eq("n", 3),
@@ -94,10 +103,101 @@ def langchain(file: Path, client: MilvusClient) -> Callable[..., Milvus]:
     return make
 
 
+@pytest.fixture
+def ours(client: MilvusClient) -> MilvusIndex:
+    """A collection that m3kit made."""
+    index = MilvusIndex(client, "ours", encoder=ENCODER)
+    index.upsert(records(DOCUMENTS))
+    return index
+
+
+def _langchain_on_ours(langchain: Callable[..., Milvus]) -> Milvus:
+    return langchain(
+        collection_name="ours",
+        primary_field="id",
+        text_field="text",
+        metadata_field="metadata",
+        auto_id=False,
+        search_params=[{"metric_type": "IP"}] * 2,
+    )
+
+
+def test_langchain_searches_what_m3kit_made(
+    ours: MilvusIndex, langchain: Callable[..., Milvus]
+) -> None:
+    store = _langchain_on_ours(langchain)
+    for where, expr in ((None, None), (Eq("lang", "en"), 'metadata["lang"] == "en"')):
+        asked = query("the growling bear", "dense", "sparse")
+        expected = ours.search(Search(query=asked, k=3, where=where, fusion=RRF()))
+        found = store.similarity_search(
+            "the growling bear", k=3, fetch_k=100, expr=expr, reranker=RERANKER
+        )
+        assert [hit.page_content for hit in found] == [hit.document.text for hit in expected]
+        assert [hit.metadata for hit in found] == [hit.document.metadata for hit in expected]
+
+
+def test_m3kit_finds_what_langchain_writes_into_its_collection(
+    ours: MilvusIndex, langchain: Callable[..., Milvus]
+) -> None:
+    store = _langchain_on_ours(langchain)
+    new = Document("new", "a new bear", {"n": 99, "lang": "fr", "tags": ["new"]})
+    changed = replace(DOCUMENTS[0], text="changed", metadata={"lang": "fr"})
+    written = [new, changed]
+    store.upsert(
+        ids=[document.id for document in written],
+        documents=[
+            TheirDocument(page_content=document.text, metadata=dict(document.metadata))
+            for document in written
+        ],
+    )
+    _assert_searches_as_the_oracle(
+        ours, [*records(DOCUMENTS[1:]), *records(written)], *FILTERS, Eq("lang", "fr"),
+        Contains("tags", "new"), Not(Range("n", gt=5)),
+    )  # fmt: skip
+    ours.delete_where(Eq("lang", "fr"))
+    assert ours.get(["new", changed.id]) == []
+    assert ours.count() == len(DOCUMENTS) - 1
+
+
+def test_a_representation_that_others_left_empty_scores_zero(
+    client: MilvusClient, ours: MilvusIndex
+) -> None:
+    (new,) = records([Document("new", "the growling bear", {"lang": "fr"})])
+    row = {"id": "new", "text": new.document.text, "metadata": {"lang": "fr"}}
+    client.upsert("ours", [{**row, "dense": new.output.dense, "sparse": {2**32 - 2: 1e-6}}])
+    asked = query("the growling bear", "dense", "sparse")
+    search = Search(query=asked, k=1, where=Eq("lang", "fr"), with_scores=True)
+    (hit,) = ours.search(replace(search, fusion=WeightedSum()))
+    assert hit.scores == {"dense": pytest.approx(1.0), "sparse": 0.0}
+
+
+def test_pymilvus_hybrid_search_ranks_what_m3kit_made(
+    client: MilvusClient, ours: MilvusIndex
+) -> None:
+    asked = query("the growling bear", "dense", "sparse")
+    assert asked.sparse is not None
+    vectors = {"dense": asked.dense, "sparse": asked.sparse.to_dict()}
+    branches = [
+        AnnSearchRequest([vector], rep, {"metric_type": "IP"}, 100, expr='metadata["n"] > 1')
+        for rep, vector in vectors.items()
+    ]
+    (hits,) = client.hybrid_search("ours", branches, RRFRanker(60), 3, output_fields=["text"])
+    expected = ours.search(Search(query=asked, k=3, where=Range("n", gt=1)))
+    assert [hit["id"] for hit in hits] == [hit.document.id for hit in expected]
+
+
+def test_what_m3kit_made_opens_by_its_names_too(client: MilvusClient, ours: MilvusIndex) -> None:
+    assert ours.model == ENCODER.model
+    index = MilvusIndex(client, "ours", fields=replace(M3KIT, sparse=None, colbert=None))
+    assert index.model == ENCODER.model
+    assert index.reps == {"dense"}
+    assert index.count(Eq("lang", "en")) == ours.count(Eq("lang", "en"))
+
+
 METADATA: dict[str, tuple[dict[str, Any], FieldNames]] = {
-    "a JSON": ({"metadata_field": "about"}, replace(FIELDS, metadata="about")),
-    "dynamic fields": ({"enable_dynamic_field": True}, FIELDS),
-    "fields of the schema": ({}, FIELDS),
+    "a JSON": ({"metadata_field": "about"}, replace(HYBRID, metadata="about")),
+    "dynamic fields": ({"enable_dynamic_field": True}, HYBRID),
+    "fields of the schema": ({}, HYBRID),
 }
 
 
@@ -128,7 +228,7 @@ def test_langchains_collection_opens_searches_and_is_written(
         "a new bear",
         k=1,
         param=[{"metric_type": "IP"}, {"metric_type": "IP"}],
-        reranker=Function("rrf", FunctionType.RERANK, [], params={"reranker": "rrf"}),
+        reranker=RERANKER,
     )
     assert found.page_content == "a new bear"
     given = found.metadata if how != "dynamic fields" else {"n": 99, "lang": "fr"}
@@ -149,7 +249,7 @@ def test_langchains_bm25_is_left_alone_and_named(client: MilvusClient, file: Pat
         index_params=[FLAT, {**SPARSE, "metric_type": "BM25"}],
     )
     with pytest.raises(
-        IndexNotFoundError, match="'sparse' is made by a function of the server, not by"
+        IndexNotFoundError, match="'sparse' is computed by a function of the server, not by"
     ):
         MilvusIndex(client, "LangChainCollection", fields=FIELDS)
     index = MilvusIndex(client, "LangChainCollection", fields=FieldNames(dense="dense"))
@@ -289,10 +389,12 @@ def test_what_the_schema_has_no_place_for_is_refused_before_anything_is_written(
     index = MilvusIndex(client, "theirs", fields=FIELDS)
     good = Document("good", "", {"n": 1})
     refused = {
-        "its id is none that 'pk' holds": Document("x" * 11, "", {"n": 1}),
-        "'text' holds 20 bytes": Document("a", "x" * 21, {"n": 1}),
-        "each needs n, and its metadata lacks that": Document("a", ""),
-        "has no place for 'other' of its metadata": Document("a", "", {"n": 1, "other": 1}),
+        "its id takes 11 bytes, and Milvus holds 10": Document("x" * 11, "", {"n": 1}),
+        "its text takes 21 bytes, and Milvus holds 20": Document("a", "x" * 21, {"n": 1}),
+        "each row needs n, and its metadata lacks it": Document("a", ""),
+        "the schema has no field for 'other' of its metadata": Document(
+            "a", "", {"n": 1, "other": 1}
+        ),
         "'n' of its metadata is 1.5, and INT64 there": Document("a", "", {"n": 1.5}),
         "'n' of its metadata is True, and INT64": Document("a", "", {"n": True}),
         "'n' of its metadata is None": Document("a", "", {"n": None}),
@@ -315,7 +417,7 @@ def test_a_vector_that_m3_does_not_make_forbids_writing_alone(
     index = MilvusIndex(client, "theirs", fields=FieldNames(dense="dense"))
     _assert_searches_as_the_oracle(index, kept, None, Exists("sparse"))
     assert index.get(["1"])[0].document.metadata == kept[1].document.metadata
-    with pytest.raises(DocumentError, match="each needs sparse, which M3 does not make"):
+    with pytest.raises(DocumentError, match="each row needs sparse, which M3 does not make"):
         index.upsert(kept)
 
 
@@ -333,7 +435,7 @@ def test_a_text_that_the_schema_does_not_name_is_read_and_written(client: Milvus
 
 
 DIFFERENCES: dict[str, FieldNames] = {
-    "the text should be in 'body', which neither its schema nor its rows have": FieldNames(
+    "no row has the text in 'body'; give another name by.*one row has .*lang": FieldNames(
         text="body", dense="dense"
     ),
     "the text should be VARCHAR, and 'pk' is INT64": FieldNames(text="pk", dense="dense"),
@@ -345,7 +447,7 @@ DIFFERENCES: dict[str, FieldNames] = {
         text="other", metadata="text", dense="dense"
     ),
     "the id should be VARCHAR or INT64, and 'dense' is": FieldNames(id="dense", sparse="sparse"),
-    r"ColBERT vectors of others \('colbert'\) are not read": FieldNames(colbert="colbert"),
+    "'colbert' holds no ColBERT vectors in structs of m3kit's form": FieldNames(colbert="colbert"),
 }
 
 
@@ -355,8 +457,38 @@ def test_a_schema_that_cannot_serve_is_refused_with_the_difference(
 ) -> None:
     make(PK, TEXT)
     client.insert("theirs", [*_rows(_numbered(), pk=lambda one: int(one.id))])
-    with pytest.raises(IndexNotFoundError, match=f"'theirs' cannot serve.*{said}"):
+    with pytest.raises(
+        IndexNotFoundError, match=f"'theirs' cannot be opened with FieldNames.*{said}"
+    ):
         MilvusIndex(client, "theirs", fields=DIFFERENCES[said])
+
+
+def test_colbert_does_not_rank_by_texts_that_are_elsewhere(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, {**TEXT, "nullable": True}, {**TEXT, "field_name": "body"})
+    bodies = {"body": lambda one: one.text, "text": lambda _: None, "pk": lambda one: int(one.id)}
+    client.insert("theirs", [*_rows(_numbered(), **bodies)])
+    with pytest.raises(IndexNotFoundError, match=r"no row has the text in 'text'.*body \(VARCHAR"):
+        WithColbert(MilvusIndex(client, "theirs", fields=FIELDS), ENCODER)
+    index = MilvusIndex(client, "theirs", fields=replace(FIELDS, text="body"))
+    search = Search(query=query("the growling bear", "colbert"), k=1)
+    assert WithColbert(index, ENCODER).search(search)[0].document.text == DOCUMENTS[2].text
+
+
+def test_a_collection_without_names_is_refused_with_the_keys_of_a_row(
+    client: MilvusClient, make: Callable[..., None]
+) -> None:
+    make(PK, TEXT, {"field_name": "about", "datatype": DataType.JSON})
+    client.insert(
+        "theirs",
+        [*_rows(_numbered()[:1], pk=lambda _: 1, about=lambda _: {"lang": "en"})],
+    )
+    with pytest.raises(IndexNotFoundError) as caught:
+        MilvusIndex(client, "theirs")
+    for part in ("was not created by m3kit; pass fields=FieldNames(…)", "about (JSON)",
+                 "about['lang']", "tags"):  # fmt: skip
+        assert part in f"{caught.value}"
 
 
 def test_a_width_a_metric_a_missing_collection_are_told(
@@ -367,7 +499,10 @@ def test_a_width_a_metric_a_missing_collection_are_told(
     make(PK, TEXT)
     with pytest.raises(ModelMismatchError, match=f"are {DIM} wide, and 7 is asked for"):
         MilvusIndex(client, "theirs", dim=7, fields=FIELDS)
-    with pytest.raises(IndexNotFoundError, match=r"others made it; say by fields=FieldNames\("):
+    with pytest.raises(
+        IndexNotFoundError,
+        match=r"not created by m3kit; pass fields=FieldNames\(.*pk \(INT64\), text \(VARCHAR\)",
+    ):
         MilvusIndex(client, "theirs", dim=DIM)
     client.release_collection("theirs")
     client.drop_index("theirs", "dense")
@@ -394,5 +529,5 @@ def test_metadata_that_is_no_object_is_named(
     make(PK, TEXT, {"field_name": "about", "datatype": DataType.JSON})
     client.insert("theirs", [*_rows(_numbered()[:1], pk=lambda _: 1, about=lambda _: [1])])
     index = MilvusIndex(client, "theirs", fields=replace(FIELDS, metadata="about"))
-    with pytest.raises(DocumentError, match="'about' of 1 in the collection 'theirs' holds no obj"):
+    with pytest.raises(DocumentError, match="'about' of 1 in the collection 'theirs' is no object"):
         index.get(["1"])

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 from pymilvus import MilvusClient
+from tests.milvus.conftest import connected
 
 from m3kit.filters import Eq
 from m3kit.index import HybridIndex, Search
@@ -75,6 +76,6 @@ def test_in_this_process(client: MilvusClient, seconds: float) -> None:
 
 @SECONDS
 def test_over_tcp(server: str, seconds: float) -> None:
-    client, name = MilvusClient(f"http://{server}"), f"c{uuid4().hex}"
-    _assert_threads_may_share(lambda: MilvusIndex(client, name, dim=DIM), seconds)
-    client.close()
+    name = f"c{uuid4().hex}"
+    with connected(server) as client:
+        _assert_threads_may_share(lambda: MilvusIndex(client, name, dim=DIM), seconds)

@@ -13,6 +13,7 @@ import pytest
 from pymilvus import DataType, MilvusClient
 from pymilvus.client.entity_helper import sparse_proto_to_rows
 from pymilvus.client.prepare import Prepare
+from tests.milvus.test_layout import new_layout
 
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.storage import ColbertStorage
@@ -21,12 +22,11 @@ from m3kit.records import Document, Record
 from m3kit.scoring import maxsim, require
 from m3kit.testing import DIM, DOCUMENTS, ENCODER, assert_same_vectors, query, records
 from m3kit.vectors import REPS
-from m3kit_milvus import MilvusIndex, own
-from m3kit_milvus.columns import TOKEN, to_output, to_query, to_score
-from m3kit_milvus.layout import Column
-from m3kit_milvus.own import MOST_VECTORS, Own
+from m3kit_milvus import MilvusIndex
+from m3kit_milvus.layout import Layout
+from m3kit_milvus.provision import new_schema
+from m3kit_milvus.vectors import MAX_VECTORS, TOKEN, anns_field, to_output, to_query, to_score
 
-COLUMNS = {rep: Column(rep, rep, "IP", "FLAT", {}, anns=own.field(rep)) for rep in REPS}
 STORAGES = {
     ColbertStorage(): DataType.FLOAT_VECTOR,
     ColbertStorage("float16", pool_factor=2): DataType.FLOAT16_VECTOR,
@@ -34,9 +34,9 @@ STORAGES = {
 }
 
 
-def _layout(storage: ColbertStorage) -> Own:
+def _layout(storage: ColbertStorage) -> Layout:
     manifest = Manifest(DIM, frozenset(REPS), None, storage)
-    return Own(manifest, COLUMNS, "array", None, negates=True)
+    return new_layout(manifest, "server")
 
 
 @pytest.fixture(params=STORAGES, ids=str)
@@ -46,19 +46,19 @@ def storage(request: pytest.FixtureRequest) -> ColbertStorage:
 
 
 def test_a_vector_of_a_token_is_a_struct(storage: ColbertStorage) -> None:
-    schema = own.schema(_layout(storage).manifest, "array", None)
+    schema = new_schema(_layout(storage).manifest, "server", None)
     request = Prepare.create_collection_request("papers", schema)
     assert request.collection_name == "papers"
     (struct,) = schema.struct_fields
     (token,) = struct.fields
-    assert (struct.name, struct.max_capacity) == ("colbert", MOST_VECTORS)
+    assert (struct.name, struct.max_capacity) == ("colbert", MAX_VECTORS)
     assert (token.name, token.dtype, token.params["dim"]) == (TOKEN, STORAGES[storage], DIM)
-    assert own.field("colbert") == "colbert[token]"
+    assert anns_field("colbert", "colbert") == "colbert[token]"
 
 
 def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None:
     layout = _layout(storage)
-    shape = own.schema(layout.manifest, "array", None).to_dict()
+    shape = new_schema(layout.manifest, "server", None).to_dict()
     (record,) = records(DOCUMENTS[3:4])
     (kept,) = records(DOCUMENTS[3:4], storage)
     row = layout.to_row(record)
@@ -68,7 +68,6 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
         "",
         fields_info=shape["fields"],
         struct_fields_info=shape["struct_fields"],
-        enable_dynamic=True,
     )
     assert "colbert" in {field.field_name for field in request.fields_data}
     assert len(row["colbert"]) == len(require(kept.output.colbert, "colbert"))
@@ -78,7 +77,9 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
     (weights,) = sparse_proto_to_rows(sparse.sparse_float_vector)
     forms = [as_numbers] if storage.dtype == "float32" else [as_numbers, as_bytes]
     for form in forms:
-        got = to_output({**row, "sparse": weights, "colbert": form}, COLUMNS, REPS, storage.dtype)
+        got = to_output(
+            {**row, "sparse": weights, "colbert": form}, layout.columns, REPS, storage.dtype
+        )
         assert_same_vectors(got, kept.output, REPS)
 
 
@@ -94,7 +95,7 @@ def test_a_sum_of_the_engines_becomes_the_mean_that_is_m3s_score(storage: Colber
 
 
 def test_more_vectors_than_an_array_holds_are_refused_and_the_remedy_named() -> None:
-    (output,) = ENCODER.encode_documents([" ".join(f"word{n}" for n in range(MOST_VECTORS))])
+    (output,) = ENCODER.encode_documents([" ".join(f"word{n}" for n in range(MAX_VECTORS))])
     record = Record(Document("long", ""), output)
     with pytest.raises(
         DocumentError, match=r"has 4097 ColBERT vectors.*ColbertStorage\(pool_factor=2\)"
@@ -105,7 +106,7 @@ def test_more_vectors_than_an_array_holds_are_refused_and_the_remedy_named() -> 
 @pytest.mark.parametrize("dtype", ["bfloat16", "binary"])
 def test_numbers_that_milvus_does_not_compare_are_refused(client: MilvusClient, dtype: Any) -> None:
     with pytest.raises(
-        RepresentationError, match=f"kept as {dtype}; keep them as one of float32, float16"
+        RepresentationError, match=f"stored as {dtype}; store them as one of float32, float16"
     ):
         MilvusIndex(client, "papers", dim=DIM, reps=REPS, colbert=ColbertStorage(dtype))
     assert not client.has_collection("papers")

@@ -1,0 +1,165 @@
+"""`MilvusIndex` over TCP, as it calls servers; and servers that are gone, or were idle."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from pymilvus import DataType, MilvusClient
+from tests.milvus.conftest import connected, lite_server
+from tests.milvus.test_terms import taken_for_a_server
+
+from m3kit.filters import All
+from m3kit.index import HybridIndex
+from m3kit.testing import DIM, DOCUMENTS, IndexConformance, records
+from m3kit_milvus import MilvusIndex, open_server
+
+IDLE_S = 125
+"""After two pings too many, 10 s apart, and 100 s, `milvus-lite server` closes a connection."""
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[MilvusClient]:
+    with connected(server) as client:
+        yield client
+
+
+@pytest.fixture
+def as_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take Milvus Lite for a server: filters on JSON alone, no lock, the query iterator."""
+    taken_for_a_server(monkeypatch)
+
+
+class TestTcp(IndexConformance):
+    """`milvus-lite server`."""
+
+    @pytest.fixture
+    def index(self, client: MilvusClient) -> HybridIndex:
+        index = MilvusIndex(client, "by_terms", dim=DIM)
+        index.delete_where(All())
+        return index
+
+
+class TestServer(IndexConformance):
+    """The same, called as servers are."""
+
+    @pytest.fixture
+    def index(self, client: MilvusClient, as_server: None) -> HybridIndex:  # noqa: ARG002
+        index = MilvusIndex(client, "papers", dim=DIM)
+        index.delete_where(All())
+        return index
+
+
+@pytest.mark.usefixtures("as_server")
+def test_a_server_needs_no_terms(client: MilvusClient) -> None:
+    name = f"c{uuid4().hex}"
+    MilvusIndex(client, name, dim=DIM)
+    types = {field["name"]: field["type"] for field in client.describe_collection(name)["fields"]}
+    assert types["metadata"] == DataType.JSON
+    assert "_terms" not in types
+
+
+@pytest.mark.usefixtures("as_server")
+def test_a_server_tells_which_fields_have_no_index(client: MilvusClient) -> None:
+    index = MilvusIndex(client, f"c{uuid4().hex}", dim=DIM)
+    assert index.unindexed_fields() == []
+    index.upsert(records(DOCUMENTS))
+    assert sorted(index.unindexed_fields()) == sorted(DOCUMENTS[0].metadata)
+
+
+def test_many_workers_make_one_collection(client: MilvusClient) -> None:
+    name = f"c{uuid4().hex}"
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(MilvusIndex, client, name, dim=DIM) for _ in range(8)]
+        indexes = [future.result() for future in futures]
+    indexes[0].upsert(records(DOCUMENTS))
+    assert indexes[7].count() == len(DOCUMENTS)
+
+
+@pytest.mark.usefixtures("as_server")
+def test_many_workers_make_one_collection_without_a_lock(client: MilvusClient) -> None:
+    test_many_workers_make_one_collection(client)
+
+
+def test_the_client_stays_the_callers(client: MilvusClient) -> None:
+    name = f"c{uuid4().hex}"
+    index = MilvusIndex(client, name, dim=DIM)
+    assert not hasattr(index, "close")
+    del index
+    assert client.has_collection(name)
+
+
+def test_a_dead_server_is_a_connection_error_of_one_line(
+    tmp_path_factory: pytest.TempPathFactory,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with lite_server(tmp_path_factory.mktemp("dead")) as server:
+        address = f"{server}/papers"
+        opened = open_server(address, dim=DIM, reps=["dense"], model=None)
+        open_server(address, dim=DIM, reps=["dense"], model=None).close()
+    with pytest.raises(ConnectionError, match="cannot reach Milvus; check that") as caught:
+        opened.count()
+    with pytest.raises(ConnectionError, match=f"cannot connect to Milvus at http://{server}"):
+        open_server(address, dim=DIM, reps=["dense"], model=None)
+    opened.close()
+    assert "\n" not in f"{caught.value}"
+    assert capfd.readouterr().err == ""
+    assert not caplog.records
+
+
+def test_a_server_that_was_restarted_is_reached_again(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("restarted")
+    with lite_server(folder) as server:
+        index = open_server(f"{server}/papers", dim=DIM, reps=["dense"], model=None)
+        index.upsert(records(DOCUMENTS))
+    with lite_server(folder, port=int(server.rpartition(":")[2])), index:
+        assert index.count() == len(DOCUMENTS)
+
+
+BY_ADDRESS = """
+import sys, time
+from m3kit_milvus import open_server
+address = f"{sys.argv[1]}/idle"
+with open_server(address, dim=8, reps=["dense"], model=None) as index:
+    time.sleep(float(sys.argv[2]))
+    print(index.count())
+    with open_server(address, dim=8, reps=["dense"], model=None) as other:
+        print(other.count())
+"""
+BY_CLIENT = """
+import sys, time
+from pymilvus import MilvusClient
+from m3kit_milvus import MilvusIndex, open_server
+client = MilvusClient(f"http://{sys.argv[1]}")
+index = MilvusIndex(client, "idle", dim=8)
+time.sleep(float(sys.argv[2]))
+print(open_server(f"{sys.argv[1]}/idle", dim=8, reps=["dense"], model=None).count())
+print(MilvusIndex(client, "idle", dim=8).count() + index.count())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "is_silent"), [(BY_ADDRESS, True), (BY_CLIENT, False)])
+def test_an_idle_connection_is_made_again(
+    tmp_path_factory: pytest.TempPathFactory,
+    script: str,
+    is_silent: bool,  # noqa: FBT001
+) -> None:
+    """gRPC itself prints two lines of a client that pings; m3kit's own connections do not."""
+    with lite_server(tmp_path_factory.mktemp("idle")) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", script, server, f"{IDLE_S}"],
+            check=False,
+            text=True,
+            capture_output=True,
+        )
+    assert done.stdout == "0\n0\n", done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (is_silent and done.stderr)
