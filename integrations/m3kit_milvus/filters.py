@@ -20,6 +20,7 @@ from m3kit.filters import (
     Contains,
     Eq,
     Exists,
+    Field,
     Filter,
     Ids,
     In,
@@ -77,7 +78,7 @@ class FilterTranslator:
         partition: Keeps the partition of a value of that field.
     """
 
-    place: Callable[[str], Place]
+    place: Callable[[Field], Place]
     ids: Callable[[Sequence[str]], str]
     everything: str
     nothing: str
@@ -188,6 +189,8 @@ class _JsonTranslator:
                 assert_never(where)
 
     def _range(self, where: Range) -> FilterExpression[str]:
+        if where.instants:  # which no engine reads
+            return FilterExpression(f"exists {self.path.text}", exact=False)
         compared = [
             f"{self.path.text} {bound}"
             for name, number in where.bounds.items()

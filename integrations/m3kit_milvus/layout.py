@@ -11,6 +11,7 @@ from pymilvus import DataType
 
 from m3kit.adapters.field_names import FieldNames
 from m3kit.adapters.manifest import Manifest
+from m3kit.filters import Field, field_path
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import M3Output, Rep
@@ -208,15 +209,19 @@ class Layout:
             partition=lambda value: f"{PARTITION} == {quoted(to_partition(value))}",
         )
 
-    def place(self, field: str) -> Place:
+    def place(self, field: Field) -> Place:
         """Tell where a field of the metadata lies."""
+        first, *nested = field_path(field)
+        path = "".join(f'["{key}"]' for key in (first, *nested))
         if self.names.metadata is not None:
-            return self._path(f'{self.names.metadata}["{field}"]', lists=True)
-        if field in self._columns.names():
-            return "unknown" if field in self.schema.jsons else self.schema.scalars[field]
-        if not self._columns.can_add(field):
+            return self._path(f"{self.names.metadata}{path}", lists=True)
+        if first in self._columns.names():
+            if first in self.schema.jsons:
+                return "unknown"
+            return "nowhere" if nested else self.schema.scalars[first]
+        if not self._columns.can_add(first):
             return "nowhere"
-        return self._path(f'{META}["{field}"]', lists=self.engine == "server")
+        return self._path(f"{META}{path}", lists=self.engine == "server")
 
     def _path(self, text: str, *, lists: bool) -> Place:
         """Name a place in a JSON; Milvus Lite's core cannot tell whether there is anything."""
@@ -271,9 +276,7 @@ class Layout:
     def _private(self, document: Document) -> Fields:
         fields: dict[str, Any] = {}
         if TERMS in self.private:
-            terms = to_terms(document.metadata)
-            self._check_size(document, "metadata, as filters read it,", terms, TEXT_BYTES)
-            fields[TERMS] = AtomicStr(terms)
+            fields[TERMS] = AtomicStr(to_terms(document.metadata))
         if METADATA in self.private:
             text = encode(document.metadata) if has_large_integer(document.metadata) else ""
             fields[METADATA] = AtomicStr(text)

@@ -103,6 +103,8 @@ def _scalar(scalar: Scalar, where: FieldFilter) -> tuple[str | None, bool]:
             return (None if literal is None else f"{scalar.name} == {literal}"), True
         case Exists():
             return "", True
+        case Range() if where.instants and scalar.type == DataType.VARCHAR:
+            return "", False
         case Range():
             return _range(scalar, where), True
         case Substring(_, text):
@@ -147,6 +149,8 @@ def _literal(scalar: Scalar, value: Value) -> str | None:
 
 
 def _range(scalar: Scalar, where: Range) -> str | None:
+    if where.instants:
+        return None
     if scalar.type in _INTEGERS:
         return _integers(scalar, where)
     return _floats(scalar, where) if scalar.type in _FLOATS else None

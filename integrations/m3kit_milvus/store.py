@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from m3kit._batching import batched, chunked
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.filters import Filter
+from m3kit.index import Search
 from m3kit.records import Record
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import Rep
 from m3kit_milvus.client import PAGE, CollectionClient, Key, Row
 from m3kit_milvus.layout import Layout
 from m3kit_milvus.search import MilvusSearcher
@@ -48,9 +49,9 @@ class MilvusStore:
         """Translate a filter; see `Store.translate`."""
         return self._translator.translate(where)
 
-    def prepare_search(self, query: M3Output, where: str | None, /) -> MilvusSearcher:
+    def prepare_search(self, search: Search, where: str | None, /) -> MilvusSearcher:
         """Prepare a search; see `Store.prepare_search`."""
-        return MilvusSearcher(self.client, self.layout, query, where or "")
+        return MilvusSearcher(self.client, self.layout, search.query, where or "")
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> dict[str, Record]:
         """Read records; see `Store.read`."""

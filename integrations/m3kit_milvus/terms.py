@@ -5,12 +5,14 @@ Milvus Lite evaluates a filter on JSON row by row in Python, and one on a text i
 times as fast. So a row carries, beside its metadata, a word for each thing that a filter can ask:
 
     <digest of ["has", field]>         for `Exists`; for a number its 64 bits follow, for `Range`
+    <digest of ["at", field]>          for a `Range` of dates; the 64 bits of the instant follow
     <digest of ["is", field, value]>   for `Eq`
     <digest of ["in", field, item]>    for `Contains`
 
 Digests are hexadecimal, so nothing that anybody wrote is ever part of a pattern. The 64 bits are
 those of the nearest float, changed so that they order as the numbers do. A row that another client
-has written has no terms: every filter keeps it, and it is verified.
+has written has no terms, nor has one whose terms would be too long: every filter keeps it, and the
+core verifies it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from typing import Any
 
 from m3kit.adapters.filter_terms import EXACT, TermKind, by_value, filter_terms
 from m3kit.adapters.filter_translation import FilterExpression
-from m3kit.filters import Contains, Eq, Exists, Range, is_number
+from m3kit.filters import Contains, Eq, Exists, Field, Range, is_number
+from m3kit.instants import instant
 
 TERMS = "_terms"
 
@@ -35,9 +38,10 @@ NO_TERMS = " "
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
 
-def to_terms(metadata: Mapping[str, Any]) -> str:
-    """Write the terms of a document."""
-    return " ".join(dict.fromkeys(_words(metadata))) or NO_TERMS
+def to_terms(metadata: Mapping[str, Any], *, max_bytes: int = 65_535) -> str:
+    """Write the terms of a document; those of one that has too many are left to verification."""
+    terms = " ".join(dict.fromkeys(_words(metadata))) or NO_TERMS
+    return terms if len(terms) <= max_bytes else ""
 
 
 def translate_by_terms(
@@ -57,6 +61,8 @@ def translate_by_terms(
             return FilterExpression(_like(_value_term("in", field, by_value(value))))
         case Exists(field):
             return FilterExpression(_like(_field_term(field)))
+        case Range() if where.instants:
+            return _date_range(where)
         case Range():
             return _range(where, negates=negates)
 
@@ -70,13 +76,16 @@ def joined(word: str, parts: list[str]) -> str:
 
 
 def _words(metadata: Mapping[str, Any]) -> Iterator[str]:
-    for kind, field, value in filter_terms(metadata):
-        if value:
-            yield _value_term(kind, field, by_value(value[0]))
-        elif is_number(metadata[field]):
-            yield _field_term(field) + _bits(metadata[field])
+    for term in filter_terms(metadata):
+        if term.kind != "has":
+            yield _value_term(term.kind, term.field, by_value(term.value))
+        elif is_number(term.value):
+            yield _field_term(term.field) + _bits(term.value)
         else:
-            yield _field_term(field)
+            yield _field_term(term.field)
+            moment = instant(term.value) if isinstance(term.value, str) else None
+            if moment is not None:
+                yield _date_term(term.field) + _bits_of_instant(moment)
 
 
 def _range(where: Range, *, negates: bool) -> FilterExpression[str]:
@@ -91,28 +100,40 @@ def _range(where: Range, *, negates: bool) -> FilterExpression[str]:
         if math.isinf(number):
             parts.append(_like(_field_term(where.field)))
         elif is_lower:
-            parts.append(_at_least(where.field, number))
+            parts.append(_at_least(_field_term(where.field), _bits(number)))
         else:
-            parts.append(_at_most(where.field, number))
+            parts.append(_at_most(_field_term(where.field), _bits(number)))
         if sharp and name in {"gt", "lt"} and negates:
             parts.append(f"(not {_like(_value_term('is', where.field, by_value(bound)))})")
         exact = exact and sharp and (negates or name in {"ge", "le"})
     return FilterExpression(joined("and", parts), exact=exact)
 
 
-def _at_least(field: str, bound: float) -> str:
+def _date_range(where: Range) -> FilterExpression[str]:
+    """Compare the bits of instants, which are integers: a strict bound is the next one."""
+    parts = []
+    for name, bound in where.instants.items():
+        match name:
+            case "gt" | "ge":
+                bits = _bits_of_instant(bound + (name == "gt"))
+                parts.append(_at_least(_date_term(where.field), bits))
+            case "lt" | "le":
+                bits = _bits_of_instant(bound - (name == "lt"))
+                parts.append(_at_most(_date_term(where.field), bits))
+    return FilterExpression(joined("and", parts))
+
+
+def _at_least(term: str, bits: str) -> str:
     """Find the bits that follow a common prefix with a 1 where the bound has a 0, or the bound."""
-    bits = _bits(bound)
     end = len(bits.rstrip("0"))
     prefixes = [f"{bits[:n]}1" for n in range(end) if bits[n] == "0"]
-    return joined("or", [_like(_field_term(field) + prefix) for prefix in [*prefixes, bits[:end]]])
+    return joined("or", [_like(term + prefix) for prefix in [*prefixes, bits[:end]]])
 
 
-def _at_most(field: str, bound: float) -> str:
-    bits = _bits(bound)
+def _at_most(term: str, bits: str) -> str:
     end = len(bits.rstrip("1"))
     prefixes = [f"{bits[:n]}0" for n in range(end) if bits[n] == "1"]
-    return joined("or", [_like(_field_term(field) + prefix) for prefix in [*prefixes, bits[:end]]])
+    return joined("or", [_like(term + prefix) for prefix in [*prefixes, bits[:end]]])
 
 
 def _bits(number: float) -> str:
@@ -126,13 +147,22 @@ def _like(term: str) -> str:
     return f'{TERMS} like "%{term}%"'
 
 
+def _bits_of_instant(moment: int) -> str:
+    return f"{moment + 2**63:064b}"
+
+
 @lru_cache(maxsize=4_096)
-def _field_term(field: str) -> str:
+def _field_term(field: Field) -> str:
     return _digest(["has", field])
 
 
+@lru_cache(maxsize=4_096)
+def _date_term(field: Field) -> str:
+    return _digest(["at", field])
+
+
 @lru_cache(maxsize=4_096, typed=True)
-def _value_term(kind: TermKind, field: str, value: object) -> str:
+def _value_term(kind: TermKind, field: Field, value: object) -> str:
     return _digest([kind, field, value])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -237,6 +237,8 @@ def _condition(where: Condition) -> edge.ConditionType:
             return edge.FieldCondition(key, match=edge.MatchValue(value))
         case {"key": key, "match": {"substring": text}, **rest} if not rest:
             return edge.FieldCondition(key, match=edge.MatchSubstring(text))
+        case {"key": key, "range": bounds, **rest} if not rest and _are_dates(bounds):
+            return edge.FieldCondition(key, range=edge.RangeDateTime(**bounds))
         case {"key": key, "range": bounds, **rest} if not rest:
             return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
         case _ if where and where.keys() <= {"must", "should", "must_not"}:
@@ -247,6 +249,10 @@ def _condition(where: Condition) -> edge.ConditionType:
             )
         case _:
             raise ValueError(f"Qdrant Edge is given no condition such as {where!r}")
+
+
+def _are_dates(bounds: Mapping[str, object]) -> bool:
+    return all(isinstance(bound, str) for bound in bounds.values())
 
 
 def _scalars(value: object) -> Iterator[object]:

@@ -11,6 +11,7 @@ that payloads hold (`exactness`), could confuse is widened, and what it keeps is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, assert_never
 
 from m3kit.adapters.filter_translation import FilterExpression, translate
@@ -19,6 +20,7 @@ from m3kit.filters import (
     Contains,
     Eq,
     Exists,
+    Field,
     Filter,
     Ids,
     In,
@@ -38,6 +40,10 @@ EVERYTHING: Condition = {"must_not": [NOTHING]}
 MAX_DEPTH = 32
 """Servers read JSON of 128 levels and gRPC messages of 100, and Edge's stack is not endless."""
 
+_EPOCH = datetime(1970, 1, 1)  # UTC, which is written behind it
+_FIRST_INSTANT = (datetime.min - _EPOCH) // timedelta(microseconds=1)
+_LAST_INSTANT = (datetime.max - _EPOCH) // timedelta(microseconds=1)
+
 _RANGE: dict[Comparison, str] = {"gt": "gt", "ge": "gte", "lt": "lt", "le": "lte"}
 """The bounds of a range in Qdrant's words."""
 
@@ -45,7 +51,7 @@ _RANGE: dict[Comparison, str] = {"gt": "gt", "ge": "gte", "lt": "lt", "le": "lte
 class Paths(Protocol):
     """Where a collection's documents have what filters look for."""
 
-    def path(self, field: str, /) -> str | None:
+    def path(self, field: Field, /) -> str | None:
         """Return the key of a field of the metadata; None if there can be no such field."""
         ...
 
@@ -53,7 +59,7 @@ class Paths(Protocol):
         """Translate `Ids`."""
         ...
 
-    def is_shared(self, field: str, /) -> bool:
+    def is_shared(self, field: Field, /) -> bool:
         """Tell whether a payload may hold something other than metadata under a field's key."""
         ...
 
@@ -122,6 +128,10 @@ def _of_field(
             any_of = equal if len(equal) == 1 else [{"should": equal}]
             expression = {"must": [*any_of, is_scalar]} if values else NOTHING
             return FilterExpression(expression, exact=_are_clear(values))
+        case Range() if where.instants:
+            return FilterExpression(
+                {"must": [exists, is_scalar, _within_dates(key, where)]}, exact=False
+            )
         case Range():
             within = _within(key, where)
             return FilterExpression(
@@ -168,6 +178,24 @@ def _within(key: str, where: Range) -> Condition:
             low, high = around(bound)
             bounds |= {"gte": low} if name in {"gt", "ge"} else {"lte": high}
     return {"key": key, "range": bounds}
+
+
+def _within_dates(key: str, where: Range) -> Condition:
+    """
+    Keep the dates that Qdrant reads and that lie within the bounds, and all that it does not read.
+
+    It reads RFC 3339 and a few forms besides, fewer than `m3kit.instants`.
+    """
+    bounds: dict[str, str] = {}
+    for name, moment in where.instants.items():
+        bounds["gte" if name in {"gt", "ge"} else "lte"] = _rfc3339(moment)
+    readable: Condition = {"key": key, "range": {"gte": _rfc3339(_FIRST_INSTANT)}}
+    return {"should": [{"key": key, "range": bounds}, {"must_not": [readable]}]}
+
+
+def _rfc3339(moment: int) -> str:
+    clamped = min(max(moment, _FIRST_INSTANT), _LAST_INSTANT)
+    return (_EPOCH + timedelta(microseconds=clamped)).isoformat(timespec="microseconds") + "Z"
 
 
 def _are_clear(values: Sequence[Value]) -> bool:

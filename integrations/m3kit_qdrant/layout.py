@@ -26,6 +26,7 @@ from typing import Any
 from uuid import UUID
 
 from m3kit.adapters.field_names import FieldNames
+from m3kit.filters import Field, field_path
 from m3kit.index import DocumentError
 from m3kit.records import Document
 from m3kit_qdrant import nodes
@@ -127,13 +128,14 @@ class Layout:
             )
         return {**metadata, **payload}
 
-    def path(self, field: str, /) -> str | None:
+    def path(self, field: Field, /) -> str | None:
         """Return the key of a field of the metadata; None if there can be no such field."""
+        keys = field_path(field)
         if self.fields.metadata is not None:
-            return path_to(self.fields.metadata, field)
-        return None if field in self._reserved else path_to(field)
+            return path_to(self.fields.metadata, *keys)
+        return None if keys[0] in self._reserved else path_to(*keys)
 
-    def is_shared(self, field: str, /) -> bool:
+    def is_shared(self, field: Field, /) -> bool:
         """Tell whether a payload may hold a document's id under a field's key."""
         return field == ID and self.fields.metadata is None and self.is_keyed
 

@@ -9,6 +9,7 @@ from typing import Any
 from m3kit._batching import batched
 from m3kit.adapters.store import Searcher
 from m3kit.fusion import Ranking
+from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.vectors import M3Output, Rep
 from m3kit_qdrant.engine import Engine, Key, Selection, VectorQuery
@@ -38,13 +39,18 @@ class QdrantSearcher(Searcher):
 
     engine: Engine
     layout: Layout
-    query: M3Output
+    search: Search
     where: Condition | None
     prefetched: dict[str, float] = field(default_factory=dict)
     payloads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.score_error = self.engine.score_error
+
+    @property
+    def query(self) -> M3Output:
+        """The query's vectors."""
+        return self.search.query
 
     def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
         """See `Scorer.nearest`."""

@@ -9,9 +9,9 @@ from m3kit._batching import batched, chunked
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, is_scalar
-from m3kit.index import DocumentError
+from m3kit.index import DocumentError, Search
 from m3kit.records import Record
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import Rep
 from m3kit_qdrant.engine import Engine, Point, StoredPoint
 from m3kit_qdrant.filters import Condition, to_qdrant
 from m3kit_qdrant.layout import Layout, point_id, point_key
@@ -57,9 +57,9 @@ class QdrantStore:
         self._engine.prepare_filter(translated.expression)
         return translated
 
-    def prepare_search(self, query: M3Output, where: Condition | None, /) -> QdrantSearcher:
+    def prepare_search(self, search: Search, where: Condition | None, /) -> QdrantSearcher:
         """Prepare a search; see `Store.prepare_search`."""
-        return QdrantSearcher(self._engine, self._layout, query, where)
+        return QdrantSearcher(self._engine, self._layout, search, where)
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> dict[str, Record]:
         """Read records; see `Store.read`."""

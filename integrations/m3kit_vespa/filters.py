@@ -21,6 +21,7 @@ from m3kit.filters import (
     Contains,
     Eq,
     Exists,
+    Field,
     Filter,
     Ids,
     In,
@@ -96,6 +97,8 @@ def searchable(where: Condition | None) -> str:
 
 
 def _leaf(layout: Layout, where: Leaf) -> FilterExpression[str]:
+    if not layout.is_native and not isinstance(where, Ids) and isinstance(where.field, tuple):
+        return FilterExpression(EVERYTHING, exact=False)  # within a map or a struct
     match where:
         case Eq(field, value):
             return _equal(layout, field, [value])
@@ -116,7 +119,7 @@ def _leaf(layout: Layout, where: Leaf) -> FilterExpression[str]:
 
 
 def _equal(
-    layout: Layout, field: str, values: Sequence[Value], *, element: bool = False
+    layout: Layout, field: Field, values: Sequence[Value], *, element: bool = False
 ) -> FilterExpression[str]:
     """Compare scalars, or elements of lists, with each value by what can hold it."""
     type_, name = _type(layout, field), layout.attribute(field)
@@ -136,7 +139,7 @@ def _equal(
     return FilterExpression(any_of([*parts, _in_terms(terms)]), exact=exact)
 
 
-def _exists(layout: Layout, field: str) -> FilterExpression[str]:
+def _exists(layout: Layout, field: Field) -> FilterExpression[str]:
     """Keep what the attribute tells from a missing value, and what terms do."""
     type_, name = _type(layout, field), layout.attribute(field)
     by_attribute = {
@@ -153,6 +156,8 @@ def _exists(layout: Layout, field: str) -> FilterExpression[str]:
 
 
 def _range(layout: Layout, where: Range) -> FilterExpression[str]:
+    if where.instants:
+        return _date_range(layout, where.field)
     match _type(layout, where.field):
         case "double":
             return _double_range(layout, where)
@@ -162,7 +167,14 @@ def _range(layout: Layout, where: Range) -> FilterExpression[str]:
             return _undeclared(layout, where.field)
 
 
-def _substring(layout: Layout, field: str, text: str) -> FilterExpression[str]:
+def _date_range(layout: Layout, field: Field) -> FilterExpression[str]:
+    """Keep what holds anything: Vespa reads no dates, so they are verified."""
+    if layout.is_native or _type(layout, field) == "string":
+        return FilterExpression(_exists(layout, field).expression, exact=False)
+    return FilterExpression(NOTHING)
+
+
+def _substring(layout: Layout, field: Field, text: str) -> FilterExpression[str]:
     """Match a regular expression in which all but letters and digits are written by number."""
     if _type(layout, field) != "string":
         return _undeclared(layout, field)
@@ -180,17 +192,17 @@ def _ids(layout: Layout, ids: Sequence[str]) -> FilterExpression[str]:
     return FilterExpression(is_in(layout.id_attribute, map(quoted, ids)))
 
 
-def _type(layout: Layout, field: str) -> AttributeType | None:
+def _type(layout: Layout, field: Field) -> AttributeType | None:
     """Return the type of a field's attribute; None if it is not declared."""
     if not layout.is_native and field not in layout.field_types:
         raise ValueError(
             f"this filter needs {field!r} to be an attribute of the schema; if it is, declare it: "
             f"VespaIndex(…, field_types={{…, {field!r}: str}}), or whichever type it has"
         )
-    return layout.field_types.get(field)
+    return layout.attribute_type(field)
 
 
-def _undeclared(layout: Layout, field: str) -> FilterExpression[str]:
+def _undeclared(layout: Layout, field: Field) -> FilterExpression[str]:
     """Keep what holds anything of no declared type; it is verified, document by document."""
     if layout.is_native:
         return FilterExpression(_in_terms([term("has", field)]), exact=False)

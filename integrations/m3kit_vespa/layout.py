@@ -29,7 +29,7 @@ from typing import Any, Literal, TypeAlias
 from m3kit.adapters.field_names import FieldNames
 from m3kit.adapters.filter_terms import TermKind, by_value, filter_terms
 from m3kit.adapters.manifest import Manifest
-from m3kit.filters import is_number
+from m3kit.filters import Field, is_number
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import REPS, M3Output, Rep
@@ -106,9 +106,15 @@ class Layout:
         """What an id is read from; a document has the first of them."""
         return ["id"] if self.is_native else ["documentid", *filter(None, [self.names.id])]
 
-    def attribute(self, name: str) -> str:
-        """Name the attribute of a declared field."""
-        return attribute_name(name) if self.is_native else name
+    def attribute_type(self, field: Field) -> AttributeType | None:
+        """Return the type of a field's attribute; None if it has none, as a nested field."""
+        return self.field_types.get(field) if isinstance(field, str) else None
+
+    def attribute(self, field: Field) -> str:
+        """Name the attribute of a declared field; a nested one has none."""
+        if not isinstance(field, str):
+            return ""
+        return attribute_name(field) if self.is_native else field
 
     def selected(self, reps: Collection[Rep] = ()) -> Sequence[str]:
         """Name what a record is read from: `*` where the metadata is spread over unnamed fields."""
@@ -231,21 +237,21 @@ class Layout:
 
     def _terms(self, metadata: Mapping[str, Any]) -> Iterator[str]:
         """Yield the terms of what no attribute tells."""
-        for kind, name, value in filter_terms(metadata):
-            stored = metadata[name] if kind == "has" else value[0]
-            if not self.tells(name, stored, element=kind == "in"):
-                yield spelled(term(kind, name, *value))
+        for entry in filter_terms(metadata):
+            if not self.tells(entry.field, entry.value, element=entry.kind == "in"):
+                value = () if entry.kind == "has" else (entry.value,)
+                yield spelled(term(entry.kind, entry.field, *value))
 
-    def tells(self, name: str, value: object, *, element: bool) -> bool:
+    def tells(self, field: Field, value: object, *, element: bool) -> bool:
         """Tell whether an attribute holds a scalar, and then differs from one without a value."""
-        fits = can_hold(self.field_types.get(name), value, element=element)
+        fits = can_hold(self.attribute_type(field), value, element=element)
         return fits and (element or (value is not False and value != ""))
 
 
-def term(kind: TermKind, name: str, *value: object) -> str:
+def term(kind: TermKind, field: Field, *value: object) -> str:
     """Write one thing that a document says of a field; `1` and `1.0` are one."""
     values = [*map(by_value, value)]
-    text = _json([name, values] if kind == "in" else [name, *values])
+    text = _json([field, values] if kind == "in" else [field, *values])
     return text if len(text) <= _LONGEST_TERM else digest(text)
 
 

@@ -9,8 +9,9 @@ from m3kit._batching import batched
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, Ids
+from m3kit.index import Search
 from m3kit.records import Record
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import Rep
 from m3kit_vespa.client import SchemaClient, Written
 from m3kit_vespa.filters import Condition, searchable, to_condition
 from m3kit_vespa.layout import Layout, is_addressable
@@ -61,9 +62,9 @@ class VespaStore:
         """Translate a filter."""
         return to_condition(where, self._layout)
 
-    def prepare_search(self, query: M3Output, where: Condition | None, /) -> VespaSearcher:
+    def prepare_search(self, search: Search, where: Condition | None, /) -> VespaSearcher:
         """Prepare a search."""
-        return VespaSearcher(self._client, self._layout, query, searchable(where))
+        return VespaSearcher(self._client, self._layout, search.query, searchable(where))
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
         """Read the records of these ids that there are, with `reps` of them."""
