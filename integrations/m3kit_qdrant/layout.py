@@ -97,7 +97,7 @@ class Layout:
             DocumentError: If the payload has something else where its text or metadata should be.
         """
         text = payload.get(self.fields.text)
-        if not isinstance(text, str | None):
+        if text is not None and not isinstance(text, str):
             raise DocumentError(
                 f"point {key} of the collection holds no text in {self.fields.text!r} but "
                 f"{text!r:.80}; name its text's field: FieldNames(text=…)"
@@ -188,7 +188,7 @@ class Layout:
                 reserved = reserved | {ID}
             return {name: value for name, value in payload.items() if name not in reserved}
         metadata = payload.get(self.fields.metadata)
-        if not isinstance(metadata, Mapping | None):
+        if metadata is not None and not isinstance(metadata, dict):
             raise DocumentError(
                 f"point {key} of the collection holds no metadata in {self.fields.metadata!r} but "
                 f"{metadata!r:.80}; name the field that nests it: FieldNames(metadata=…)"
