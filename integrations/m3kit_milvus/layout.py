@@ -95,7 +95,7 @@ class Layout:
     @property
     def has_terms(self) -> bool:
         """Whether filters look up terms, so that they are verified."""
-        return TERMS in self.private
+        return TERMS in self.private and self.names.metadata == M3KIT.metadata
 
     def check_writable(self) -> None:
         """
@@ -271,7 +271,7 @@ class Layout:
     def _private(self, document: Document) -> Fields:
         fields: dict[str, Any] = {}
         if TERMS in self.private:
-            terms = to_terms(document.metadata)
+            terms = to_terms(document.metadata) if self.has_terms else ""
             self._check_size(document, "metadata, as filters read it,", terms, TEXT_BYTES)
             fields[TERMS] = AtomicStr(terms)
         if METADATA in self.private:
