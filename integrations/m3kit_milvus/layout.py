@@ -96,7 +96,7 @@ class Layout:
     @property
     def has_terms(self) -> bool:
         """Whether filters look up terms, so that they are verified."""
-        return TERMS in self.private
+        return TERMS in self.private and self.names.metadata == M3KIT.metadata
 
     def check_writable(self) -> None:
         """
@@ -276,7 +276,8 @@ class Layout:
     def _private(self, document: Document) -> Fields:
         fields: dict[str, Any] = {}
         if TERMS in self.private:
-            fields[TERMS] = AtomicStr(to_terms(document.metadata))
+            terms = to_terms(document.metadata) if self.has_terms else ""
+            fields[TERMS] = AtomicStr(terms)
         if METADATA in self.private:
             text = encode(document.metadata) if has_large_integer(document.metadata) else ""
             fields[METADATA] = AtomicStr(text)

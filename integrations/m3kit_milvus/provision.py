@@ -199,7 +199,7 @@ def _with_private_fields(layout: Layout, manifest: Manifest, partition_key: str 
     return replace(
         layout,
         manifest=replace(manifest, reps=layout.names.reps),
-        partition_key=partition_key,
+        partition_key=partition_key if layout.names.metadata == M3KIT.metadata else None,
         private=frozenset({TERMS, METADATA, ID, PARTITION} & layout.schema.scalars.keys()),
     )
 

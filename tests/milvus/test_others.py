@@ -192,6 +192,12 @@ def test_what_m3kit_made_opens_by_its_names_too(client: MilvusClient, ours: Milv
     assert index.model == ENCODER.model
     assert index.reps == {"dense"}
     assert index.count(Eq("lang", "en")) == ours.count(Eq("lang", "en"))
+    flat = MilvusIndex(client, "ours", fields=FieldNames(dense="dense"))
+    assert flat.get(["new", DOCUMENTS[0].id])[0].document.metadata == {
+        "metadata": DOCUMENTS[0].metadata
+    }
+    assert flat.count(Exists("metadata")) == ours.count()
+    assert flat.count(Eq("lang", "en")) == 0
 
 
 METADATA: dict[str, tuple[dict[str, Any], FieldNames]] = {
