@@ -64,7 +64,7 @@ def corpus() -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def corpus_file(tmp_path_factory: pytest.TempPathFactory, corpus: list[dict[str, Any]]) -> Path:
     path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
-    path.write_text("".join(f"{json.dumps(one)}\n" for one in corpus), "utf-8")
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in corpus), "utf-8")
     return path
 
 

@@ -24,7 +24,7 @@ def good(result: Result) -> str:
     return result.stdout
 
 
-def found(run: Command, *args: str) -> Any:
+def search_json(run: Command, *args: str) -> Any:
     return json.loads(good(run("search", *args, "--json")))
 
 
@@ -36,12 +36,12 @@ class TestSearch:
     def test_its_json_has_these_keys(
         self, run: Command, sample: Path, corpus: list[dict[str, Any]]
     ) -> None:
-        answer = found(run, QUERY, "--in", str(sample), "-k", "3")
+        answer = search_json(run, QUERY, "--in", str(sample), "-k", "3")
         assert list(answer) == ["query", "model", "hits"]
         assert answer["query"] == QUERY
         assert answer["model"] == TorchEncoder.from_pretrained("tiny").model
         assert len(answer["hits"]) == 3
-        documents = {one["id"]: one for one in corpus}
+        documents = {row["id"]: row for row in corpus}
         for hit in answer["hits"]:
             assert list(hit) == ["id", "score", "scores", "text", "metadata"]
             assert list(hit["scores"]) == ["dense", "sparse", "colbert"]
@@ -61,29 +61,30 @@ class TestSearch:
         assert len(lines) == 7
 
     def test_conditions_hold(self, run: Command, sample: Path) -> None:
-        german = found(run, QUERY, "--in", str(sample), "--where", "lang=de")
+        german = search_json(run, QUERY, "--in", str(sample), "--where", "lang=de")
         assert german["hits"]
         assert {hit["metadata"]["lang"] for hit in german["hits"]} == {"de"}
         both = ("--where", "lang=de,fr", "--where", "topic*=dia")
         assert {
-            one.rpartition(".")[2] for one in ids(found(run, QUERY, "--in", str(sample), *both))
+            id_.rpartition(".")[2]
+            for id_ in ids(search_json(run, QUERY, "--in", str(sample), *both))
         } == {"de", "fr"}
 
     def test_nothing_found_is_no_error(self, run: Command, sample: Path) -> None:
         where = ("--where", "lang=xx")
-        assert found(run, QUERY, "--in", str(sample), *where)["hits"] == []
-        said = good(run("search", QUERY, "--in", str(sample), *where))
-        assert said == "nothing found under these conditions\n"
+        assert search_json(run, QUERY, "--in", str(sample), *where)["hits"] == []
+        output = good(run("search", QUERY, "--in", str(sample), *where))
+        assert output == "nothing found under these conditions\n"
 
     @pytest.mark.parametrize("reps", [["dense"], ["sparse"], ["colbert"], ["dense", "sparse"]])
     def test_representations_can_be_chosen(
         self, run: Command, sample: Path, reps: list[str]
     ) -> None:
-        answer = found(run, QUERY, "--in", str(sample), "--reps", ",".join(reps))
+        answer = search_json(run, QUERY, "--in", str(sample), "--reps", ",".join(reps))
         assert {tuple(hit["scores"]) for hit in answer["hits"]} == {tuple(reps)}
 
     def test_fusions_can_be_chosen(self, run: Command, sample: Path) -> None:
-        answer = found(run, QUERY, "--in", str(sample), "--fusion", "weighted")
+        answer = search_json(run, QUERY, "--in", str(sample), "--fusion", "weighted")
         best = answer["hits"][0]
         scores = best["scores"]
         weighted = (scores["dense"] + 0.3 * scores["sparse"] + scores["colbert"]) / 2.3
@@ -93,8 +94,10 @@ class TestSearch:
     def test_the_number_of_candidates_can_be_chosen(self, run: Command, corpus_file: Path) -> None:
         good(run("index", str(corpus_file), "--to", "shelf://papers", "--model", "tiny"))
         best = ("--in", "shelf://papers", "-k", "1")
-        nearest = {ids(found(run, QUERY, *best, "--reps", rep))[0] for rep in ("dense", "sparse")}
-        weighted = ids(found(run, QUERY, *best, "--fusion", "weighted", "--candidates", "1"))
+        nearest = {
+            ids(search_json(run, QUERY, *best, "--reps", rep))[0] for rep in ("dense", "sparse")
+        }
+        weighted = ids(search_json(run, QUERY, *best, "--fusion", "weighted", "--candidates", "1"))
         assert set(weighted) <= nearest
         assert run("search", QUERY, *best, "--candidates", "0").exit_code == 2
 
@@ -103,22 +106,25 @@ class TestSearch:
     ) -> None:
         options = ("--to", "small", "--model", "tiny", "--reps", "dense,sparse")
         good(run("index", str(corpus_file), *options))
-        assert list(found(run, QUERY, "--in", "small")["hits"][0]["scores"]) == ["dense", "sparse"]
+        assert list(search_json(run, QUERY, "--in", "small")["hits"][0]["scores"]) == [
+            "dense",
+            "sparse",
+        ]
         reps = ("--reps", "dense,sparse,colbert")
-        composed = found(run, QUERY, "--in", "small", *reps)
-        held = found(run, QUERY, "--in", str(sample), *reps)
-        assert ids(composed) == ids(held)
+        composed = search_json(run, QUERY, "--in", "small", *reps)
+        stored = search_json(run, QUERY, "--in", str(sample), *reps)
+        assert ids(composed) == ids(stored)
 
     def test_the_model_can_be_given(self, run: Command, sample: Path, checkpoint: Path) -> None:
-        answer = found(run, QUERY, "--in", str(sample), "--model", str(checkpoint))
+        answer = search_json(run, QUERY, "--in", str(sample), "--model", str(checkpoint))
         assert answer["model"].startswith("mine@")
-        assert ids(answer) == ids(found(run, QUERY, "--in", str(sample)))
+        assert ids(answer) == ids(search_json(run, QUERY, "--in", str(sample)))
 
     def test_the_model_can_be_a_setting(
         self, run: Command, sample: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("M3KIT_MODEL", str(checkpoint))
-        assert found(run, QUERY, "--in", str(sample))["model"].startswith("mine@")
+        assert search_json(run, QUERY, "--in", str(sample))["model"].startswith("mine@")
 
     def test_it_asks_for_the_folder_of_a_model_that_came_from_one(
         self, run: Command, checkpoint: Path, corpus_file: Path
@@ -129,13 +135,13 @@ class TestSearch:
         assert result.exit_code == 5
         assert "made by mine@" in result.stderr
         assert "give its folder with --model" in result.stderr
-        assert found(run, QUERY, "--in", "index", "--model", str(checkpoint))["hits"]
+        assert search_json(run, QUERY, "--in", "index", "--model", str(checkpoint))["hits"]
 
 
 class TestIndex:
     def test_it_says_what_it_did(self, run: Command, corpus_file: Path) -> None:
-        said = good(run("index", str(corpus_file), "--to", "index", "--model", "tiny"))
-        assert said == "wrote 12 documents to index, which holds 12 now\n"
+        output = good(run("index", str(corpus_file), "--to", "index", "--model", "tiny"))
+        assert output == "wrote 12 documents to index, which holds 12 now\n"
 
     def test_a_second_run_changes_nothing(
         self, run: Command, corpus_file: Path, corpus: list[dict[str, Any]]
@@ -144,7 +150,7 @@ class TestIndex:
             good(run("index", str(corpus_file), "--to", "index", "--model", "tiny", "--batch", "5"))
         with open_index("index") as index:
             assert index.count() == len(corpus)
-            assert {record.document.id for record in index.scan()} == {one["id"] for one in corpus}
+            assert {record.document.id for record in index.scan()} == {row["id"] for row in corpus}
 
     def test_every_format_at_once(self, run: Command, tmp_path: Path) -> None:
         (tmp_path / "docs").mkdir()
@@ -154,10 +160,10 @@ class TestIndex:
         (tmp_path / "docs/d.md").write_text("# Guide\n\nHow to start.\n")
         good(run("index", "docs", "--to", "index", "--model", "tiny"))
         with open_index("index") as index:
-            held = {record.document.id: record.document for record in index.scan()}
-        assert set(held) == {"json", "csv", "docs/c.txt:1", "docs/c.txt:3", "docs/d.md#guide"}
-        assert held["csv"].metadata == {"lang": "en"}
-        assert held["docs/d.md#guide"].text == "Guide\n\nHow to start."
+            stored = {record.document.id: record.document for record in index.scan()}
+        assert set(stored) == {"json", "csv", "docs/c.txt:1", "docs/c.txt:3", "docs/d.md#guide"}
+        assert stored["csv"].metadata == {"lang": "en"}
+        assert stored["docs/d.md#guide"].text == "Guide\n\nHow to start."
 
     def test_stdin_is_read(self, run: Command) -> None:
         options = ("--to", "index", "--model", "tiny")
@@ -231,7 +237,7 @@ class TestExplain:
         assert products == pytest.approx(read["scores"]["sparse"], abs=1e-5)
         mean = np.mean([row["similarity"] for row in read["alignment"]])
         assert mean == pytest.approx(read["scores"]["colbert"], abs=1e-5)
-        hits = found(run, QUERY, "--in", str(sample), "-k", "1")["hits"]
+        hits = search_json(run, QUERY, "--in", str(sample), "-k", "1")["hits"]
         assert read["scores"] == pytest.approx(hits[0]["scores"], abs=1e-4)
 
     def test_people_see_tables(self, run: Command, sample: Path) -> None:
@@ -246,13 +252,13 @@ class TestExplain:
     ) -> None:
         good(run("index", str(corpus_file), "--to", "small", "--model", "tiny", "--reps", "dense"))
         id_ = "dialog.en"
-        one, other = (
+        computed, stored = (
             json.loads(good(run("explain", QUERY, "--in", address, "--id", id_, "--json")))
             for address in ("small", str(sample))
         )
-        assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
-        assert [row["document"] for row in one["alignment"]] == [
-            row["document"] for row in other["alignment"]
+        assert computed["scores"] == pytest.approx(stored["scores"], abs=1e-4)
+        assert [row["document"] for row in computed["alignment"]] == [
+            row["document"] for row in stored["alignment"]
         ]
 
     def test_an_unknown_id_is_named(self, run: Command, sample: Path) -> None:

@@ -199,17 +199,17 @@ def test_a_console_that_cannot_show_a_text_shows_the_rest(sample: Path) -> None:
 @pytest.mark.parametrize("charset", ["utf-8", "cp1252", "ascii"])
 def test_json_is_whole_in_any_encoding(sample: Path, charset: str) -> None:
     args = ("search", "表格", "--in", str(sample), "--where", "lang=zh", "--json")
-    told = CliRunner(charset=charset).invoke(app, args)
-    (hit,) = json.loads(told.stdout_bytes.decode(charset))["hits"]
+    result = CliRunner(charset=charset).invoke(app, args)
+    (hit,) = json.loads(result.stdout_bytes.decode(charset))["hits"]
     with open_index(sample) as index:
         assert index.get([hit["id"]])[0].document.text == hit["text"]
 
 
 def test_stdin_is_utf8_whatever_the_locale() -> None:
     args = ("encode", "-", "--format", "txt", "--model", "tiny", "--reps", "sparse")
-    one, other = (
+    legacy, utf8 = (
         CliRunner(charset=charset).invoke(app, args, input="表".encode())
         for charset in ("cp1252", "utf-8")
     )
-    assert one.exit_code == 0
-    assert one.stdout == other.stdout
+    assert legacy.exit_code == 0
+    assert legacy.stdout == utf8.stdout

@@ -198,7 +198,11 @@ class TestSources:
     def test_a_folder_stands_for_all_files_in_it(self, write: Write) -> None:
         for name in ("d/b.md", "d/sub/a.txt", "d/a.JSONL", "d/.hidden/x.txt", "d/.x.txt", "d/x.py"):
             write(name, "")
-        assert [one.name for one in find_sources(["d"])] == ["d/a.JSONL", "d/b.md", "d/sub/a.txt"]
+        assert [source.name for source in find_sources(["d"])] == [
+            "d/a.JSONL",
+            "d/b.md",
+            "d/sub/a.txt",
+        ]
 
     def test_stdin_is_jsonl_or_what_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def stdin(content: bytes) -> None:

@@ -43,10 +43,10 @@ def test_an_example_prints_what_it_says(
     """Run in this process, which has imported PyTorch and the frameworks once for all of them."""
     source = path.read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 40
-    *_, said = source.rstrip().split("\n\n")
+    *_, output = source.rstrip().split("\n\n")
     monkeypatch.chdir(tmp_path)
     run_path(str(path), run_name="__main__")
-    expected = [line.removeprefix("# ") for line in said.splitlines()]
+    expected = [line.removeprefix("# ") for line in output.splitlines()]
     assert capsys.readouterr().out.splitlines() == expected
 
 

@@ -30,10 +30,13 @@ def test_vectors_are_the_encoders_own_in_pythons_floats() -> None:
     encoder = TorchEncoder.from_pretrained("tiny")
     embeddings = M3Embeddings(encoder=encoder)
     query, document = embeddings.embed_query("wolf"), embeddings.embed_documents(["wolf", ""])
-    (asked,), told = encoder.encode_queries(["wolf"]), encoder.encode_documents(["wolf", ""])
-    assert asked.dense is not None
-    assert query == asked.dense.tolist()
-    assert document == [output.dense.tolist() for output in told if output.dense is not None]
+    (query_output,), outputs = (
+        encoder.encode_queries(["wolf"]),
+        encoder.encode_documents(["wolf", ""]),
+    )
+    assert query_output.dense is not None
+    assert query == query_output.dense.tolist()
+    assert document == [output.dense.tolist() for output in outputs if output.dense is not None]
     assert all(type(number) is float for number in query)
     assert embeddings.embed_documents([]) == []
 
@@ -66,8 +69,8 @@ def test_arguments_are_those_of_hugging_face_bge_embeddings() -> None:
 
 def test_every_option_of_a_checkpoint_can_be_given() -> None:
     names = set(signature(TorchEncoder.from_pretrained).parameters)
-    own = {"model", "query_instruction", "document_instruction", "progress"}
-    assert set(_MODEL_KWARGS) == names - own
+    arguments = {"model", "query_instruction", "document_instruction", "progress"}
+    assert set(_MODEL_KWARGS) == names - arguments
 
 
 def test_a_text_is_not_a_list() -> None:
@@ -176,10 +179,10 @@ async def test_the_loop_runs_while_a_text_is_encoded() -> None:
 
 def test_any_embeddings_are_an_encoder_of_unit_vectors() -> None:
     encoder = EmbeddingsEncoder(FAKE)
-    (asked,) = encoder.encode_queries(["wolf"])
-    (told,) = encoder.encode_documents(["wolf"], ["dense"])
+    (query_output,) = encoder.encode_queries(["wolf"])
+    (outputs,) = encoder.encode_documents(["wolf"], ["dense"])
     raw = np.array(FAKE.embed_query("wolf"))
-    for output in (asked, told):
+    for output in (query_output, outputs):
         assert output.reps == {"dense"}
         assert output.dense is not None
         assert output.dense.dtype == np.float32

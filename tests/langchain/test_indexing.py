@@ -19,7 +19,7 @@ Cleanup: TypeAlias = Literal["incremental", "full", "scoped_full"] | None
 
 FIRST = [("a dog", "one"), ("a cat", "one"), ("a bear", "two")]
 SECOND = [("a dog", "one"), ("a wolf", "one")]
-KEPT: dict[Cleanup, set[str]] = {
+REMAINING: dict[Cleanup, set[str]] = {
     None: {"a dog", "a cat", "a bear", "a wolf"},
     "incremental": {"a dog", "a bear", "a wolf"},
     "scoped_full": {"a dog", "a bear", "a wolf"},
@@ -48,7 +48,7 @@ def _texts(store: M3VectorStore) -> set[str]:
     return {record.document.text for record in store.index.scan()}
 
 
-@pytest.mark.parametrize("cleanup", KEPT)
+@pytest.mark.parametrize("cleanup", REMAINING)
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_what_is_indexed_again_is_skipped_and_what_is_gone_is_cleaned_up(
     store: M3VectorStore, records: InMemoryRecordManager, cleanup: Cleanup, *, asynchronous: bool
@@ -68,11 +68,11 @@ async def test_what_is_indexed_again_is_skipped_and_what_is_gone_is_cleaned_up(
     assert await run(FIRST) == _result(added=3)
     assert _texts(store) == {text for text, _ in FIRST}
     assert await run(FIRST) == _result(skipped=3)
-    gone = {text for text, _ in FIRST} - KEPT[cleanup]
+    gone = {text for text, _ in FIRST} - REMAINING[cleanup]
     assert await run(SECOND) == _result(added=1, skipped=1, deleted=len(gone))
-    assert _texts(store) == KEPT[cleanup]
+    assert _texts(store) == REMAINING[cleanup]
     assert await run(SECOND, force_update=True) == _result(updated=2)
-    assert _texts(store) == KEPT[cleanup]
+    assert _texts(store) == REMAINING[cleanup]
     assert store.similarity_search("a wolf", k=1)[0].metadata == {"source": "one"}
 
 
@@ -83,7 +83,7 @@ def test_ids_of_every_hash_come_back(store: M3VectorStore, records: InMemoryReco
         assert done["num_added"] == 3
     keys = records.list_keys()
     assert len(keys) == 9
-    assert {one.id for one in store.get_by_ids(keys)} == set(keys)
+    assert {document.id for document in store.get_by_ids(keys)} == set(keys)
 
 
 def _result(*, added: int = 0, updated: int = 0, skipped: int = 0, deleted: int = 0) -> Any:

@@ -33,7 +33,7 @@ def test_a_hybrid_milvus_store_encodes_each_text_once(tmp_path: Path) -> None:
     texts = [text for text in TEXTS if text]  # Milvus takes no empty sparse vector
     store.add_documents([Document(page_content=text) for text in texts])
     assert counted.documents == texts
-    found = store.similarity_search(
+    hits = store.similarity_search(
         "the bear is growling",
         k=1,
         param=[{"metric_type": "IP"}, {"metric_type": "IP"}],
@@ -41,7 +41,7 @@ def test_a_hybrid_milvus_store_encodes_each_text_once(tmp_path: Path) -> None:
             "rrf", pymilvus.FunctionType.RERANK, [], params={"reranker": "rrf"}
         ),
     )
-    assert [one.page_content for one in found] == ["the bear is growling"]
+    assert [hit.page_content for hit in hits] == ["the bear is growling"]
     assert counted.queries == ["the bear is growling"]
     store.client.close()
 
@@ -50,11 +50,11 @@ async def test_milvus_dicts_are_the_encoders_weights_and_cost_one_pass() -> None
     counted = Counted(HashEncoder())
     encoder = CachedEncoder(counted, reps=("dense", "sparse"))
     dense, sparse = M3Embeddings(encoder=encoder), MilvusSparse(encoder)
-    expected = [own.to_dict() for own in WEIGHTS if own is not None]
+    expected = [weights.to_dict() for weights in WEIGHTS if weights is not None]
     dense.embed_documents(TEXTS)
     assert sparse.embed_documents(TEXTS) == await sparse.aembed_documents(TEXTS) == expected
     dense.embed_query(TEXTS[0])
     assert sparse.embed_query(TEXTS[0]) == await sparse.aembed_query(TEXTS[0]) == expected[0]
-    assert all(type(key) is int and type(one) is float for key, one in expected[0].items())
+    assert all(type(key) is int and type(weight) is float for key, weight in expected[0].items())
     assert counted.documents == TEXTS
     assert counted.queries == TEXTS[:1]

@@ -47,8 +47,8 @@ async def test_a_hybrid_qdrant_store_encodes_each_text_once(client: QdrantClient
     asked_by_the_store = len(counted.documents)  # it embeds a word to learn the width
     store.add_documents([Document(page_content=text) for text in TEXTS])
     assert counted.documents[asked_by_the_store:] == TEXTS
-    found = store.similarity_search("the bear is growling", k=1)
-    assert [one.page_content for one in found] == ["the bear is growling"]
+    hits = store.similarity_search("the bear is growling", k=1)
+    assert [hit.page_content for hit in hits] == ["the bear is growling"]
     await store.asimilarity_search("the growling bear")
     assert counted.queries == ["the bear is growling", "the growling bear"]
 
@@ -56,9 +56,9 @@ async def test_a_hybrid_qdrant_store_encodes_each_text_once(client: QdrantClient
 async def test_qdrants_vectors_are_the_encoders_weights() -> None:
     view = QdrantSparse(HashEncoder())
     expected = [
-        SparseVector(indices=own.ids.tolist(), values=own.weights.tolist())
-        for own in WEIGHTS
-        if own is not None
+        SparseVector(indices=weights.ids.tolist(), values=weights.weights.tolist())
+        for weights in WEIGHTS
+        if weights is not None
     ]
     assert view.embed_documents(TEXTS) == await view.aembed_documents(TEXTS) == expected
     assert view.embed_query(TEXTS[0]) == await view.aembed_query(TEXTS[0]) == expected[0]

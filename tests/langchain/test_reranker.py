@@ -19,24 +19,24 @@ def count(query: str, texts: Sequence[str]) -> list[int]:
 
 
 async def test_documents_are_ordered_by_score_and_left_as_they_were() -> None:
-    before = [one.model_copy(deep=True) for one in DOCUMENTS]
+    before = [document.model_copy(deep=True) for document in DOCUMENTS]
     reranker = M3Reranker(reranker=count)
-    found = reranker.compress_documents(DOCUMENTS, "a")
-    assert [one.id for one in found] == ["2", "0", "1", "3"]
-    assert found == await reranker.acompress_documents(DOCUMENTS, "a")
+    reranked = reranker.compress_documents(DOCUMENTS, "a")
+    assert [document.id for document in reranked] == ["2", "0", "1", "3"]
+    assert reranked == await reranker.acompress_documents(DOCUMENTS, "a")
     assert before == DOCUMENTS
 
 
 def test_equal_scores_keep_their_order() -> None:
-    found = M3Reranker(reranker=count).compress_documents(DOCUMENTS, "z")
-    assert found == DOCUMENTS
+    reranked = M3Reranker(reranker=count).compress_documents(DOCUMENTS, "z")
+    assert reranked == DOCUMENTS
 
 
 def test_top_n_and_min_score_leave_out_the_rest() -> None:
     best = M3Reranker(reranker=count, top_n=2).compress_documents(DOCUMENTS, "a")
-    assert [one.id for one in best] == ["2", "0"]
+    assert [document.id for document in best] == ["2", "0"]
     good = M3Reranker(reranker=count, min_score=1).compress_documents(DOCUMENTS, "a")
-    assert [one.id for one in good] == ["2", "0", "1"]
+    assert [document.id for document in good] == ["2", "0", "1"]
 
 
 def test_nothing_is_not_reranked() -> None:
@@ -46,8 +46,8 @@ def test_nothing_is_not_reranked() -> None:
     assert M3Reranker(reranker=never).compress_documents([], "a") == []
 
 
-@pytest.mark.parametrize(("given", "told"), [(1, "1 scores for 4"), (4, "not a number")])
-def test_a_number_for_each_document(given: int, told: str) -> None:
+@pytest.mark.parametrize(("given", "message"), [(1, "1 scores for 4"), (4, "not a number")])
+def test_a_number_for_each_document(given: int, message: str) -> None:
     reranker = M3Reranker(reranker=lambda *_: [float("nan")] * given)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         reranker.compress_documents(DOCUMENTS, "a")

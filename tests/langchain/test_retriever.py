@@ -44,11 +44,11 @@ async def test_an_option_means_the_same_when_made_and_when_asked(
     hits = Retriever(HashEncoder(), index).search(QUERY, **{"k": 4} | options)
     expected = [_document(hit) for hit in hits]
     made = M3Retriever(encoder=HashEncoder(), index=index, **options)
-    asked = M3Retriever(encoder=HashEncoder(), index=index)
+    configured = M3Retriever(encoder=HashEncoder(), index=index)
     assert made.invoke(QUERY) == expected
     assert await made.ainvoke(QUERY) == expected
-    assert asked.invoke(QUERY, **options) == expected
-    assert await asked.ainvoke(QUERY, **options) == expected
+    assert configured.invoke(QUERY, **options) == expected
+    assert await configured.ainvoke(QUERY, **options) == expected
 
 
 async def test_a_query_is_encoded_once(index: MemoryIndex) -> None:
@@ -62,8 +62,8 @@ async def test_a_query_is_encoded_once(index: MemoryIndex) -> None:
 
 def test_filters_are_dicts_too(index: MemoryIndex) -> None:
     retriever = M3Retriever(encoder=HashEncoder(), index=index, where={"n": {"$lt": 3}}, k=9)
-    assert {one.metadata["n"] for one in retriever.invoke(QUERY)} == {0, 1, 2}
-    assert {one.metadata["n"] for one in retriever.invoke(QUERY, filter={"n": 5})} == {5}
+    assert {document.metadata["n"] for document in retriever.invoke(QUERY)} == {0, 1, 2}
+    assert {document.metadata["n"] for document in retriever.invoke(QUERY, filter={"n": 5})} == {5}
 
 
 def test_a_reranker_orders_the_candidates(index: MemoryIndex) -> None:
@@ -84,27 +84,29 @@ async def test_callbacks_see_the_query_and_what_is_found(index: MemoryIndex) -> 
             self.events.append(("start", query))
 
         def on_retriever_end(self, documents: Sequence[Document], **_: Any) -> None:
-            self.events.append(("end", [one.id for one in documents]))
+            self.events.append(("end", [document.id for document in documents]))
 
         def on_retriever_error(self, error: BaseException, **_: Any) -> None:
             self.events.append(("error", type(error)))
 
     seen = Seen()
     retriever = M3Retriever(encoder=HashEncoder(), index=index)
-    found = retriever.invoke(QUERY, config={"callbacks": [seen]})
+    hits = retriever.invoke(QUERY, config={"callbacks": [seen]})
     await retriever.ainvoke(QUERY, config={"callbacks": [seen]})
     with pytest.raises(ValueError, match="at least 1"):
         retriever.invoke(QUERY, config={"callbacks": [seen]}, k=0)
-    once = [("start", QUERY), ("end", [one.id for one in found])]
+    once = [("start", QUERY), ("end", [document.id for document in hits])]
     assert seen.events == [*once, *once, ("start", QUERY), ("error", ValueError)]
 
 
 def test_k_is_configurable_and_an_agents_tool_reads_texts(index: MemoryIndex) -> None:
     retriever = M3Retriever(encoder=HashEncoder(), index=index)
-    asked = retriever.configurable_fields(k=ConfigurableField(id="k"))
-    assert asked.invoke(QUERY, config={"configurable": {"k": 2}}) == retriever.invoke(QUERY, k=2)
+    configured = retriever.configurable_fields(k=ConfigurableField(id="k"))
+    assert configured.invoke(QUERY, config={"configurable": {"k": 2}}) == retriever.invoke(
+        QUERY, k=2
+    )
     tool = create_retriever_tool(retriever, "papers", "Looks papers up.")
-    expected = "\n\n".join(one.page_content for one in retriever.invoke(QUERY))
+    expected = "\n\n".join(document.page_content for document in retriever.invoke(QUERY))
     assert tool.invoke({"query": QUERY}) == expected
 
 
@@ -124,7 +126,7 @@ def test_any_embeddings_may_encode() -> None:
     fake = DeterministicFakeEmbedding(size=6)
     store = M3VectorStore.from_texts(["foo", "bar"], fake)
     retriever = M3Retriever(encoder=fake, index=store.index, k=1)
-    assert [one.page_content for one in retriever.invoke("bar")] == ["bar"]
+    assert [document.page_content for document in retriever.invoke("bar")] == ["bar"]
 
 
 def _document(hit: Hit) -> Document:

@@ -68,17 +68,17 @@ def anywhere(open_index: Opened) -> Iterator[M3VectorStore]:
 def test_metadata_and_ids_come_back_exactly(anywhere: M3VectorStore) -> None:
     document = Document(id="my id/é", page_content="the dog", metadata=AWKWARD)
     assert anywhere.add_documents([document]) == ["my id/é"]
-    (found,) = anywhere.similarity_search("dog")
+    (searched,) = anywhere.similarity_search("dog")
     (got,) = anywhere.get_by_ids(["my id/é"])
-    for one in (found, got):
-        assert one == document
-        assert repr(one.metadata) == repr(document.metadata)  # 1 and 1.0 are told apart
+    for hit in (searched, got):
+        assert hit == document
+        assert repr(hit.metadata) == repr(document.metadata)  # 1 and 1.0 are told apart
 
 
 def test_a_key_named_as_a_field_collides_with_nothing(anywhere: M3VectorStore) -> None:
     anywhere.add_texts(["the dog", "the cat"], [{"id": "b", "text": "x"}, {"id": "a"}], ids="ab")
-    assert [one.id for one in anywhere.similarity_search("the", where={"id": "a"})] == ["b"]
-    assert [one.id for one in anywhere.similarity_search("the", where={"text": "x"})] == ["a"]
+    assert [hit.id for hit in anywhere.similarity_search("the", where={"id": "a"})] == ["b"]
+    assert [hit.id for hit in anywhere.similarity_search("the", where={"text": "x"})] == ["a"]
 
 
 def test_input_is_left_as_it_was_and_shared_with_nobody(store: M3VectorStore) -> None:
@@ -135,7 +135,9 @@ def test_lists_of_other_lengths_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match="for 2 documents"):
         store.add_texts(["one", "two"], **more)
     with pytest.raises(ValueError, match="zip"):
-        store.add_texts(iter(["one", "two"]), **{name: iter(own) for name, own in more.items()})
+        store.add_texts(
+            iter(["one", "two"]), **{name: iter(values) for name, values in more.items()}
+        )
     assert store.index.count() == len(TEXTS)
 
 
@@ -192,7 +194,7 @@ def test_delete_forgets_what_is_said_and_never_all_by_default(anywhere: M3Vector
     assert anywhere.delete(["a", "unknown"])
     assert anywhere.delete(where={"n": {"$gt": 2}})
     assert anywhere.delete(filter=Eq("n", 1))
-    assert [one.id for one in anywhere.get_by_ids(list("abcd"))] == ["c"]
+    assert [hit.id for hit in anywhere.get_by_ids(list("abcd"))] == ["c"]
     assert anywhere.delete(where=All())
     assert anywhere.index.count() == 0
 
@@ -250,15 +252,15 @@ def test_a_search_is_the_retrievers_own(store: M3VectorStore) -> None:
         {"fusion": WeightedSum(), "where": Eq("even", value=True)},
         {"reps": ("sparse",), "min_score": 0.5},
     ]
-    for own in options:
-        hits = plain.search("the growling bear", k=5, **own)
-        scored = store.similarity_search_with_score("the growling bear", 5, **own)
-        assert [(one.id, score) for one, score in scored] == [
+    for each in options:
+        hits = plain.search("the growling bear", k=5, **each)
+        scored = store.similarity_search_with_score("the growling bear", 5, **each)
+        assert [(hit.id, score) for hit, score in scored] == [
             (hit.document.id, hit.score) for hit in hits
         ]
-        found = store.similarity_search("the growling bear", k=5, **own)
-        assert found == [one for one, _ in scored]
-        assert found[0].page_content == hits[0].document.text
+        results = store.similarity_search("the growling bear", k=5, **each)
+        assert results == [hit for hit, _ in scored]
+        assert results[0].page_content == hits[0].document.text
 
 
 def test_what_the_store_was_made_with_is_what_a_call_does_not_say() -> None:
@@ -271,7 +273,7 @@ def test_what_the_store_was_made_with_is_what_a_call_does_not_say() -> None:
 def test_where_and_filter_are_one_option(store: M3VectorStore) -> None:
     wheres: list[Any] = [{"lang": "de"}, Eq("lang", "de"), {"lang": {"$nin": ["en"]}}]
     for where in wheres:
-        assert [one.metadata["lang"] for one in store.similarity_search("ruh", where=where)] == [
+        assert [hit.metadata["lang"] for hit in store.similarity_search("ruh", where=where)] == [
             "de"
         ]
         assert len(store.similarity_search("ruh", filter=where)) == 1
@@ -310,24 +312,24 @@ def test_relevance_is_from_0_to_1_in_the_order_of_the_scores(
 ) -> None:
     for text in ("the growling bear", "", "xylophone zebra", "purring " * 9):
         options: dict[str, Any] = {"reps": reps, "fusion": fusion}
-        found = store.similarity_search_with_relevance_scores(text, k=99, **options)
-        scores = [score for _, score in found]
+        results = store.similarity_search_with_relevance_scores(text, k=99, **options)
+        scores = [score for _, score in results]
         assert all(0 <= score <= 1 for score in scores)
         assert scores == sorted(scores, reverse=True)
-        assert [one for one, _ in found] == store.similarity_search(text, k=99, **options)
+        assert [hit for hit, _ in results] == store.similarity_search(text, k=99, **options)
         half = store.similarity_search_with_relevance_scores(
             text, k=99, score_threshold=0.5, **options
         )
-        assert half == [pair for pair in found if pair[1] >= 0.5]
+        assert half == [pair for pair in results if pair[1] >= 0.5]
 
 
 def test_the_same_text_is_relevant_by_1(store: M3VectorStore) -> None:
     reps: list[tuple[Rep, ...]] = [("dense",), ("colbert",), ("dense", "sparse")]
-    for own in reps:
-        ((found, score),) = store.similarity_search_with_relevance_scores(
-            "the bear is growling", k=1, reps=own
+    for each in reps:
+        ((best, score),) = store.similarity_search_with_relevance_scores(
+            "the bear is growling", k=1, reps=each
         )
-        assert found.page_content == "the bear is growling"
+        assert best.page_content == "the bear is growling"
         assert score == pytest.approx(1)
 
 
@@ -336,9 +338,9 @@ async def test_a_threshold_works_through_a_retriever(store: M3VectorStore) -> No
         search_type="similarity_score_threshold",
         search_kwargs={"score_threshold": 0.9, "k": 9},
     )
-    found = retriever.invoke("the bear is growling")
-    assert [one.page_content for one in found] == ["the bear is growling"]
-    assert await retriever.ainvoke("the bear is growling") == found
+    results = retriever.invoke("the bear is growling")
+    assert [hit.page_content for hit in results] == ["the bear is growling"]
+    assert await retriever.ainvoke("the bear is growling") == results
 
 
 # Maximal marginal relevance -----------------------------------------------------------------------
@@ -348,11 +350,11 @@ def test_mmr_is_relevance_alone_at_1_and_difference_alone_at_0(anywhere: M3Vecto
     anywhere.add_texts(["bear growling", "bear growling", "bear salmon", "gpu"], ids=list("abcd"))
 
     def chosen(lambda_mult: float) -> list[str | None]:
-        found = anywhere.max_marginal_relevance_search("bear", k=3, lambda_mult=lambda_mult)
-        return [one.id for one in found]
+        results = anywhere.max_marginal_relevance_search("bear", k=3, lambda_mult=lambda_mult)
+        return [hit.id for hit in results]
 
     by_dense = anywhere.similarity_search("bear", k=3, reps=("dense",))
-    assert chosen(1) == [one.id for one in by_dense]
+    assert chosen(1) == [hit.id for hit in by_dense]
     assert {"a", "b"} <= {*chosen(1)}
     assert "d" in chosen(0)
     assert not {"a", "b"} <= {*chosen(0)}
@@ -362,8 +364,8 @@ def test_mmr_is_relevance_alone_at_1_and_difference_alone_at_0(anywhere: M3Vecto
 def test_mmr_is_its_definition(store: M3VectorStore, lambda_mult: float) -> None:
     query = np.array(store.embeddings.embed_query("the growling bear"))
     left = {
-        one.page_content: np.array(store.embeddings.embed_documents([one.page_content])[0])
-        for one in store.similarity_search("the growling bear", k=6)
+        hit.page_content: np.array(store.embeddings.embed_documents([hit.page_content])[0])
+        for hit in store.similarity_search("the growling bear", k=6)
     }
     expected: dict[str, Any] = {}
     while len(expected) < 4:
@@ -374,10 +376,10 @@ def test_mmr_is_its_definition(store: M3VectorStore, lambda_mult: float) -> None
         }
         best = max(value, key=value.__getitem__)
         expected[best] = left.pop(best)
-    found = store.max_marginal_relevance_search(
+    results = store.max_marginal_relevance_search(
         "the growling bear", k=4, fetch_k=6, lambda_mult=lambda_mult
     )
-    assert [one.page_content for one in found] == list(expected)
+    assert [hit.page_content for hit in results] == list(expected)
 
 
 def test_mmr_by_vector_through_a_retriever_and_at_the_edges(store: M3VectorStore) -> None:
@@ -395,8 +397,8 @@ def test_mmr_by_vector_through_a_retriever_and_at_the_edges(store: M3VectorStore
 
 
 def test_mmr_reads_dense_vectors_even_where_sparse_alone_finds(store: M3VectorStore) -> None:
-    found = store.max_marginal_relevance_search("salmon", k=9, reps=("sparse",), lambda_mult=0.5)
-    assert {one.page_content for one in found} == {text for text in TEXTS if "salmon" in text}
+    results = store.max_marginal_relevance_search("salmon", k=9, reps=("sparse",), lambda_mult=0.5)
+    assert {hit.page_content for hit in results} == {text for text in TEXTS if "salmon" in text}
 
 
 # The host ---------------------------------------------------------------------------------------
@@ -404,7 +406,7 @@ def test_mmr_reads_dense_vectors_even_where_sparse_alone_finds(store: M3VectorSt
 
 async def test_the_asynchronous_twins_answer_alike(anywhere: M3VectorStore) -> None:
     documents = [Document(id=f"d{n}", page_content=text) for n, text in enumerate(TEXTS)]
-    assert await anywhere.aadd_documents(documents) == [one.id for one in documents]
+    assert await anywhere.aadd_documents(documents) == [hit.id for hit in documents]
     assert await anywhere.aadd_texts(["a wolf"], [{"n": 1}], ids=["w"]) == ["w"]
     assert await anywhere.aget_by_ids(["w"]) == anywhere.get_by_ids(["w"])
     vector, where = anywhere.embeddings.embed_query("bear"), {"n": {"$exists": False}}
@@ -424,14 +426,14 @@ async def test_the_asynchronous_twins_answer_alike(anywhere: M3VectorStore) -> N
             vector,
         ),
     ]
-    for plain, twin, asked in pairs:
-        found = plain(asked, k=3, filter=where)
-        assert len(found) == 3
-        assert await twin(asked, k=3, filter=where) == found
+    for plain, twin, argument in pairs:
+        results = plain(argument, k=3, filter=where)
+        assert len(results) == 3
+        assert await twin(argument, k=3, filter=where) == results
     for kind in ("similarity", "mmr", "similarity_score_threshold"):
-        found = anywhere.search("bear", kind, k=2)
-        assert found
-        assert await anywhere.asearch("bear", kind, k=2) == found
+        results = anywhere.search("bear", kind, k=2)
+        assert results
+        assert await anywhere.asearch("bear", kind, k=2) == results
     assert await anywhere.adelete(["w"])
     assert anywhere.get_by_ids(["w"]) == []
     with pytest.raises(ValueError, match="All"):
@@ -470,14 +472,14 @@ async def test_every_text_is_encoded_once() -> None:
     store.get_by_ids(["a"])
     assert encoder.documents == ["one", "two", "three"]
     assert encoder.queries == []
-    asked: list[Callable[[str], object]] = [
+    searches: list[Callable[[str], object]] = [
         store.similarity_search,
         store.similarity_search_with_score,
         store.similarity_search_with_relevance_scores,
         store.max_marginal_relevance_search,
         store.as_retriever().invoke,
     ]
-    for number, ask in enumerate(asked):
+    for number, ask in enumerate(searches):
         ask(f"q{number}")
     awaited: list[Callable[[str], Any]] = [
         store.asimilarity_search,
@@ -492,10 +494,10 @@ async def test_every_text_is_encoded_once() -> None:
 
 def test_many_questions_at_once(anywhere: M3VectorStore) -> None:
     anywhere.add_texts([text for text in TEXTS if text])
-    asked = [text for text in TEXTS if text] * 3
+    texts = [text for text in TEXTS if text] * 3
     retriever = anywhere.as_retriever(search_kwargs={"k": 1})
-    answers = retriever.batch(asked)
-    assert [found[0].page_content for found in answers] == asked
+    answers = retriever.batch(texts)
+    assert [hits[0].page_content for hits in answers] == texts
 
 
 def test_an_embeddings_encoder_can_be_given_too() -> None:

@@ -78,7 +78,7 @@ class TestRefusals:
         (tmp_path / "mine").write_text("kept")
         done = CliRunner().invoke(app, ["export", "tiny", str(tmp_path / "mine")])
         assert (done.exit_code, done.stdout) == (3, "")
-        assert "is there already" in done.stderr
+        assert "exists" in done.stderr
         assert (tmp_path / "mine").read_text() == "kept"
 
     def test_a_model_that_is_not_there(self, tmp_path: Path) -> None:

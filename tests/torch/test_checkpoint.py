@@ -325,7 +325,7 @@ def test_a_missing_setting_is_named(folder: Path, name: str) -> None:
     config = json.loads((folder / "config.json").read_text())
     del config[name]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=rf"config\.json does not say {name}"):
+    with pytest.raises(CheckpointError, match=rf"config\.json has no {name}"):
         TorchEncoder.from_pretrained(folder)
 
 

@@ -100,7 +100,7 @@ def test_an_unknown_special_token_is_named(tmp_path: Path) -> None:
 
 def test_a_special_token_without_content_is_refused(tmp_path: Path) -> None:
     _bert(tmp_path, cls_token={"lstrip": False})
-    with pytest.raises(CheckpointError, match="does not know its own special token"):
+    with pytest.raises(CheckpointError, match="does not know its special token"):
         load_tokenizer(tmp_path, _BERT)
 
 
