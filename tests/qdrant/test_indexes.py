@@ -13,7 +13,7 @@ import qdrant_edge as edge
 from m3kit import MemoryIndex
 from m3kit.filters import Contains, Eq, Exists, Filter, Not, Range, Substring
 from m3kit.index import Search
-from m3kit.records import Document, Record
+from m3kit.records import Document, Json, Record
 from m3kit.testing import DIM, TEXTS, query, records
 from m3kit.vectors import M3Output
 from m3kit_qdrant import EdgeIndex
@@ -98,7 +98,7 @@ def test_indexes_are_made_by_filters_and_change_no_answer(directory: Path) -> No
 
 
 def test_an_index_is_made_once_whatever_its_field_is_called(directory: Path) -> None:
-    odd = {"a.b": 1, "with space": "x", "ключ": True, "e-mail": "y"}
+    odd: dict[str, Json] = {"a.b": 1, "with space": "x", "ключ": True, "e-mail": "y"}
     where = Eq("a.b", 1) & Eq("with space", "x") & Eq("ключ", value=True) & Eq("e-mail", "y")
     with EdgeIndex(directory, dim=DIM, reps=["dense"]) as index:
         index.upsert(records(Document(f"{n}", "", odd) for n in range(1000)))
