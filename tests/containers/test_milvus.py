@@ -20,7 +20,7 @@ from testcontainers.community.milvus import MilvusContainer
 from tests.containers.conftest import served
 from tests.containers.lite_image import NAME
 from tests.filter_cases import CORPUS, FILTERS
-from tests.milvus import test_filters as foreign
+from tests.milvus import test_filters as others
 
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.filters import All, Filter
@@ -112,15 +112,15 @@ class TestLiteStandIn(IndexConformance):
 
 @pytest.fixture(scope="module")
 def theirs(server: MilvusClient) -> list[MilvusIndex]:
-    return foreign.made(server, f"_{uuid4().hex}")
+    return others.made(server, f"_{uuid4().hex}")
 
 
 @settings(
-    max_examples=foreign.EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=others.EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(where=FILTERS)
 def test_collections_of_others_keep_what_matches_keeps(
     theirs: list[MilvusIndex], where: Filter
 ) -> None:
     for index in theirs:
-        foreign.assert_keeps(index, where, CORPUS)
+        others.assert_keeps(index, where, CORPUS)
