@@ -7,8 +7,9 @@ What an index costs beside the database's own client doing the same work, and be
 All are given the same NumPy arrays, 1,024 wide, with 100 lexical weights, and turn them into what
 their client takes. They take turns, batch by batch and query by query, so that a busy machine is
 busy for all. `--tokens` adds ColBERT vectors, and searches that are rescored by them. Servers take
-part where `M3KIT_QDRANT_URL` names one; Milvus is measured by `stores_milvus.py`. The ratios are to
-the client alone.
+part where `M3KIT_QDRANT_URL` or `M3KIT_MILVUS_URL` names one. The ratios are to the client alone,
+which fuses by its engine's RRF; no client has M3's weighted sum, which scores every candidate on
+every representation.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -26,18 +28,32 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from m3kit import REPS, Document, HybridIndex, M3Output, Record, Rep, Search, Sparse
+from m3kit import (
+    REPS,
+    RRF,
+    Document,
+    Fusion,
+    HybridIndex,
+    M3Output,
+    Record,
+    Rep,
+    Search,
+    Sparse,
+    WeightedSum,
+)
 from m3kit.vectors import Floats
 
 DIM = 1024
 BATCH = 256
 K = 10
-DEPTH = 100
-KINDS: dict[str, tuple[Rep, ...]] = {
-    "dense": ("dense",),
-    "sparse": ("sparse",),
-    "hybrid": ("dense", "sparse"),
-    "hybrid + ColBERT": REPS,
+CANDIDATES = 100
+KINDS: dict[str, tuple[tuple[Rep, ...], Fusion]] = {
+    "dense": (("dense",), RRF()),
+    "sparse": (("sparse",), RRF()),
+    "RRF": (("dense", "sparse"), RRF()),
+    "weighted": (("dense", "sparse"), WeightedSum()),
+    "RRF + ColBERT": (REPS, RRF()),
+    "weighted + ColBERT": (REPS, WeightedSum()),
 }
 
 
@@ -51,14 +67,14 @@ class Corpus:
     def batches(self) -> Iterator[Corpus]:
         """Cut it."""
         for start in range(0, len(self.documents), BATCH):
-            cut = slice(start, start + BATCH)
-            yield Corpus(self.documents[cut], self.outputs[cut])
+            rows = slice(start, start + BATCH)
+            yield Corpus(self.documents[rows], self.outputs[rows])
 
 
 class Contender(Protocol):
     """One way to write to a database and to search it."""
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
         ...
 
@@ -66,8 +82,8 @@ class Contender(Protocol):
         """Be done with writing."""
         ...
 
-    def search(self, query: M3Output) -> list[str]:
-        """Find the ids of the best ten by what the query carries; KeyError where it cannot."""
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
+        """Return the ids of the best ten by what the query carries; KeyError if it cannot."""
         ...
 
 
@@ -79,24 +95,24 @@ Engines: TypeAlias = dict[str, dict[str, Factory]]
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
-    """An index of m3kit's."""
+class M3kit:
+    """An index of m3kit."""
 
     index: HybridIndex
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
         self.index.upsert(
-            [Record(*pair) for pair in zip(some.documents, some.outputs, strict=True)]
+            [Record(*pair) for pair in zip(batch.documents, batch.outputs, strict=True)]
         )
 
     def finish(self) -> None:
         """Flush."""
         self.index.flush()
 
-    def search(self, query: M3Output) -> list[str]:
-        """Search by RRF."""
-        hits = self.index.search(Search(query=query, k=K, candidates=DEPTH))
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
+        """Search by what the query carries."""
+        hits = self.index.search(Search(query=query, k=K, candidates=CANDIDATES, fusion=fusion))
         return [hit.document.id for hit in hits]
 
 
@@ -109,21 +125,27 @@ class Row:
     inserted: list[float]
     searched: dict[str, list[float]]
 
-    def told(self, own: Row | None) -> dict[str, Any]:
-        """Say it in figures, with ratios to `own`, the client alone."""
-        said: dict[str, Any] = {
+    def figures(self, client: Row | None) -> dict[str, Any]:
+        """Return the figures, with ratios to the client alone."""
+        figures: dict[str, Any] = {
             "engine": self.engine,
             "contender": self.contender,
             "insert documents/s": round(BATCH / median(self.inserted)),
         }
-        if own is not None:
-            said["insert ratio"] = round(median(self.inserted) / median(own.inserted), 2)
+        if client is not None:
+            figures["insert ratio"] = round(median(self.inserted) / median(client.inserted), 2)
         for kind, times in self.searched.items():
-            said[f"{kind} p50 ms"] = round(median(times), 2)
-            said[f"{kind} p95 ms"] = round(quantiles(times, n=20)[-1], 2)
-            if own is not None and kind in own.searched:
-                said[f"{kind} ratio"] = round(median(times) / median(own.searched[kind]), 2)
-        return said
+            figures[f"{kind} p50 ms"] = round(median(times), 2)
+            figures[f"{kind} p95 ms"] = round(quantiles(times, n=20)[-1], 2)
+            if client is not None and kind in client.searched:
+                figures[f"{kind} ratio"] = round(median(times) / median(client.searched[kind]), 2)
+        return figures
+
+
+def check_rrf(query: M3Output, fusion: Fusion) -> None:
+    """Raise a KeyError for what no client of an engine fuses by."""
+    if len(query.reps) > 1 and not isinstance(fusion, RRF):
+        raise KeyError(f"{fusion}")
 
 
 def corpus(n: int, tokens: int, *, seed: int = 0) -> Corpus:
@@ -146,31 +168,35 @@ def corpus(n: int, tokens: int, *, seed: int = 0) -> Corpus:
 
 
 def measure(
-    engine: str, contenders: dict[str, Factory], told: Corpus, queries: Sequence[M3Output]
+    engine: str, contenders: dict[str, Factory], documents: Corpus, queries: Sequence[M3Output]
 ) -> list[Row]:
     """Let the contenders of one engine take turns."""
-    reps = tuple(rep for rep in REPS if rep in told.outputs[0].reps)
-    kinds = {kind: of for kind, of in KINDS.items() if set(of) <= set(reps)}
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(TemporaryDirectory()))
-        there = {
-            name: opened.enter_context(make(folder / f"{n}", reps))
+    reps = tuple(rep for rep in REPS if rep in documents.outputs[0].reps)
+    kinds = {kind: of for kind, of in KINDS.items() if set(of[0]) <= set(reps)}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        opened = {
+            name: stack.enter_context(make(folder / f"{n}", reps))
             for n, (name, make) in enumerate(contenders.items())
         }
-        rows = {name: Row(engine, name, [], {}) for name in there}
-        for some in told.batches():
-            for name, one in there.items():
-                rows[name].inserted.append(_seconds(one.insert, some))
-        for one in there.values():
-            one.finish()
-        for kind, of in kinds.items():
-            able = {name: one for name, one in there.items() if _can(one, queries[0].only(*of))}
+        rows = {name: Row(engine, name, [], {}) for name in opened}
+        for batch in documents.batches():
+            for name, contender in opened.items():
+                rows[name].inserted.append(_seconds(partial(contender.insert, batch)))
+        for contender in opened.values():
+            contender.finish()
+        for kind, (carried, fusion) in kinds.items():
+            able = {
+                name: contender
+                for name, contender in opened.items()
+                if _can(contender, queries[0].only(*carried), fusion)
+            }
             for name in able:
                 rows[name].searched[kind] = []
             for query in queries:
-                for name, one in able.items():
-                    took = 1000 * _seconds(one.search, query.only(*of))
-                    rows[name].searched[kind].append(took)
+                for name, contender in able.items():
+                    search = partial(contender.search, query.only(*carried), fusion)
+                    rows[name].searched[kind].append(1000 * _seconds(search))
         return list(rows.values())
 
 
@@ -184,20 +210,20 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--tokens", type=int, default=0, help="ColBERT vectors of a document")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args()
-    told = corpus(asked.documents, asked.tokens)
-    queries = corpus(asked.queries, -12 if asked.tokens else 0, seed=1).outputs
+    options = parser.parse_args()
+    documents = corpus(options.documents, options.tokens)
+    queries = corpus(options.queries, -12 if options.tokens else 0, seed=1).outputs
     report = []
     for engine, contenders in (stores_qdrant.ENGINES | stores_milvus.ENGINES).items():
-        if asked.engine is None or engine in asked.engine:
-            rows = measure(engine, contenders, told, queries)
-            own = next((row for row in rows if row.contender == "client"), None)
+        if options.engine is None or engine in options.engine:
+            rows = measure(engine, contenders, documents, queries)
+            client = next((row for row in rows if row.contender == "client"), None)
             for row in rows:
-                report.append(row.told(own))
+                report.append(row.figures(client))
                 print(json.dumps(report[-1]), flush=True)
-    if asked.json is not None:
-        setting = {"documents": asked.documents, "tokens": asked.tokens, "dim": DIM}
-        asked.json.write_text(json.dumps({"setting": setting, "rows": report}, indent=2) + "\n")
+    if options.json is not None:
+        setting = {"documents": options.documents, "tokens": options.tokens, "dim": DIM}
+        options.json.write_text(json.dumps({"setting": setting, "rows": report}, indent=2) + "\n")
 
 
 def _units(rng: np.random.Generator, n: int) -> Floats:
@@ -208,23 +234,23 @@ def _units(rng: np.random.Generator, n: int) -> Floats:
 
 def _weights(rng: np.random.Generator, n: int) -> Sparse:
     ids = np.unique(rng.zipf(1.2, 4 * n) % 250_002)
-    kept = np.sort(rng.permutation(ids)[:n])
-    return Sparse(kept, rng.random(len(kept), dtype=np.float32) + np.float32(0.01))
+    drawn = np.sort(rng.permutation(ids)[:n])
+    return Sparse(drawn, rng.random(len(drawn), dtype=np.float32) + np.float32(0.01))
 
 
-def _can(one: Contender, query: M3Output) -> bool:
+def _can(contender: Contender, query: M3Output, fusion: Fusion) -> bool:
     """Warm it up, and tell whether it can search so at all."""
     try:
-        one.search(query)
-        one.search(query)
+        contender.search(query, fusion)
+        contender.search(query, fusion)
     except KeyError:
         return False
     return True
 
 
-def _seconds(do: Callable[[Any], object], what: object) -> float:
+def _seconds(call: Callable[[], object]) -> float:
     start = perf_counter()
-    do(what)
+    call()
     return perf_counter() - start
 
 

@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.stores import DEPTH, DIM, Contender, Corpus, Engines, K, Ours
+from benchmarks.stores import (
+    CANDIDATES,
+    DIM,
+    Contender,
+    Corpus,
+    Engines,
+    K,
+    M3kit,
+    check_rrf,
+)
 from langchain_core.embeddings import Embeddings
 from langchain_milvus import Milvus
 from langchain_milvus.utils.sparse import BaseSparseEmbedding
 from milvus_lite.server_manager import server_manager_instance
 from pymilvus import AnnSearchRequest, DataType, Function, FunctionType, MilvusClient, RRFRanker
 
-from m3kit import M3Output, Rep
+from m3kit import Fusion, M3Output, Rep
 from m3kit.scoring import require
 from m3kit_milvus import MilvusIndex
 
@@ -50,19 +59,19 @@ def _connected(folder: Path, url: str) -> Iterator[tuple[MilvusClient, str, str]
 @contextmanager
 def ours(folder: Path, reps: tuple[Rep, ...], *, url: str) -> Iterator[Contender]:
     """Open m3kit's index."""
-    held = [rep for rep in reps if url or rep in _INDEXES]
+    available = [rep for rep in reps if url or rep in _INDEXES]
     with _connected(folder, url) as (client, _, name):
-        yield _Able(MilvusIndex(client, name, dim=DIM, reps=held))
+        yield _Able(MilvusIndex(client, name, dim=DIM, reps=available))
 
 
-class _Able(Ours):
+class _Able(M3kit):
     """An index that says by a KeyError what it cannot search."""
 
-    def search(self, query: M3Output) -> list[str]:
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
         """Search by RRF."""
         if not query.reps <= self.index.reps:
             raise KeyError(*(query.reps - self.index.reps))
-        return super().search(query)
+        return super().search(query, fusion)
 
 
 @dataclass(slots=True)
@@ -73,17 +82,17 @@ class RawClient:
     name: str
     unflushed: int = 0
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
         rows = [
             {
-                "id": one.id,
-                "text": one.text,
-                "metadata": dict(one.metadata),
+                "id": document.id,
+                "text": document.text,
+                "metadata": dict(document.metadata),
                 "dense": output.dense,
                 "sparse": require(output.sparse, "sparse").to_dict(),
             }
-            for one, output in zip(some.documents, some.outputs, strict=True)
+            for document, output in zip(batch.documents, batch.outputs, strict=True)
         ]
         self.client.upsert(self.name, rows)
         self.unflushed += len(rows)
@@ -95,8 +104,9 @@ class RawClient:
         self.client.flush(self.name)
         self.unflushed = 0
 
-    def search(self, query: M3Output) -> list[str]:
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
         """Search by one branch, or fuse two in one request."""
+        check_rrf(query, fusion)
         vectors = {rep: _vector(query, rep) for rep in ("dense", "sparse") if rep in query.reps}
         if "colbert" in query.reps:
             raise KeyError("colbert")
@@ -111,7 +121,9 @@ class RawClient:
                 output_fields=_FIELDS,
             )
         else:
-            branches = [AnnSearchRequest([one], rep, _BY, DEPTH) for rep, one in vectors.items()]
+            branches = [
+                AnnSearchRequest([vector], rep, _BY, CANDIDATES) for rep, vector in vectors.items()
+            ]
             (hits,) = self.client.hybrid_search(
                 self.name, branches, RRFRanker(60), K, output_fields=_FIELDS
             )
@@ -168,14 +180,14 @@ class LangChain:
     known: _Known
     unflushed: int = 0
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
-        texts = [one.text for one in some.documents]
-        self.known.outputs = dict(zip(texts, some.outputs, strict=True))
+        texts = [document.text for document in batch.documents]
+        self.known.outputs = dict(zip(texts, batch.outputs, strict=True))
         self.store.add_texts(
             texts,
-            [dict(one.metadata) for one in some.documents],
-            ids=[one.id for one in some.documents],
+            [dict(document.metadata) for document in batch.documents],
+            ids=[document.id for document in batch.documents],
         )
         self.unflushed += len(texts)
         if self.unflushed >= _FLUSHED:
@@ -186,16 +198,17 @@ class LangChain:
         self.store.client.flush(self.store.collection_name)
         self.unflushed = 0
 
-    def search(self, query: M3Output) -> list[str]:
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
         """Search by both."""
+        check_rrf(query, fusion)
         if query.reps != {"dense", "sparse"}:
             raise KeyError(*query.reps)
         self.known.outputs = {"": query}
         ranker = Function("rrf", FunctionType.RERANK, [], params={"reranker": "rrf", "k": 60})
-        found = self.store.similarity_search(
-            "", k=K, fetch_k=DEPTH, param=[_BY, _BY], reranker=ranker
+        documents = self.store.similarity_search(
+            "", k=K, fetch_k=CANDIDATES, param=[_BY, _BY], reranker=ranker
         )
-        return [str(one.metadata["pk"]) for one in found]
+        return [str(document.metadata["pk"]) for document in documents]
 
 
 @contextmanager

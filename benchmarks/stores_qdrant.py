@@ -12,12 +12,21 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 import qdrant_edge as edge
-from benchmarks.stores import DEPTH, DIM, Contender, Corpus, Engines, K, Ours
+from benchmarks.stores import (
+    CANDIDATES,
+    DIM,
+    Contender,
+    Corpus,
+    Engines,
+    K,
+    M3kit,
+    check_rrf,
+)
 from langchain_core.embeddings import Embeddings
 from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
 from qdrant_client import QdrantClient, models
 
-from m3kit import M3Output, Rep
+from m3kit import Fusion, M3Output, Rep
 from m3kit.scoring import require
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 
@@ -29,7 +38,7 @@ _URL = os.environ.get("M3KIT_QDRANT_URL", "")
 def our_edge(folder: Path, reps: tuple[Rep, ...]) -> Iterator[Contender]:
     """Open m3kit's index on Edge."""
     with EdgeIndex(folder, dim=DIM, reps=reps) as index:
-        yield Ours(index)
+        yield M3kit(index)
 
 
 @contextmanager
@@ -37,7 +46,7 @@ def our_client(_: Path, reps: tuple[Rep, ...], *, make: Make) -> Iterator[Conten
     """Open m3kit's index behind a client."""
     name = uuid4().hex
     with closing(make()) as client:
-        yield Ours(QdrantIndex(client, name, dim=DIM, reps=reps))
+        yield M3kit(QdrantIndex(client, name, dim=DIM, reps=reps))
         client.delete_collection(name)
 
 
@@ -47,11 +56,11 @@ class RawEdge:
 
     shard: edge.EdgeShard
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
         points = [
-            edge.Point(int(one.id), _vectors(output, edge.SparseVector), _payload(one))
-            for one, output in zip(some.documents, some.outputs, strict=True)
+            edge.Point(int(document.id), _vectors(output, edge.SparseVector), _payload(document))
+            for document, output in zip(batch.documents, batch.outputs, strict=True)
         ]
         self.shard.update(edge.UpdateOperation.upsert_points(points))
 
@@ -59,14 +68,15 @@ class RawEdge:
         """Flush."""
         self.shard.flush()
 
-    def search(self, query: M3Output) -> list[str]:
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
         """Ask for everything in one request."""
+        check_rrf(query, fusion)
         nearest = {
             name: edge.Query.Nearest(vector, using=name)
             for name, vector in _vectors(query, edge.SparseVector).items()
         }
         branches = [
-            edge.Prefetch(limit=DEPTH, query=nearest[name])
+            edge.Prefetch(limit=CANDIDATES, query=nearest[name])
             for name in ("dense", "sparse")
             if name in nearest
         ]
@@ -74,7 +84,7 @@ class RawEdge:
             ((_, last),) = nearest.items()
             request = edge.QueryRequest(limit=K, query=last, with_payload=True)
         elif "colbert" in nearest:
-            fused = edge.Prefetch(limit=DEPTH, prefetches=branches, query=_rrf())
+            fused = edge.Prefetch(limit=CANDIDATES, prefetches=branches, query=_rrf())
             request = edge.QueryRequest(
                 limit=K, prefetches=[fused], query=nearest["colbert"], with_payload=True
             )
@@ -98,7 +108,7 @@ def raw_edge(folder: Path, reps: tuple[Rep, ...]) -> Iterator[Contender]:
     )
     vectors = {"dense": dense, "colbert": colbert}
     config = edge.EdgeConfig(
-        vectors={rep: one for rep, one in vectors.items() if rep in reps},
+        vectors={rep: params for rep, params in vectors.items() if rep in reps},
         sparse_vectors={"sparse": edge.EdgeSparseVectorParams()},
         wal_enabled=True,  # so that what is written outlives the process, as it does of an index
     )
@@ -114,37 +124,38 @@ class RawClient:
     client: QdrantClient
     name: str
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
         points = [
             models.PointStruct(
-                id=int(one.id), vector=_vectors(output, _sparse), payload=_payload(one)
+                id=int(document.id), vector=_vectors(output, _sparse), payload=_payload(document)
             )
-            for one, output in zip(some.documents, some.outputs, strict=True)
+            for document, output in zip(batch.documents, batch.outputs, strict=True)
         ]
         self.client.upsert(self.name, points, wait=True)
 
     def finish(self) -> None:
         """Do nothing: each batch has waited."""
 
-    def search(self, query: M3Output) -> list[str]:
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
         """Ask for everything in one request."""
+        check_rrf(query, fusion)
         vectors = _vectors(query, _sparse)
         branches = [
-            models.Prefetch(query=vectors[name], using=name, limit=DEPTH)
+            models.Prefetch(query=vectors[name], using=name, limit=CANDIDATES)
             for name in ("dense", "sparse")
             if name in vectors
         ]
         rrf = models.RrfQuery(rrf=models.Rrf(k=61))
         if len(vectors) == 1:
             ((name, vector),) = vectors.items()
-            asked: dict[str, Any] = {"query": vector, "using": name}
+            parameters: dict[str, Any] = {"query": vector, "using": name}
         elif "colbert" in vectors:
-            fused = models.Prefetch(prefetch=branches, query=rrf, limit=DEPTH)
-            asked = {"prefetch": fused, "query": vectors["colbert"], "using": "colbert"}
+            fused = models.Prefetch(prefetch=branches, query=rrf, limit=CANDIDATES)
+            parameters = {"prefetch": fused, "query": vectors["colbert"], "using": "colbert"}
         else:
-            asked = {"prefetch": branches, "query": rrf}
-        answer = self.client.query_points(self.name, limit=K, with_payload=True, **asked)
+            parameters = {"prefetch": branches, "query": rrf}
+        answer = self.client.query_points(self.name, limit=K, with_payload=True, **parameters)
         return [str(point.id) for point in answer.points]
 
 
@@ -165,7 +176,7 @@ def raw_client(_: Path, reps: tuple[Rep, ...], *, make: Make) -> Iterator[Conten
     with closing(make()) as client:
         client.create_collection(
             name,
-            vectors_config={rep: one for rep, one in vectors.items() if rep in reps},
+            vectors_config={rep: params for rep, params in vectors.items() if rep in reps},
             sparse_vectors_config={"sparse": models.SparseVectorParams()},
         )
         yield RawClient(client, name)
@@ -205,22 +216,23 @@ class LangChain:
     store: QdrantVectorStore
     known: _Known
 
-    def insert(self, some: Corpus) -> None:
+    def insert(self, batch: Corpus) -> None:
         """Write a batch."""
-        texts = [one.text for one in some.documents]
-        self.known.outputs.update(zip(texts, some.outputs, strict=True))
+        texts = [document.text for document in batch.documents]
+        self.known.outputs.update(zip(texts, batch.outputs, strict=True))
         self.store.add_texts(
             texts,
-            [dict(one.metadata) for one in some.documents],
-            ids=[int(one.id) for one in some.documents],
+            [dict(document.metadata) for document in batch.documents],
+            ids=[int(document.id) for document in batch.documents],
             batch_size=len(texts),
         )
 
     def finish(self) -> None:
         """Do nothing: each batch has waited."""
 
-    def search(self, query: M3Output) -> list[str]:
+    def search(self, query: M3Output, fusion: Fusion) -> list[str]:
         """Search in the mode that is the query's."""
+        check_rrf(query, fusion)
         modes = {
             frozenset({"dense"}): RetrievalMode.DENSE,
             frozenset({"sparse"}): RetrievalMode.SPARSE,
@@ -228,7 +240,7 @@ class LangChain:
         }
         self.store.retrieval_mode = modes[query.reps]
         self.known.outputs["query"] = query
-        return [one.metadata["_id"] for one in self.store.similarity_search("query", k=K)]
+        return [document.metadata["_id"] for document in self.store.similarity_search("query", k=K)]
 
 
 @contextmanager

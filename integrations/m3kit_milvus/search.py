@@ -89,7 +89,7 @@ class MilvusSearcher(Searcher):
         """Search by the engine, and score again what it leaves unsure."""
         layout, dtype = self._layout, self._layout.manifest.colbert.dtype
         column = layout.columns[rep]
-        found = self._client.search(
+        answers = self._client.search(
             column.anns_field,
             to_query(self._query, rep, dtype),
             {"metric_type": column.metric, "params": dict(column.search_params)},
@@ -98,10 +98,10 @@ class MilvusSearcher(Searcher):
             fields=layout.document_fields if documents else layout.id_fields,
         )
         if documents:
-            self._keep(row for _, row in found)
+            self._keep(row for _, row in answers)
         ranking = by_score(
             (layout.to_id(row), to_score(distance, column.metric, self._query, dtype))
-            for distance, row in found
+            for distance, row in answers
         )
         approximate = is_approximate(column.index_type, column.search_params)
         unsure = [id_ for id_, _ in ranking] if approximate else _tied(ranking)
@@ -112,9 +112,9 @@ class MilvusSearcher(Searcher):
     def _maxsims(self, ids: Sequence[str]) -> Mapping[str, float]:
         """Score by the engine, which reads the many vectors where they are; the rest here."""
         where = self._layout.has_keys(self._layout.keys(ids))
-        found = dict(self._search("colbert", where, len(ids)))
-        missing = [id_ for id_ in ids if id_ not in found]
-        return {**found, **dict(self._scores("colbert", missing) if missing else ())}
+        maxsims = dict(self._search("colbert", where, len(ids)))
+        missing = [id_ for id_ in ids if id_ not in maxsims]
+        return {**maxsims, **dict(self._scores("colbert", missing) if missing else ())}
 
     def _scan(self, rep: Rep, limit: int) -> Ranking:
         """Score every document that matches: for more hits than a server returns."""

@@ -266,8 +266,8 @@ def _split_address(address: str | PathLike[str]) -> tuple[str, str]:
         )
     scheme, separator, rest = text.partition("://")
     if not separator:
-        if found := re.match(r"([a-z][a-z0-9+.-]+):/", text):  # and not `C:/papers`
-            raise ValueError(f"an address with a scheme has two slashes: {found[1]}://…")
+        if match := re.match(r"([a-z][a-z0-9+.-]+):/", text):  # and not `C:/papers`
+            raise ValueError(f"an address with a scheme has two slashes: {match[1]}://…")
         scheme, rest = "file", text
     return scheme, str(Path(rest).expanduser()) if rest.startswith("~") else rest
 
