@@ -2,45 +2,36 @@
 How well each way of searching ranks the sample corpus: nDCG@10, beside BM25.
 
     python benchmarks/sample_corpus.py [--model tiny]
+    python benchmarks/sample_corpus.py --fusion
 
 Every query is asked against the passages of one language, where one passage is relevant: in English
-within the language, and from each other language to English. BM25 is bm25s with its own English
-stop words. Metrics are computed by ir-measures.
+within the language, and from each other language to English. `--fusion` prints what the default
+ranking was chosen by: each fusion, with ColBERT and without. All is `m3kit.evaluation`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from statistics import mean
 
-import bm25s
-import ir_measures
-from ir_measures import Qrel, ScoredDoc, nDCG
-
-from m3kit import (
-    REPS,
-    RRF,
-    ColbertStorage,
-    Document,
-    Encoder,
-    Fusion,
-    MemoryIndex,
-    Record,
-    Rep,
-    Search,
-    WeightedSum,
-)
+from m3kit import Document
+from m3kit.evaluation import MODES, Dataset, bm25_baselines, evaluate
+from m3kit.evaluation.trec import read_qrels
 from m3kit.torch import TorchEncoder
 
 DATA = Path(__file__).resolve().parents[1] / "examples" / "data"
 LANGUAGES = ("de", "fr", "ja", "ru", "zh")
-Query: TypeAlias = dict[str, str]
-Run: TypeAlias = Callable[[Sequence[Query]], list[ScoredDoc]]
+NDCG = "nDCG@10"
+COLUMNS = ("dense", "sparse", "colbert", "dense+sparse", "all", "rrf", "rrf-all")
+FUSIONS = {
+    "dense": ("dense", None),
+    "RRF": ("rrf", "rrf-all"),
+    "RRF, sparse weight 0.3": ("rrf-0.3", "rrf-0.3-all"),
+    "WeightedSum, the default": ("dense+sparse", "all"),
+}
 
 
 def lines(name: str) -> list[dict[str, str]]:
@@ -54,90 +45,86 @@ def passages(lang: str) -> list[Document]:
     return [document for document in every if document.metadata["lang"] == lang]
 
 
-def relevant(lang: str) -> list[Qrel]:
-    """Give what is relevant among the passages of one language."""
-    rows = [
-        line.split("\t") for line in (DATA / "qrels.tsv").read_text(encoding="utf-8").split("\n")
+def collection(lang: str = "en") -> Dataset:
+    """Give the passages of one language as a test collection, with the queries of all."""
+    documents = passages(lang)
+    qrels = read_qrels(DATA / "qrels.tsv")
+    return Dataset(
+        name=f"sample corpus, {lang}",
+        documents=lambda: iter(documents),
+        queries={query["id"]: query["text"] for query in lines("queries.jsonl")},
+        qrels={
+            query: {f"{section}.{lang}": grade for section, grade in grades.items()}
+            for query, grades in qrels.items()
+        },
+        measures=(NDCG,),
+    )
+
+
+def by_language(values: Mapping[str, float]) -> dict[str, float]:
+    """Take the mean of each language's queries, and under `other` that of all but English."""
+    of: dict[str, list[float]] = {lang: [] for lang in ("en", *LANGUAGES)}
+    for query, value in values.items():
+        of[query.partition("-")[0]].append(value)
+    means = {lang: mean(found) for lang, found in of.items()}
+    return {**means, "other": mean(means[lang] for lang in LANGUAGES)}
+
+
+def ranking(encoder: TorchEncoder) -> list[str]:
+    """Measure every mode and BM25, as the README shows them."""
+    report = evaluate(
+        encoder,
+        collection(),
+        modes=[MODES[name] for name in COLUMNS],
+        baselines=bm25_baselines(encoder),
+    )
+    counts = {
+        lang: sum(query.startswith(lang) for query in report.qrels) for lang in ("en", *LANGUAGES)
+    }
+    names = {lang: f"{lang} ({count})" for lang, count in counts.items()}
+    figures = {row.name: by_language(row.values[NDCG]) for row in report.rows}
+    return [
+        f"nDCG@10 over {report.documents} English passages, {encoder.model}",
+        _line(["queries", *figures]),
+        _line(["---", *["---:"] * len(figures)]),
+        *(
+            _line([name, *(f"{values[lang]:.3f}" for values in figures.values())])
+            for lang, name in {**names, "other": "other than en, mean"}.items()
+        ),
     ]
-    return [Qrel(row[0], f"{row[1]}.{lang}", int(row[2])) for row in rows if len(row) == 3]
 
 
-def bm25(documents: Sequence[Document]) -> Run:
-    """Search by BM25."""
-    ids = [document.id for document in documents]
-    index = bm25s.BM25()
-    texts = [document.text for document in documents]
-    index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
+def fusions(encoder: TorchEncoder) -> list[str]:
+    """Measure each fusion with and without ColBERT: English queries / the mean of the others."""
+    wanted = dict.fromkeys(name for pair in FUSIONS.values() for name in pair if name)
+    report = evaluate(encoder, collection(), modes=[MODES[name] for name in wanted])
 
-    def run(queries: Sequence[Query]) -> list[ScoredDoc]:
-        tokens = bm25s.tokenize(
-            [query["text"] for query in queries], stopwords="en", show_progress=False
-        )
-        found, scores = index.retrieve(tokens, k=100, show_progress=False)
-        return [
-            ScoredDoc(query["id"], ids[place], float(score))
-            for query, places, own in zip(queries, found, scores, strict=True)
-            for place, score in zip(places, own, strict=True)
-        ]
+    def cell(name: str | None) -> str:
+        if name is None:
+            return ""
+        means = by_language(report[name].values[NDCG])
+        return f"{means['en']:.3f} / {means['other']:.3f}"
 
-    return run
+    return [
+        f"nDCG@10 over {report.documents} English passages, {encoder.model}: English queries / others",
+        _line(["fusion", "without ColBERT", "with ColBERT"]),
+        _line(["---", "---:", "---:"]),
+        *(_line([title, *map(cell, pair)]) for title, pair in FUSIONS.items()),
+    ]
 
 
-def m3(
-    encoder: Encoder,
-    documents: Sequence[Document],
-    colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
-) -> dict[str, Run]:
-    """Search by each representation, and by all of them fused in both ways."""
-    index = MemoryIndex(encoder.dim, colbert=colbert)
-    outputs = encoder.encode_documents([document.text for document in documents])
-    index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])
-
-    def run(queries: Sequence[Query], *, reps: Collection[Rep], fusion: Fusion) -> list[ScoredDoc]:
-        encoded = encoder.encode_queries([query["text"] for query in queries], reps)
-        return [
-            ScoredDoc(query["id"], hit.document.id, hit.score)
-            for query, output in zip(queries, encoded, strict=True)
-            for hit in index.search(Search(query=output, k=100, fusion=fusion))
-        ]
-
-    runs: dict[str, Run] = {rep: partial(run, reps=[rep], fusion=RRF()) for rep in REPS}
-    runs["rrf"] = partial(run, reps=["dense", "sparse"], fusion=RRF())
-    runs["rrf, colbert"] = partial(run, reps=REPS, fusion=RRF())
-    runs["weighted"] = partial(run, reps=REPS, fusion=WeightedSum())
-    return runs
-
-
-def measure(run: Run, queries: Sequence[Query], qrels: Sequence[Qrel]) -> float:
-    """Compute nDCG@10 over the queries."""
-    asked = {query["id"] for query in queries}
-    own = [qrel for qrel in qrels if qrel.query_id in asked]
-    return float(ir_measures.calc_aggregate([nDCG @ 10], own, run(queries))[nDCG @ 10])
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--model", default="tiny")
-    encoder = TorchEncoder.from_pretrained(parser.parse_args().model)
-    logging.getLogger("bm25s").setLevel(logging.ERROR)
-    english, qrels = passages("en"), relevant("en")
-    runs = {"bm25": bm25(english), **m3(encoder, english)}
-    queries: dict[str, list[Query]] = {lang: [] for lang in ("en", *LANGUAGES)}
-    for query in lines("queries.jsonl"):
-        queries[query["lang"]].append(query)
-    print(f"nDCG@10 over {len(english)} English passages, {encoder.model}")
-    print("| queries | " + " | ".join(runs) + " |")
-    print("|---|" + "---:|" * len(runs))
-    table = {
-        lang: [measure(run, own, qrels) for run in runs.values()] for lang, own in queries.items()
-    }
-    for lang, row in table.items():
-        print(
-            f"| {lang} ({len(queries[lang])}) | " + " | ".join(f"{one:.3f}" for one in row) + " |"
-        )
-    means = [sum(table[lang][n] for lang in LANGUAGES) / len(LANGUAGES) for n in range(len(runs))]
-    print("| other than en, mean | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    parser.add_argument("--fusion", action="store_true", help="compare the fusions")
+    options = parser.parse_args()
+    measured: Callable[[TorchEncoder], list[str]] = fusions if options.fusion else ranking
+    print(*measured(TorchEncoder.from_pretrained(options.model)), sep="\n")
 
 
 if __name__ == "__main__":
