@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from statistics import mean
 
@@ -45,17 +46,22 @@ def passages(lang: str) -> list[Document]:
     return [document for document in every if document.metadata["lang"] == lang]
 
 
-def collection(lang: str = "en") -> Dataset:
-    """Give the passages of one language as a test collection, with the queries of all."""
+def collection(lang: str = "en", languages: Collection[str] = ("en", *LANGUAGES)) -> Dataset:
+    """Give the passages of one language as a test collection, with the queries of some."""
     documents = passages(lang)
     qrels = read_qrels(DATA / "qrels.tsv")
     return Dataset(
         name=f"sample corpus, {lang}",
         documents=lambda: iter(documents),
-        queries={query["id"]: query["text"] for query in lines("queries.jsonl")},
+        queries={
+            query["id"]: query["text"]
+            for query in lines("queries.jsonl")
+            if query["lang"] in languages
+        },
         qrels={
             query: {f"{section}.{lang}": grade for section, grade in grades.items()}
             for query, grades in qrels.items()
+            if query.partition("-")[0] in languages
         },
         measures=(NDCG,),
     )
@@ -63,11 +69,12 @@ def collection(lang: str = "en") -> Dataset:
 
 def by_language(values: Mapping[str, float]) -> dict[str, float]:
     """Take the mean of each language's queries, and under `other` that of all but English."""
-    of: dict[str, list[float]] = {lang: [] for lang in ("en", *LANGUAGES)}
+    of: dict[str, list[float]] = {}
     for query, value in values.items():
-        of[query.partition("-")[0]].append(value)
+        of.setdefault(query.partition("-")[0], []).append(value)
     means = {lang: mean(found) for lang, found in of.items()}
-    return {**means, "other": mean(means[lang] for lang in LANGUAGES)}
+    others = [means[lang] for lang in LANGUAGES if lang in means]
+    return {**means, "other": mean(others) if others else nan}
 
 
 def ranking(encoder: TorchEncoder) -> list[str]:
@@ -76,6 +83,7 @@ def ranking(encoder: TorchEncoder) -> list[str]:
         encoder,
         collection(),
         modes=[MODES[name] for name in COLUMNS],
+        k=10,
         baselines=bm25_baselines(encoder),
     )
     counts = {
@@ -86,7 +94,7 @@ def ranking(encoder: TorchEncoder) -> list[str]:
     return [
         f"nDCG@10 over {report.documents} English passages, {encoder.model}",
         _line(["queries", *figures]),
-        _line(["---", *["---:"] * len(figures)]),
+        f"|---|{'---:|' * len(figures)}",
         *(
             _line([name, *(f"{values[lang]:.3f}" for values in figures.values())])
             for lang, name in {**names, "other": "other than en, mean"}.items()
@@ -97,7 +105,7 @@ def ranking(encoder: TorchEncoder) -> list[str]:
 def fusions(encoder: TorchEncoder) -> list[str]:
     """Measure each fusion with and without ColBERT: English queries / the mean of the others."""
     wanted = dict.fromkeys(name for pair in FUSIONS.values() for name in pair if name)
-    report = evaluate(encoder, collection(), modes=[MODES[name] for name in wanted])
+    report = evaluate(encoder, collection(), modes=[MODES[name] for name in wanted], k=10)
 
     def cell(name: str | None) -> str:
         if name is None:
@@ -106,9 +114,9 @@ def fusions(encoder: TorchEncoder) -> list[str]:
         return f"{means['en']:.3f} / {means['other']:.3f}"
 
     return [
-        f"nDCG@10 over {report.documents} English passages, {encoder.model}: English queries / others",
+        f"nDCG@10, {report.documents} English passages, {encoder.model}: English / other queries",
         _line(["fusion", "without ColBERT", "with ColBERT"]),
-        _line(["---", "---:", "---:"]),
+        "|---|---:|---:|",
         *(_line([title, *map(cell, pair)]) for title, pair in FUSIONS.items()),
     ]
 

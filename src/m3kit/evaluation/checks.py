@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 
@@ -33,6 +33,9 @@ class Policy:
         empty_run: A mode that finds nothing for any query: `"error"`, or a row of `"zero"`.
         other_model: An index made by another model: `"error"`, or `"warn"` and search it all the
             same, where the other is known to make the same vectors.
+
+    Raises:
+        EvaluationError: If a field is none of these.
     """
 
     unknown_documents: Literal["keep", "drop", "error"] = "keep"
@@ -41,6 +44,18 @@ class Policy:
     duplicates: Literal["first", "last", "error"] = "error"
     empty_run: Literal["error", "zero"] = "error"
     other_model: Literal["error", "warn"] = "error"
+
+    def __post_init__(self) -> None:
+        for kind, choices in Policy.choices().items():
+            if getattr(self, kind) not in choices:
+                raise EvaluationError(
+                    f"{kind} is one of {', '.join(choices)}, not {getattr(self, kind)!r}"
+                )
+
+    @staticmethod
+    def choices() -> dict[str, tuple[str, ...]]:
+        """Return what may be decided about each kind of bad input."""
+        return {kind: get_args(hint) for kind, hint in get_type_hints(Policy).items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,8 @@ def evaluate(
             issues=tuple(issues.entries),
             milliseconds_per_document=totals.milliseconds_per_document,
         )
-        work.write(report)
+        if folder is not None:
+            work.write(report)
         return report
 
 

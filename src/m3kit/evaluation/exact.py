@@ -132,6 +132,8 @@ class ExactSearch:
     def _prune(self, position: int) -> None:
         """Let go of what is no longer among the best of any representation."""
         found = self._found[position]
+        if found.pruned:
+            return
         kept: set[int] = set()
         for place, rep in enumerate(self.branches):
             column = found.scores[:, self.reps.index(rep)]
@@ -145,15 +147,21 @@ class ExactSearch:
         order = sorted(kept)
         found.ids = [found.ids[n] for n in order]
         found.scores = found.scores[order]
+        found.pruned = True
 
 
 @dataclass(slots=True)
 class _Found:
-    """The documents that are held for one query, and a column of scores for each representation."""
+    """
+    The documents that are held for one query, and a column of scores for each representation.
+
+    `pruned` says that no document can be left out.
+    """
 
     width: int
     ids: list[str] = field(default_factory=list)
     scores: Floats = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    pruned: bool = False
 
     def __post_init__(self) -> None:
         if not self.ids:

@@ -56,10 +56,18 @@ def mean(values: PerQuery) -> float:
     return sum(values.values()) / len(values) if values else nan
 
 
-def overlap(run: Run, reference: Run, k: int) -> float:
-    """Return which share of the reference's best `k` is among the run's best `k`: the mean."""
+def overlap(run: Run, reference: Run, k: int, *, depth: int | None = None) -> float:
+    """
+    Return which share of a reference's best documents a run finds: the mean over queries.
+
+    Args:
+        run: What is looked at.
+        reference: What should be found.
+        k: How many of the reference count.
+        depth: How many of the run are looked at; by default `k`.
+    """
     shares = [
-        len({id_ for id_, _ in run.get(query, ())[:k]} & expected) / len(expected)
+        len({id_ for id_, _ in run.get(query, ())[: depth or k]} & expected) / len(expected)
         for query, ranking in reference.items()
         if (expected := {id_ for id_, _ in ranking[:k]})
     ]

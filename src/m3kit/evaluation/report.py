@@ -106,7 +106,7 @@ class Report:
         }
         measures = list(self.rows[0].values) if self.rows else []
         header = ["search", *measures, *shown]
-        lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+        lines = [_line(header), _rule(header)]
         for place, row in enumerate(self.rows):
             figures = [f"{row.means[measure]:.3f}" for measure in measures]
             lines.append(
@@ -166,7 +166,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         raise EvaluationError("there is nothing to compare; give at least one measure")
     header = ["measure", "first", "second", "difference", "better", "worse", "queries", "p"]
-    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
+    lines = [_line(header), _rule(header)]
     for result in comparisons:
         figures = [
             f"{result.first:.3f}",
@@ -209,6 +209,10 @@ def plot(report: Report, path: str, measure: str | None = None) -> None:
     axes.margins(x=0.12)
     axes.set_xlabel(f"{chosen}, {report.dataset}, {report.model}")
     figure.savefig(path, dpi=150)
+
+
+def _rule(header: Sequence[str]) -> str:
+    return f"|---|{'---:|' * (len(header) - 1)}"
 
 
 def _line(cells: Sequence[str]) -> str:
