@@ -53,7 +53,7 @@ class FixedDimensionalEncoding:
     @property
     def width(self) -> int:
         """The width of the one vector."""
-        return self.repetitions * 2**self.bits * self.projected
+        return int(self.repetitions * 2**self.bits * self.projected)
 
     def query(self, rows: Floats) -> Floats:
         """Encode a query's vectors, shape `(tokens, dim)`."""

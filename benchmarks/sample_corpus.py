@@ -3,10 +3,12 @@ How well each way of searching ranks the sample corpus: nDCG@10, beside BM25.
 
     python benchmarks/sample_corpus.py [--model tiny]
     python benchmarks/sample_corpus.py --fusion
+    python benchmarks/sample_corpus.py --to FOLDER
 
 Every query is asked against the passages of one language, where one passage is relevant: in English
 within the language, and from each other language to English. `--fusion` prints what the default
-ranking was chosen by: each fusion, with ColBERT and without. All is `m3kit.evaluation`.
+ranking was chosen by: each fusion, with ColBERT and without. `--to` writes the English part in
+BEIR's layout, for `m3kit evaluate`. All is `m3kit.evaluation`.
 """
 
 from __future__ import annotations
@@ -65,6 +67,24 @@ def collection(lang: str = "en", languages: Collection[str] = ("en", *LANGUAGES)
         },
         measures=(NDCG,),
     )
+
+
+def write_beir(folder: Path) -> None:
+    """Write the English passages and queries in BEIR's layout."""
+    dataset = collection(languages=["en"])
+    corpus = ({"_id": document.id, "text": document.text} for document in dataset.documents())
+    queries = ({"_id": query, "text": text} for query, text in dataset.queries.items())
+    qrels = ["query-id\tcorpus-id\tscore"]
+    qrels += [
+        f"{query}\t{document}\t{grade}"
+        for query, grades in dataset.qrels.items()
+        for document, grade in grades.items()
+    ]
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        written = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(written, encoding="utf-8")
+    (folder / "qrels" / "test.tsv").write_text("\n".join(qrels) + "\n", encoding="utf-8")
 
 
 def by_language(values: Mapping[str, float]) -> dict[str, float]:
@@ -130,7 +150,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--fusion", action="store_true", help="compare the fusions")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write it in BEIR's layout")
     options = parser.parse_args()
+    if options.to:
+        write_beir(options.to)
+        return
     measured: Callable[[TorchEncoder], list[str]] = fusions if options.fusion else ranking
     print(*measured(TorchEncoder.from_pretrained(options.model)), sep="\n")
 

@@ -11,7 +11,6 @@ MTEB's own tasks run on m3kit.
 """
 
 from m3kit.evaluation.bm25 import bm25_baselines
-from m3kit.evaluation.checks import Issue, Policy
 from m3kit.evaluation.dataset import Dataset, DatasetError, EvaluationError, Qrels, Run
 from m3kit.evaluation.evaluation import evaluate
 from m3kit.evaluation.exact import ExactSearch
@@ -19,6 +18,7 @@ from m3kit.evaluation.folders import LAYOUTS, Layout, read_folder
 from m3kit.evaluation.hub import load_dataset
 from m3kit.evaluation.measures import Comparison, compare, mean, overlap, per_query
 from m3kit.evaluation.modes import MODES, PAPER, Mode
+from m3kit.evaluation.policy import Issue, Policy
 from m3kit.evaluation.report import Report, Row, comparison_table, plot
 from m3kit.evaluation.trec import read_qrels, read_run, write_qrels, write_run
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from m3kit.encoder import Encoder, same_model
 from m3kit.evaluation.answers import answer_qrels
-from m3kit.evaluation.checks import Issues, Policy, check_other_model, check_runs, checked
+from m3kit.evaluation.checks import check_other_model, check_runs, checked
 from m3kit.evaluation.dataset import Dataset, EvaluationError, Qrels
 from m3kit.evaluation.measures import overlap, per_query
 from m3kit.evaluation.modes import Mode, modes_for
+from m3kit.evaluation.policy import Issues, Policy
 from m3kit.evaluation.report import Report, Row
 from m3kit.evaluation.searches import Baseline, Result, Searches
 from m3kit.evaluation.stream import Stream, Totals

@@ -123,6 +123,7 @@ class ExactSearch:
         exact = np.stack([scores(rep, query, outputs) for rep in self.reps], axis=1)
         found.ids.extend(ids)
         found.scores = np.concatenate([found.scores, exact])
+        found.pruned = False
         if (
             len(found.ids) > 2 * self._depth * len(self.branches)
             or self._cuts[0, position] == -np.inf

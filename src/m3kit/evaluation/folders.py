@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from m3kit.evaluation.dataset import Dataset, DatasetError
-from m3kit.evaluation.rows import Row, document, id_of, json_rows, text_lines
+from m3kit.evaluation.rows import Row, document, id_of, json_rows, text_lines, value_of
 from m3kit.evaluation.trec import read_qrels
 from m3kit.fusion import WeightedSum
 from m3kit.records import Document
@@ -84,11 +84,12 @@ def layout_of(folder: Path) -> Layout:
         ("flag", "*_queries.jsonl"),
         ("miracl", "miracl-v1.0-*"),
         ("mldr", "mldr-v1.0-*"),
-        ("mkqa", "corpus.jsonl"),
     )
     for layout, pattern in signs:
         if any(folder.glob(pattern)):
             return layout
+    if (folder / "corpus.jsonl").is_file() and not (folder / "queries.jsonl").is_file():
+        return "mkqa"
     files = sorted(folder.glob("*.jsonl*"))
     if files and "document" in next(json_rows(files[0]), {}):
         return "narrativeqa"
@@ -108,9 +109,11 @@ def documents(files: Iterable[Path], separator: str = " ") -> Iterator[Document]
 def judgements(rows: Iterable[Row]) -> Iterator[tuple[str, str, dict[str, int]]]:
     """Yield id, text and qrels of MLDR's queries, which carry their passages."""
     for row in rows:
+        query = str(value_of(row, "query_id", "the queries"))
+        relevant = value_of(row, "positive_passages", f"query {query}")
         grades = {str(passage["docid"]): 0 for passage in row.get("negative_passages") or ()}
-        grades |= {str(passage["docid"]): 1 for passage in row["positive_passages"]}
-        yield str(row["query_id"]), str(row["query"]), grades
+        grades |= {str(passage["docid"]): 1 for passage in relevant}
+        yield query, str(value_of(row, "query", f"query {query}")), grades
 
 
 def _beir(folder: Path, split: str) -> Dataset:
@@ -178,13 +181,16 @@ def _mkqa(folder: Path, lang: str | None) -> Dataset:
     if lang is None and len(names) != 1:
         raise DatasetError(f"{folder} holds {', '.join(names) or 'no language'}; give lang=")
     name = lang or names[0]
-    rows = list(json_rows(_file(folder, f"{name}.jsonl")))
+    file = _file(folder, f"{name}.jsonl")
+    rows = list(json_rows(file))
     dataset = Dataset(
         name=f"mkqa:{name}",
         documents=partial(documents, [_file(folder, "corpus.jsonl")]),
-        queries={id_of(row, name): str(row["question"]) for row in rows},
+        queries={id_of(row, str(file)): str(value_of(row, "question", str(file))) for row in rows},
     )
-    return _with_answers(dataset, {id_of(row, name): list(row["answers"]) for row in rows})
+    return _with_answers(
+        dataset, {id_of(row, str(file)): list(value_of(row, "answers", str(file))) for row in rows}
+    )
 
 
 def _narrativeqa(folder: Path, split: str) -> Dataset:
@@ -228,7 +234,8 @@ def _with_answers(dataset: Dataset, answers: Mapping[str, list[str]]) -> Dataset
 
 
 def _queries(path: Path) -> dict[str, str]:
-    return {id_of(row, str(path)): str(row["text"]) for row in json_rows(path)}
+    what = str(path)
+    return {id_of(row, what): str(value_of(row, "text", what)) for row in json_rows(path)}
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from m3kit.evaluation.checks import Issue
 from m3kit.evaluation.dataset import EvaluationError, Qrels, Run
 from m3kit.evaluation.measures import Comparison, compare, mean
+from m3kit.evaluation.policy import Issue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,18 @@ def id_of(row: Row, what: str) -> str:
     raise DatasetError(f"{what}: a row has none of {', '.join(_IDS)}: {str(dict(row))[:120]}")
 
 
+def value_of(row: Row, name: str, what: str) -> Any:
+    """
+    Return a field that a row must have.
+
+    Raises:
+        DatasetError: If it has not.
+    """
+    if row.get(name) is None:
+        raise DatasetError(f"{what}: a row has no {name}: {str(dict(row))[:120]}")
+    return row[name]
+
+
 def document(row: Row, separator: str, what: str) -> Document:
     """Make a document of a row: its title, if it has one, in front of its text."""
     title, text = str(row.get("title") or ""), str(row.get("text") or "")
