@@ -63,7 +63,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     metadata.mkdir()
     (metadata / "METADATA").write_text("Name: m3kit-test-shelf\nVersion: 1.0\n", encoding="utf-8")
     (metadata / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)  # type: ignore[no-untyped-call]  # pytest leaves it untyped
+    monkeypatch.syspath_prepend(tmp_path)
     return f"shelf://{tmp_path.name}"
 
 

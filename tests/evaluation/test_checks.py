@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from m3kit import Document
-from m3kit.evaluation import Dataset, DatasetError, EvaluationError, Policy
+from m3kit.evaluation import Dataset, DatasetError, EvaluationError, Policy, Run
 from m3kit.evaluation.checks import check_other_model, check_runs, checked
 from m3kit.evaluation.policy import Issues
 
@@ -93,7 +93,7 @@ def test_a_collection_that_is_empty() -> None:
 
 
 def test_an_empty_run() -> None:
-    runs = {"dense": {"q": [("a", 1.0)]}, "sparse": {"q": []}}
+    runs: dict[str, Run] = {"dense": {"q": [("a", 1.0)]}, "sparse": {"q": []}}
     with pytest.raises(DatasetError, match=r"1 runs that found nothing: sparse"):
         check_runs(runs, Issues(Policy()))
     issues = Issues(Policy(empty_run="zero"))

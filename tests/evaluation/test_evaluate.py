@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 from tests.evaluation.conftest import Drawn, numbers
 
-from m3kit import Document, Hit, M3Output, MemoryIndex, ModelMismatchError, Record, Rep, Search
+from m3kit import (
+    Document,
+    Hit,
+    M3Output,
+    MemoryIndex,
+    ModelMismatchError,
+    Record,
+    Rep,
+    Search,
+    WeightedSum,
+)
 from m3kit.evaluation import (
     MODES,
     PAPER,
@@ -276,7 +286,7 @@ def test_modes_that_cannot_be_are_named() -> None:
 
 
 def test_the_weights_of_a_collection_are_taken_where_no_mode_is_given() -> None:
-    weights = {"dense+sparse": replace(MODES["all"].fusion, dense=0, sparse=1, colbert=0)}  # type: ignore[type-var]  # it is a WeightedSum
+    weights = {"dense+sparse": WeightedSum(dense=0, sparse=1, colbert=0)}
     report = evaluate(Drawn(), replace(numbers(40), weights=weights), k=5)
     sparse = {query: ranking[:1] for query, ranking in report.runs["sparse"].items() if ranking}
     assert sparse
