@@ -19,26 +19,29 @@ import numpy as np
 
 from m3kit.evaluation.dataset import DatasetError, Qrels, Run
 
-_SPACE = re.compile(r"\s", re.ASCII)
 _ENCODED = re.compile(r"%(?:0[9A-D]|20|25)")
+_UNSAFE = re.compile(rf"\s|{_ENCODED.pattern}", re.ASCII)
 
 
 def falling(scores: Iterable[float]) -> list[float]:
     """Lower scores by the least that float32 can say, so that each is below the one before."""
-    distinct: list[float] = []
-    for score in scores:
-        value = np.float32(score)
-        if distinct and value >= distinct[-1]:
-            value = np.nextafter(np.float32(distinct[-1]), np.float32(-np.inf))
-        distinct.append(float(value))
-    return distinct
+    values = np.fromiter(scores, dtype=np.float32)
+    for place in np.flatnonzero(values[1:] >= values[:-1]).tolist():
+        following = values[place + 1 :]
+        ceiling = values[place]
+        for offset, value in enumerate(following.tolist()):
+            if value < ceiling:
+                break
+            ceiling = following[offset] = np.nextafter(ceiling, np.float32(-np.inf))
+    return values.tolist()  # type: ignore[no-any-return]  # NumPy says Any
 
 
 def run_lines(query: str, ranking: Sequence[tuple[str, float]], tag: str) -> Iterator[str]:
     """Yield the lines of one query of a run."""
     scores = falling(score for _, score in ranking)
+    first, last = f"{_encoded(query)} Q0", _encoded(tag)
     for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), start=1):
-        yield f"{_encoded(query)} Q0 {_encoded(document)} {rank} {score:.9g} {_encoded(tag)}\n"
+        yield f"{first} {_encoded(document)} {rank} {score:.9g} {last}\n"
 
 
 def write_run(path: Path, run: Run, tag: str = "m3kit") -> None:
@@ -113,7 +116,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _encoded(id_: str) -> str:
-    if _SPACE.search(id_) or _ENCODED.search(id_):
+    if _UNSAFE.search(id_):
         return re.sub(r"[\s%]", lambda found: f"%{ord(found[0]):02X}", id_, flags=re.ASCII)
     return id_
 
