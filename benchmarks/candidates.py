@@ -115,7 +115,7 @@ def sample() -> Dataset:
     )
 
 
-def found(encoder: Encoder, dataset: Dataset) -> dict[str, list[float]]:
+def shares_of_top(encoder: Encoder, dataset: Dataset) -> dict[str, list[float]]:
     """Return the share of ColBERT's exact top 10 at each depth, by what finds candidates."""
     cached = CachedEncoder(encoder, max_bytes=2**30)
     names = ("colbert", "dense", "sparse", "dense+sparse")
@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         by_name = ":" in options.data or options.data == "narrativeqa"
         dataset = load_dataset(options.data) if by_name else read_folder(options.data)
     print(f"Share of ColBERT's exact top {TOP}, {dataset.name}, {encoder.model}")
-    print(*table(found(encoder, dataset)), sep="\n")
+    print(*table(shares_of_top(encoder, dataset)), sep="\n")
 
 
 if __name__ == "__main__":

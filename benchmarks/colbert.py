@@ -50,9 +50,9 @@ class Row:
     hybrid: tuple[float, float]
 
     def __str__(self) -> str:
-        found = " | ".join(f"{one:.3f}" for one in (*self.colbert, *self.hybrid))
+        figures = " | ".join(f"{figure:.3f}" for figure in (*self.colbert, *self.hybrid))
         sizes = f"{self.passage_bytes:,} | {self.large_bytes:,}"
-        return f"| {self.dtype} | {self.pool} | {sizes} | {found} |"
+        return f"| {self.dtype} | {self.pool} | {sizes} | {figures} |"
 
 
 def passage_bytes(encoder: Encoder, documents: Sequence[Document], storage: ColbertStorage) -> int:
@@ -123,8 +123,8 @@ def main() -> None:
         print(row, flush=True)
         table.append(row)
     if options.json:
-        kept = {"model": encoder.model, "rows": [asdict(row) for row in table]}
-        options.json.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+        written = {"model": encoder.model, "rows": [asdict(row) for row in table]}
+        options.json.write_text(json.dumps(written, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def by_language(values: Mapping[str, float]) -> dict[str, float]:
     of: dict[str, list[float]] = {}
     for query, value in values.items():
         of.setdefault(query.partition("-")[0], []).append(value)
-    means = {lang: mean(found) for lang, found in of.items()}
+    means = {lang: mean(of_language) for lang, of_language in of.items()}
     others = [means[lang] for lang in LANGUAGES if lang in means]
     return {**means, "other": mean(others) if others else nan}
 

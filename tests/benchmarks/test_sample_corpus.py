@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8")
 
 
-def said(lang: str) -> dict[str, float]:
+def table_row(lang: str) -> dict[str, float]:
     """Read a row of the README's table."""
     (header,) = re.findall(r"^\| queries \| (.*) \|$", README, re.MULTILINE)
     (row,) = re.findall(rf"^\| {lang} \(\d+\) \| (.*) \|$", README, re.MULTILINE)
@@ -50,7 +50,7 @@ def test_hybrid_is_above_bm25_in_english_and_finds_across_languages(report: Repo
     means = {name: by_language(report[name].values[NDCG]) for name in shown}
     for lang in ("en", *LANGUAGES):
         for name in shown:
-            assert means[name][lang] == pytest.approx(said(lang)[name], abs=0.005)
+            assert means[name][lang] == pytest.approx(table_row(lang)[name], abs=0.005)
         floor = means["bm25"][lang] + 0.05 if lang == "en" else 0.6
         assert min(means["all"][lang], means["dense+sparse"][lang]) > floor
 

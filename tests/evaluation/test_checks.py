@@ -30,14 +30,14 @@ GOOD = Dataset(
 
 def decided(dataset: Dataset, **policy: Any) -> tuple[Dataset, list[tuple[str, int, str]]]:
     issues = Issues(Policy(**policy))
-    found = checked(dataset, issues)
-    return found, [(issue.kind, issue.count, issue.decision) for issue in issues.entries]
+    cleaned = checked(dataset, issues)
+    return cleaned, [(issue.kind, issue.count, issue.decision) for issue in issues.entries]
 
 
 def test_nothing_is_said_of_what_is_good() -> None:
-    found, issues = decided(GOOD)
+    cleaned, issues = decided(GOOD)
     assert issues == []
-    assert (found.queries, found.qrels) == (GOOD.queries, GOOD.qrels)
+    assert (cleaned.queries, cleaned.qrels) == (GOOD.queries, GOOD.qrels)
 
 
 @pytest.mark.parametrize(("choice", "text"), [("first", "first"), ("last", "third")])
@@ -45,42 +45,45 @@ def test_duplicates(choice: str, text: str, caplog: pytest.LogCaptureFixture) ->
     dataset = replace(GOOD, documents=documents)
     with pytest.raises(DatasetError, match=r"1 documents with the id of another: a \(error\)"):
         decided(dataset)
-    found, issues = decided(dataset, duplicates=choice)
+    cleaned, issues = decided(dataset, duplicates=choice)
     assert issues == [("duplicates", 1, choice)]
     for _ in range(2):
-        assert {one.id: one.text for one in found.documents()} == {"a": text, "b": "second"}
-        assert len(list(found.documents())) == 2
+        assert {document.id: document.text for document in cleaned.documents()} == {
+            "a": text,
+            "b": "second",
+        }
+        assert len(list(cleaned.documents())) == 2
     assert "1 documents with the id of another: a" in caplog.text
 
 
 def test_unknown_documents() -> None:
     dataset = replace(GOOD, qrels={"q": {"a": 1, "gone": 1}, "r": {"lost": 1}})
-    found, issues = decided(dataset)
+    cleaned, issues = decided(dataset)
     assert issues == [("unknown_documents", 2, "keep")]
-    assert found.qrels == dataset.qrels
-    found, issues = decided(dataset, unknown_documents="drop")
+    assert cleaned.qrels == dataset.qrels
+    cleaned, issues = decided(dataset, unknown_documents="drop")
     assert issues == [("unknown_documents", 2, "drop"), ("unanswered", 1, "drop")]
-    assert (found.qrels, list(found.queries)) == ({"q": {"a": 1}}, ["q"])
+    assert (cleaned.qrels, list(cleaned.queries)) == ({"q": {"a": 1}}, ["q"])
     with pytest.raises(DatasetError, match=r"2 judged documents that .* have: gone"):
         decided(dataset, unknown_documents="error")
 
 
 def test_unknown_queries() -> None:
     dataset = replace(GOOD, qrels={**GOOD.qrels, "nobody": {"a": 1}})
-    found, issues = decided(dataset)
+    cleaned, issues = decided(dataset)
     assert issues == [("unknown_queries", 1, "drop")]
-    assert list(found.qrels) == ["q", "r"]
+    assert list(cleaned.qrels) == ["q", "r"]
     with pytest.raises(DatasetError, match="nobody"):
         decided(dataset, unknown_queries="error")
 
 
 def test_queries_without_answers() -> None:
     dataset = replace(GOOD, qrels={"q": {"a": 1}, "r": {"b": 0}})
-    found, issues = decided(dataset)
+    cleaned, issues = decided(dataset)
     assert issues == [("unanswered", 1, "drop")]
-    assert list(found.queries) == ["q"]
-    found, issues = decided(dataset, unanswered="zero")
-    assert list(found.queries) == ["q", "r"]
+    assert list(cleaned.queries) == ["q"]
+    cleaned, issues = decided(dataset, unanswered="zero")
+    assert list(cleaned.queries) == ["q", "r"]
     with pytest.raises(DatasetError, match=r"1 queries for which nothing is relevant: r"):
         decided(dataset, unanswered="error")
 

@@ -207,9 +207,9 @@ def test_the_query_itself_is_kept_or_removed() -> None:
         queries={f"q{n}": str(n) for n in range(5)},
         qrels={f"q{n}": {f"q{n}": 1, "q9": 1} for n in range(5)},
     )
-    kept = evaluate(Drawn(), dataset, modes=[MODES["dense"]], k=30)
+    unfiltered = evaluate(Drawn(), dataset, modes=[MODES["dense"]], k=30)
     removed = evaluate(Drawn(), replace(dataset, keep_query_id=False), modes=[MODES["dense"]], k=29)
-    for query, ranking in kept.runs["dense"].items():
+    for query, ranking in unfiltered.runs["dense"].items():
         assert query in dict(ranking)
         assert removed.runs["dense"][query] == [pair for pair in ranking if pair[0] != query]
 

@@ -70,12 +70,12 @@ def test_what_is_saved_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_it_holds_no_more_for_more_documents() -> None:
-    held = []
+    sizes = []
     for count in (200, 2000):
         search = streamed(numbers(count, distinct=10**5), 10, 50)
-        held.append(sum(len(found.ids) for found in search._found))
-    assert held[1] <= len(numbers(1).queries) * 3 * (2 * 10 + 50)
-    assert held[1] < 2 * held[0]
+        sizes.append(sum(len(pool.ids) for pool in search._pools))
+    assert sizes[1] <= len(numbers(1).queries) * 3 * (2 * 10 + 50)
+    assert sizes[1] < 2 * sizes[0]
 
 
 def test_more_than_is_held_is_refused() -> None:

@@ -15,14 +15,14 @@ QRELS = {"a": {"1": 1, "2": 0}, "b": {"3": 2, "4": 1}, "c": {"5": 1}}
 
 def test_measures_are_what_they_are_by_hand() -> None:
     run = {"a": [("9", 3.0), ("1", 2.0)], "b": [("4", 0.9), ("3", 0.8)]}
-    found = per_query(["nDCG@10", "R@1", "RR@10"], QRELS, run)
+    values = per_query(["nDCG@10", "R@1", "RR@10"], QRELS, run)
     ideal = 2 + 1 / log2(3)
-    assert found["nDCG@10"] == pytest.approx(
+    assert values["nDCG@10"] == pytest.approx(
         {"a": 1 / log2(3), "b": (1 + 2 / log2(3)) / ideal, "c": 0.0}
     )
-    assert found["R@1"] == pytest.approx({"a": 0, "b": 0.5, "c": 0})
-    assert found["RR@10"] == pytest.approx({"a": 0.5, "b": 1, "c": 0})
-    assert mean(found["RR@10"]) == pytest.approx(0.5)
+    assert values["R@1"] == pytest.approx({"a": 0, "b": 0.5, "c": 0})
+    assert values["RR@10"] == pytest.approx({"a": 0.5, "b": 1, "c": 0})
+    assert mean(values["RR@10"]) == pytest.approx(0.5)
 
 
 def test_the_order_counts_where_scores_tie() -> None:

@@ -97,19 +97,19 @@ class Topics(AbsTaskClassification):
 
 def scores(model: M3Model, task: Any) -> dict[str, Any]:
     result = mteb.evaluate(model, task, cache=None, co2_tracker=False, show_progress_bar=False)
-    found: dict[str, Any] = result.task_results[0].scores["test"][0]
-    return found
+    measured: dict[str, Any] = result.task_results[0].scores["test"][0]
+    return measured
 
 
 @pytest.mark.parametrize("mode", [*PAPER, MODES["rrf-all"]], ids=lambda mode: mode.name)
 def test_retrieval_in_every_mode_is_what_evaluate_measures(
     encoder: TorchEncoder, beir_dataset: Dataset, mode: Any
 ) -> None:
-    found = scores(M3Model(encoder, mode=mode), Help())
+    measured = scores(M3Model(encoder, mode=mode), Help())
     report = evaluate(encoder, beir_dataset, modes=[mode], measures=["nDCG@10", "R@5"])
     means = report[mode.name].means
-    assert found["ndcg_at_10"] == pytest.approx(means["nDCG@10"], abs=1e-4)
-    assert found["recall_at_5"] == pytest.approx(means["R@5"], abs=1e-4)
+    assert measured["ndcg_at_10"] == pytest.approx(means["nDCG@10"], abs=1e-4)
+    assert measured["recall_at_5"] == pytest.approx(means["R@5"], abs=1e-4)
 
 
 def test_an_index_is_opened_for_each_task_and_closed(encoder: TorchEncoder) -> None:
@@ -132,26 +132,26 @@ def test_an_index_is_opened_for_each_task_and_closed(encoder: TorchEncoder) -> N
 def test_reranking_orders_each_querys_own_documents(
     encoder: TorchEncoder, beir_dataset: Dataset, name: str
 ) -> None:
-    found = scores(M3Model(encoder, mode=MODES[name]), HelpReranking())
+    measured = scores(M3Model(encoder, mode=MODES[name]), HelpReranking())
     whole = evaluate(encoder, beir_dataset, modes=[MODES[name]]).runs[name]
-    own = {
+    ranked = {
         query: [pair for pair in ranking if pair[0] in TOP_RANKED[query]]
         for query, ranking in whole.items()
     }
-    expected = np.mean(list(per_query(["AP"], beir_dataset.qrels, own)["AP"].values()))
-    assert found["map_at_1000"] == pytest.approx(expected, abs=1e-4)
+    expected = np.mean(list(per_query(["AP"], beir_dataset.qrels, ranked)["AP"].values()))
+    assert measured["map_at_1000"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_sts_and_classification_use_the_dense_vectors(encoder: TorchEncoder) -> None:
     model = M3Model(encoder)
-    found = scores(model, Pairs())["cosine_spearman"]
+    measured = scores(model, Pairs())["cosine_spearman"]
     task = Pairs()
     task.load_data()
     rows: Any = task.dataset
     sides = [M3Model(encoder).encode([{"text": rows["test"][name]}]) for name in SENTENCES]
     cosines = (sides[0] * sides[1]).sum(axis=1)
     expected = stats.spearmanr(cosines, rows["test"]["score"]).statistic
-    assert found == pytest.approx(expected, abs=0.01)  # equal texts tie but for the last bit
+    assert measured == pytest.approx(expected, abs=0.01)  # equal texts tie but for the last bit
     assert scores(model, Topics())["accuracy"] > 0.9
 
 

@@ -48,7 +48,7 @@ def tokens(text: str) -> list[str]:
 
     Letters, digits and marks make a word; the text is decomposed (NFD) and its case is dropped.
     """
-    found: list[str] = []
+    words: list[str] = []
     word: list[str] = []
     for char in unicodedata.normalize("NFD", text.translate(_QUOTES)).lower():
         kind = unicodedata.category(char)[0]
@@ -56,11 +56,11 @@ def tokens(text: str) -> list[str]:
             word.append(char)
             continue
         if word:
-            found.append("".join(word))
+            words.append("".join(word))
             word = []
         if kind not in "ZC":
-            found.append(char)
-    return [*found, "".join(word)] if word else found
+            words.append(char)
+    return [*words, "".join(word)] if word else words
 
 
 _QUOTES: Mapping[int, str] = {

@@ -38,10 +38,10 @@ def words(stopwords: str | Sequence[str] | None = "en") -> tuple[Tokenize, Token
     """
 
     def tokenize(texts: Sequence[str]) -> list[list[str]]:
-        found: list[list[str]] = bm25s.tokenize(
+        matches: list[list[str]] = bm25s.tokenize(
             list(texts), stopwords=stopwords or [], return_ids=False, show_progress=False
         )
-        return found
+        return matches
 
     return tokenize, tokenize
 
@@ -83,10 +83,10 @@ def bm25_run(
         return {query: [] for query in queries}
     index = bm25s.BM25()
     index.index((corpus, vocabulary), show_progress=False)
-    asked = tokenize_queries(list(queries.values()))
+    query_tokens = tokenize_queries(list(queries.values()))
     return {
         query: _best(index, [vocabulary[t] for t in tokens if t in vocabulary], ids, k)
-        for query, tokens in zip(queries, asked, strict=True)
+        for query, tokens in zip(queries, query_tokens, strict=True)
     }
 
 
@@ -96,8 +96,8 @@ def _best(
     if not tokens:
         return []
     scores = index.get_scores_from_ids(tokens)
-    found = [(ids[place], float(scores[place])) for place in scores.nonzero()[0].tolist()]
-    return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:k]
+    matches = [(ids[place], float(scores[place])) for place in scores.nonzero()[0].tolist()]
+    return sorted(matches, key=lambda pair: (-pair[1], pair[0]))[:k]
 
 
 def bm25_baselines(

@@ -133,7 +133,7 @@ class _Once:
             yield document
 
     def _repeated(self) -> Iterator[Document]:
-        return (one for one in self.documents() if hash(one.id) in self.duplicates)
+        return (document for document in self.documents() if hash(document.id) in self.duplicates)
 
 
 def _judged(qrels: Qrels) -> frozenset[str]:

@@ -143,12 +143,12 @@ class _Plan:
             on_batch=on_batch,
         )
         totals = stream.read(self.searches.dataset, work)
-        found = [] if search is None else list(self.searches.exact(search))
+        searched = [] if search is None else list(self.searches.exact(search))
         if self.index is not None:
-            found += self.searches.through(self.index, work, found)
-        reranked = self._reranked(found)
+            searched += self.searches.through(self.index, work, searched)
+        reranked = self._reranked(searched)
         beside = (self.searches.baseline(*baseline) for baseline in self.baselines.items())
-        return [*beside, *found, *reranked], totals
+        return [*beside, *searched, *reranked], totals
 
     def qrels(self, results: Sequence[Result]) -> Qrels:
         """Return what is relevant, with an entry for each query."""

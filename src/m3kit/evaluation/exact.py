@@ -47,7 +47,7 @@ class ExactSearch:
             raise EvaluationError("ColBERT alone scans; set scan_colbert")
         self.queries = queries
         self._depth = depth
-        self._found = [_Found(width=len(self.reps)) for _ in queries]
+        self._pools = [_Pool(width=len(self.reps)) for _ in queries]
         self._cuts = np.full((len(self.branches), len(queries)), -np.inf, dtype=np.float32)
         self._dense = (
             np.stack([require(query.dense, "dense") for query in queries])
@@ -74,19 +74,19 @@ class ExactSearch:
         """Answer for the query at a position, which `search` carries some representations of."""
         if max(search.k, search.candidates) > self._depth:
             raise EvaluationError(f"only the best {self._depth} are held, not {search.candidates}")
-        found = self._found[position]
+        pool = self._pools[position]
         self._prune(position)
-        return rank(_Held(self.reps, found.ids, found.scores), search)
+        return rank(_PoolScorer(self.reps, pool.ids, pool.scores), search)
 
     def save(self, path: Path, **more: Any) -> None:
         """Write what was found so far, and arrays beside it, as NumPy's `npz`."""
-        encoded = [id_.encode() for found in self._found for id_ in found.ids]
+        encoded = [id_.encode() for pool in self._pools for id_ in pool.ids]
         np.savez(
             path,
-            sizes=np.array([len(found.ids) for found in self._found], dtype=np.int64),
+            sizes=np.array([len(pool.ids) for pool in self._pools], dtype=np.int64),
             lengths=np.array(list(map(len, encoded)), dtype=np.int64),
             ids=np.frombuffer(b"".join(encoded), dtype=np.uint8),
-            scores=np.concatenate([found.scores for found in self._found]),
+            scores=np.concatenate([pool.scores for pool in self._pools]),
             **more,
         )
 
@@ -98,7 +98,7 @@ class ExactSearch:
         stop = 0
         for position, size in enumerate(state["sizes"].tolist()):
             start, stop = stop, stop + size
-            self._found[position] = _Found(
+            self._pools[position] = _Pool(
                 len(self.reps), ids[start:stop], np.array(state["scores"][start:stop])
             )
             self._prune(position)
@@ -118,41 +118,41 @@ class ExactSearch:
                 return np.stack([maxsim(require(q.colbert, rep), colbert) for q in self.queries])
 
     def _take(self, position: int, ids: list[str], outputs: list[M3Output]) -> None:
-        found = self._found[position]
+        pool = self._pools[position]
         query = self.queries[position]
         exact = np.stack([scores(rep, query, outputs) for rep in self.reps], axis=1)
-        found.ids.extend(ids)
-        found.scores = np.concatenate([found.scores, exact])
-        found.pruned = False
+        pool.ids.extend(ids)
+        pool.scores = np.concatenate([pool.scores, exact])
+        pool.pruned = False
         if (
-            len(found.ids) > 2 * self._depth * len(self.branches)
+            len(pool.ids) > 2 * self._depth * len(self.branches)
             or self._cuts[0, position] == -np.inf
         ):
             self._prune(position)
 
     def _prune(self, position: int) -> None:
         """Let go of what is no longer among the best of any representation."""
-        found = self._found[position]
-        if found.pruned:
+        pool = self._pools[position]
+        if pool.pruned:
             return
-        kept: set[int] = set()
+        best: set[int] = set()
         for place, rep in enumerate(self.branches):
-            column = found.scores[:, self.reps.index(rep)]
-            places = [n for n in range(len(found.ids)) if rep != "sparse" or column[n] > 0]
+            column = pool.scores[:, self.reps.index(rep)]
+            places = [n for n in range(len(pool.ids)) if rep != "sparse" or column[n] > 0]
             if len(places) > self._depth:
-                places.sort(key=lambda n: (-column[n], found.ids[n]))
+                places.sort(key=lambda n: (-column[n], pool.ids[n]))
                 del places[self._depth :]
             if len(places) == self._depth:
                 self._cuts[place, position] = column[places].min()
-            kept.update(places)
-        order = sorted(kept)
-        found.ids = [found.ids[n] for n in order]
-        found.scores = found.scores[order]
-        found.pruned = True
+            best.update(places)
+        order = sorted(best)
+        pool.ids = [pool.ids[n] for n in order]
+        pool.scores = pool.scores[order]
+        pool.pruned = True
 
 
 @dataclass(slots=True)
-class _Found:
+class _Pool:
     """
     The documents that are held for one query, and a column of scores for each representation.
 
@@ -170,7 +170,7 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held(Scorer):
+class _PoolScorer(Scorer):
     """What was held of a stream, as an engine that is asked for a ranking."""
 
     reps: tuple[Rep, ...]

@@ -161,15 +161,15 @@ class M3Model:
         )
         texts = [text for batch in batches for text in batch["text"]]
         outputs = self._encoder.encode_queries(texts, list(self._mode.reps))
-        found = {
-            query: self._found(self._index, output, query, top_k, top_ranked)
+        results = {
+            query: self._ranked(self._index, output, query, top_k, top_ranked)
             for query, output in zip(map(str, queries["id"]), outputs, strict=True)
         }
         self._resources.close()
         self._index = None
-        return found
+        return results
 
-    def _found(
+    def _ranked(
         self,
         index: HybridIndex,
         output: M3Output,

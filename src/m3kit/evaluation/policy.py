@@ -104,10 +104,12 @@ class Issues:
             DatasetError: If that is an error.
         """
         decision = str(getattr(self.policy, kind))
-        found = list(names)
-        if not found:
+        examples = list(names)
+        if not examples:
             return decision
-        issue = Issue(kind, len(found) if count is None else count, tuple(found[:_NAMED]), decision)
+        issue = Issue(
+            kind, len(examples) if count is None else count, tuple(examples[:_NAMED]), decision
+        )
         if decision == "error":
             raise DatasetError(f"{issue}; mend the input, or set the policy {kind}")
         self.entries.append(issue)

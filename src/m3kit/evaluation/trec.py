@@ -117,7 +117,7 @@ def _fields(line: str) -> list[str]:
 
 def _encoded(id_: str) -> str:
     if _UNSAFE.search(id_):
-        return re.sub(r"[\s%]", lambda found: f"%{ord(found[0]):02X}", id_, flags=re.ASCII)
+        return re.sub(r"[\s%]", lambda match: f"%{ord(match[0]):02X}", id_, flags=re.ASCII)
     return id_
 
 
