@@ -22,11 +22,12 @@ from time import perf_counter
 from typing import get_args
 
 import numpy as np
-from benchmarks.sample_corpus import LANGUAGES, Run, lines, m3, measure, passages, relevant
+from benchmarks.sample_corpus import NDCG, by_language, collection, passages
 
-from m3kit import CachedEncoder, ColbertStorage, Document, Encoder
+from m3kit import CachedEncoder, ColbertStorage, Document, Encoder, MemoryIndex
 from m3kit.adapters.pooling import pooled
 from m3kit.adapters.storage import ColbertType
+from m3kit.evaluation import MODES, Dataset, evaluate
 from m3kit.scoring import require
 from m3kit.torch import TorchEncoder
 
@@ -48,9 +49,9 @@ class Row:
     hybrid: tuple[float, float]
 
     def __str__(self) -> str:
-        scores = " | ".join(f"{score:.3f}" for score in (*self.colbert, *self.hybrid))
+        figures = " | ".join(f"{figure:.3f}" for figure in (*self.colbert, *self.hybrid))
         sizes = f"{self.passage_bytes:,} | {self.large_bytes:,}"
-        return f"| {self.dtype} | {self.pool} | {sizes} | {scores} |"
+        return f"| {self.dtype} | {self.pool} | {sizes} | {figures} |"
 
 
 def passage_bytes(encoder: Encoder, documents: Sequence[Document], storage: ColbertStorage) -> int:
@@ -60,28 +61,34 @@ def passage_bytes(encoder: Encoder, documents: Sequence[Document], storage: Colb
     return round(sum(sizes) / len(sizes))
 
 
-def ndcg(run: Run) -> tuple[float, float]:
-    """Measure English queries, and the mean of the other languages."""
-    queries, qrels = lines("queries.jsonl"), relevant("en")
-
-    def of(lang: str) -> float:
-        return measure(run, [query for query in queries if query["lang"] == lang], qrels)
-
-    return of("en"), sum(map(of, LANGUAGES)) / len(LANGUAGES)
+def ndcg(
+    encoder: Encoder, dataset: Dataset, storage: ColbertStorage, modes: Sequence[str]
+) -> list[tuple[float, float]]:
+    """Measure modes over an index of a storage: English queries, and the mean of the others."""
+    report = evaluate(
+        encoder,
+        dataset,
+        modes=[MODES[mode] for mode in modes],
+        index=MemoryIndex(encoder=encoder, colbert=storage),
+        exact=False,
+        k=10,
+    )
+    means = [by_language(row.values[NDCG]) for row in report.rows]
+    return [(mean["en"], mean["other"]) for mean in means]
 
 
 def rows(encoder: Encoder, storages: Sequence[ColbertStorage] = STORAGES) -> Iterator[Row]:
     """Measure one form after another; every text is encoded once."""
     cached, english = CachedEncoder(encoder, max_bytes=2**30), passages("en")
     for storage in storages:
-        runs = m3(cached, english, storage)
+        colbert, hybrid = ndcg(cached, collection(), storage, ["colbert", "rrf-all"])
         yield Row(
             dtype=storage.dtype,
             pool=storage.pool_factor,
             passage_bytes=passage_bytes(cached, english, storage),
             large_bytes=storage.nbytes(300, 1024),
-            colbert=ndcg(runs["colbert"]),
-            hybrid=ndcg(runs["rrf, colbert"]),
+            colbert=colbert,
+            hybrid=hybrid,
         )
 
 

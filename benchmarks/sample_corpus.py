@@ -1,46 +1,40 @@
 """
-The quality of each kind of search on the sample corpus: nDCG@10, beside BM25.
+How well each way of searching ranks the sample corpus: nDCG@10, beside BM25.
 
     python benchmarks/sample_corpus.py [--model tiny]
+    python benchmarks/sample_corpus.py --fusion
+    python benchmarks/sample_corpus.py --to FOLDER
 
-Every query searches the passages of one language, where one passage is relevant: in English
-within the language, and from each other language to English. BM25 is bm25s with its English
-stop words. Metrics are computed by ir-measures.
+Every query is asked against the passages of one language, where one passage is relevant: in English
+within the language, and from each other language to English. `--fusion` prints what the default
+ranking was chosen by: each fusion, with ColBERT and without. `--to` writes the English part in
+BEIR's layout, for `m3kit evaluate`. All is `m3kit.evaluation`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import nan
 from pathlib import Path
-from typing import TypeAlias
+from statistics import mean
 
-import bm25s
-import ir_measures
-from ir_measures import Qrel, ScoredDoc, nDCG
-
-from m3kit import (
-    REPS,
-    RRF,
-    ColbertStorage,
-    Document,
-    Encoder,
-    Fusion,
-    MemoryIndex,
-    Record,
-    Rep,
-    Search,
-    WeightedSum,
-)
+from m3kit import Document
+from m3kit.evaluation import MODES, Dataset, bm25_baselines, evaluate
+from m3kit.evaluation.trec import read_qrels
 from m3kit.torch import TorchEncoder
 
 DATA = Path(__file__).resolve().parents[1] / "examples" / "data"
 LANGUAGES = ("de", "fr", "ja", "ru", "zh")
-Query: TypeAlias = dict[str, str]
-Run: TypeAlias = Callable[[Sequence[Query]], list[ScoredDoc]]
+NDCG = "nDCG@10"
+COLUMNS = ("dense", "sparse", "colbert", "dense+sparse", "all", "rrf", "rrf-all")
+FUSIONS = {
+    "dense": ("dense", None),
+    "RRF": ("rrf", "rrf-all"),
+    "RRF, sparse weight 0.3": ("rrf-0.3", "rrf-0.3-all"),
+    "WeightedSum, the default": ("dense+sparse", "all"),
+}
 
 
 def lines(name: str) -> list[dict[str, str]]:
@@ -54,93 +48,115 @@ def passages(lang: str) -> list[Document]:
     return [document for document in every if document.metadata["lang"] == lang]
 
 
-def relevant(lang: str) -> list[Qrel]:
-    """Give what is relevant among the passages of one language."""
-    rows = [
-        line.split("\t") for line in (DATA / "qrels.tsv").read_text(encoding="utf-8").split("\n")
+def collection(lang: str = "en", languages: Collection[str] = ("en", *LANGUAGES)) -> Dataset:
+    """Give the passages of one language as a test collection, with the queries of some."""
+    documents = passages(lang)
+    qrels = read_qrels(DATA / "qrels.tsv")
+    return Dataset(
+        name=f"sample corpus, {lang}",
+        documents=lambda: iter(documents),
+        queries={
+            query["id"]: query["text"]
+            for query in lines("queries.jsonl")
+            if query["lang"] in languages
+        },
+        qrels={
+            query: {f"{section}.{lang}": grade for section, grade in grades.items()}
+            for query, grades in qrels.items()
+            if query.partition("-")[0] in languages
+        },
+        measures=(NDCG,),
+    )
+
+
+def write_beir(folder: Path) -> None:
+    """Write the English passages and queries in BEIR's layout."""
+    dataset = collection(languages=["en"])
+    corpus = ({"_id": document.id, "text": document.text} for document in dataset.documents())
+    queries = ({"_id": query, "text": text} for query, text in dataset.queries.items())
+    qrels = ["query-id\tcorpus-id\tscore"]
+    qrels += [
+        f"{query}\t{document}\t{grade}"
+        for query, grades in dataset.qrels.items()
+        for document, grade in grades.items()
     ]
-    return [Qrel(row[0], f"{row[1]}.{lang}", int(row[2])) for row in rows if len(row) == 3]
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    for name, rows in (("corpus", corpus), ("queries", queries)):
+        written = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(written, encoding="utf-8")
+    (folder / "qrels" / "test.tsv").write_text("\n".join(qrels) + "\n", encoding="utf-8")
 
 
-def bm25(documents: Sequence[Document]) -> Run:
-    """Search by BM25."""
-    ids = [document.id for document in documents]
-    index = bm25s.BM25()
-    texts = [document.text for document in documents]
-    index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
-
-    def run(queries: Sequence[Query]) -> list[ScoredDoc]:
-        tokens = bm25s.tokenize(
-            [query["text"] for query in queries], stopwords="en", show_progress=False
-        )
-        rows, scores = index.retrieve(tokens, k=100, show_progress=False)
-        return [
-            ScoredDoc(query["id"], ids[place], float(score))
-            for query, places, query_scores in zip(queries, rows, scores, strict=True)
-            for place, score in zip(places, query_scores, strict=True)
-        ]
-
-    return run
+def by_language(values: Mapping[str, float]) -> dict[str, float]:
+    """Take the mean of each language's queries, and under `other` that of all but English."""
+    of: dict[str, list[float]] = {}
+    for query, value in values.items():
+        of.setdefault(query.partition("-")[0], []).append(value)
+    means = {lang: mean(of_language) for lang, of_language in of.items()}
+    others = [means[lang] for lang in LANGUAGES if lang in means]
+    return {**means, "other": mean(others) if others else nan}
 
 
-def m3(
-    encoder: Encoder,
-    documents: Sequence[Document],
-    colbert: ColbertStorage = ColbertStorage(),  # noqa: B008  # frozen, so one default serves all
-) -> dict[str, Run]:
-    """Search by each representation, and by all of them fused in both ways."""
-    index = MemoryIndex(encoder.dim, colbert=colbert)
-    outputs = encoder.encode_documents([document.text for document in documents])
-    index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])
+def ranking(encoder: TorchEncoder) -> list[str]:
+    """Measure every mode and BM25, as the README shows them."""
+    report = evaluate(
+        encoder,
+        collection(),
+        modes=[MODES[name] for name in COLUMNS],
+        k=10,
+        baselines=bm25_baselines(encoder),
+    )
+    counts = {
+        lang: sum(query.startswith(lang) for query in report.qrels) for lang in ("en", *LANGUAGES)
+    }
+    names = {lang: f"{lang} ({count})" for lang, count in counts.items()}
+    figures = {row.name: by_language(row.values[NDCG]) for row in report.rows}
+    return [
+        f"nDCG@10 over {report.documents} English passages, {encoder.model}",
+        _line(["queries", *figures]),
+        f"|---|{'---:|' * len(figures)}",
+        *(
+            _line([name, *(f"{values[lang]:.3f}" for values in figures.values())])
+            for lang, name in {**names, "other": "other than en, mean"}.items()
+        ),
+    ]
 
-    def run(queries: Sequence[Query], *, reps: Collection[Rep], fusion: Fusion) -> list[ScoredDoc]:
-        encoded = encoder.encode_queries([query["text"] for query in queries], reps)
-        return [
-            ScoredDoc(query["id"], hit.document.id, hit.score)
-            for query, output in zip(queries, encoded, strict=True)
-            for hit in index.search(Search(query=output, k=100, fusion=fusion))
-        ]
 
-    runs: dict[str, Run] = {rep: partial(run, reps=[rep], fusion=RRF()) for rep in REPS}
-    runs["rrf"] = partial(run, reps=["dense", "sparse"], fusion=RRF())
-    runs["rrf, colbert"] = partial(run, reps=REPS, fusion=RRF())
-    runs["weighted"] = partial(run, reps=REPS, fusion=WeightedSum())
-    return runs
+def fusions(encoder: TorchEncoder) -> list[str]:
+    """Measure each fusion with and without ColBERT: English queries / the mean of the others."""
+    wanted = dict.fromkeys(name for pair in FUSIONS.values() for name in pair if name)
+    report = evaluate(encoder, collection(), modes=[MODES[name] for name in wanted], k=10)
+
+    def cell(name: str | None) -> str:
+        if name is None:
+            return ""
+        means = by_language(report[name].values[NDCG])
+        return f"{means['en']:.3f} / {means['other']:.3f}"
+
+    return [
+        f"nDCG@10, {report.documents} English passages, {encoder.model}: English / other queries",
+        _line(["fusion", "without ColBERT", "with ColBERT"]),
+        "|---|---:|---:|",
+        *(_line([title, *map(cell, pair)]) for title, pair in FUSIONS.items()),
+    ]
 
 
-def measure(run: Run, queries: Sequence[Query], qrels: Sequence[Qrel]) -> float:
-    """Compute nDCG@10 over the queries."""
-    ids = {query["id"] for query in queries}
-    judged = [qrel for qrel in qrels if qrel.query_id in ids]
-    return float(ir_measures.calc_aggregate([nDCG @ 10], judged, run(queries))[nDCG @ 10])
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--model", default="tiny")
-    encoder = TorchEncoder.from_pretrained(parser.parse_args().model)
-    logging.getLogger("bm25s").setLevel(logging.ERROR)
-    english, qrels = passages("en"), relevant("en")
-    runs = {"bm25": bm25(english), **m3(encoder, english)}
-    queries: dict[str, list[Query]] = {lang: [] for lang in ("en", *LANGUAGES)}
-    for query in lines("queries.jsonl"):
-        queries[query["lang"]].append(query)
-    print(f"nDCG@10 over {len(english)} English passages, {encoder.model}")
-    print("| queries | " + " | ".join(runs) + " |")
-    print("|---|" + "---:|" * len(runs))
-    table = {
-        lang: [measure(run, of_lang, qrels) for run in runs.values()]
-        for lang, of_lang in queries.items()
-    }
-    for lang, row in table.items():
-        print(
-            f"| {lang} ({len(queries[lang])}) | "
-            + " | ".join(f"{score:.3f}" for score in row)
-            + " |"
-        )
-    means = [sum(table[lang][n] for lang in LANGUAGES) / len(LANGUAGES) for n in range(len(runs))]
-    print("| other than en, mean | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    parser.add_argument("--fusion", action="store_true", help="compare the fusions")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="write it in BEIR's layout")
+    options = parser.parse_args()
+    if options.to:
+        write_beir(options.to)
+        return
+    measured: Callable[[TorchEncoder], list[str]] = fusions if options.fusion else ranking
+    print(*measured(TorchEncoder.from_pretrained(options.model)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from benchmarks.colbert import STORAGES, passage_bytes
-from benchmarks.sample_corpus import lines, m3, measure, passages, relevant
+from benchmarks.colbert import STORAGES, ndcg, passage_bytes
+from benchmarks.sample_corpus import collection, passages
 
 from m3kit import CachedEncoder, ColbertStorage
 from m3kit.torch import TorchEncoder
@@ -38,9 +38,8 @@ def test_the_page_has_the_bytes_of_every_storage(encoder: CachedEncoder) -> None
 
 
 def test_what_the_page_recommends_ranks_as_it_says(encoder: CachedEncoder) -> None:
-    queries = [query for query in lines("queries.jsonl") if query["lang"] == "en"]
-    run = m3(encoder, passages("en"), ColbertStorage("int8", 2))["rrf, colbert"]
-    found = measure(run, queries, relevant("en"))
+    dataset = collection(languages=["en"])
+    ((found, _),) = ndcg(encoder, dataset, ColbertStorage("int8", 2), ["rrf-all"])
     assert found == pytest.approx(said()["int8", "2"][4], abs=0.005)
     assert found == pytest.approx(said()["float32", "1"][4], abs=0.01)
 

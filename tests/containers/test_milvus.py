@@ -115,9 +115,7 @@ def theirs(server: MilvusClient) -> list[MilvusIndex]:
     return others.made(server, f"_{uuid4().hex}")
 
 
-@settings(
-    max_examples=others.EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=others.EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=FILTERS)
 def test_collections_of_others_keep_what_matches_keeps(
     theirs: list[MilvusIndex], where: Filter

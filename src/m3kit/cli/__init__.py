@@ -1,5 +1,5 @@
 """
-The command line: `m3kit encode | index | search | explain | info | export`.
+The command line: `m3kit encode | index | search | explain | info | export | evaluate | compare`.
 
 Results go to stdout; progress, warnings (`warning: …`) and errors (`error: …`, one line with the
 remedy) go to stderr. Set M3KIT_DEBUG=1 to see the traceback of an error.

@@ -13,6 +13,8 @@ from typer.core import TyperGroup
 import m3kit
 from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
+from m3kit.cli import evaluate as evaluating
+from m3kit.cli import evaluate_options
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
@@ -239,6 +241,10 @@ def export(
     precisions = list(exporting.Precisions) if precision is None else [precision]
     for line in exporting.export(model, folder, precisions):
         typer.echo(line)
+
+
+app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
+app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 
 
 def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:
