@@ -56,7 +56,7 @@ def evaluate(
         chosen_modes = _modes(modes)
         encoder = load_encoder(model, device)
         progress = progress_bar("evaluating", [])
-        with progress.shown, _index(encoder, index, chosen_policy, filled=filled) as through:
+        with progress.display, _index(encoder, index, chosen_policy, filled=filled) as through:
             report = evaluation.evaluate(
                 encoder,
                 dataset,
