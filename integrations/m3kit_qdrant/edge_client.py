@@ -51,7 +51,7 @@ class EdgeEngine:
     has_substring = True
 
     def __init__(self, folder: Path, vectors: Vectors) -> None:
-        self._path = folder
+        self._directory = folder.parent
         self._vectors = vectors
         self._open_shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
         self._logged = 0
@@ -163,7 +163,7 @@ class EdgeEngine:
     @property
     def _shard(self) -> edge.EdgeShard:
         if self._open_shard is None:
-            raise ValueError(f"the index in {self._path.parent} is closed")
+            raise ValueError(f"the index in {self._directory} is closed")
         return self._open_shard
 
     def _index(self, key: str) -> None:
@@ -208,7 +208,7 @@ class EdgeEngine:
 
     def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
         shard = self._shard
-        check_room(self._path, nbytes)
+        check_room(self._directory, nbytes)
         shard.update(operation)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from m3kit._batching import batched
 from m3kit.adapters.store import Searcher
-from m3kit.fusion import Ranking
+from m3kit.fusion import RRF, Ranking, WeightedSum
 from m3kit.index import Search
 from m3kit.records import Document
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import REPS, M3Output, Rep
 from m3kit_qdrant.engine import Engine, Key, Selection, VectorQuery
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.layout import Layout
@@ -33,15 +33,15 @@ class QdrantSearcher(Searcher):
     The answers of an engine; documents go by the ids of their points.
 
     What an answer has beyond the question is cached: payloads that came with their scores, and,
-    from a server, the ColBERT scores of those that the fusion of the branches is likely to return,
-    which are prefetched in the same request.
+    from a server, the scores that the fusion will need of what the branches find, which are
+    prefetched in the same request.
     """
 
     engine: Engine
     layout: Layout
     search: Search
     where: Condition | None
-    prefetched: dict[str, float] = field(default_factory=dict)
+    prefetched: dict[Rep, dict[str, float]] = field(default_factory=dict)
     payloads: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,9 +55,15 @@ class QdrantSearcher(Searcher):
     def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
         """See `Scorer.nearest`."""
         queries = [self._query(rep, limit, self.where) for rep, limit in limits.items()]
-        answers = self._answers([*queries, *self._prefetch(limits)])
-        self.prefetched.update(pair for answer in answers[len(queries) :] for pair in answer)
-        return dict(zip(limits, answers, strict=False))
+        prefetches = self._prefetches(limits)
+        answers = self._answers([*queries, *prefetches])
+        rankings = dict(zip(limits, answers, strict=False))
+        for query, answer in zip(prefetches, answers[len(queries) :], strict=True):
+            scores = self.prefetched.setdefault(query.rep, {})
+            if query.rep == "sparse":  # what shares no token with the query is not returned
+                scores.update((name, 0.0) for name, _ in rankings["dense"])
+            scores.update(answer)
+        return rankings
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]], /) -> Mapping[Rep, Mapping[str, float]]:
         """See `Scorer.scores`; a point without vectors of a representation scores 0."""
@@ -103,22 +109,32 @@ class QdrantSearcher(Searcher):
         return {name: known[name] for name in names if name in known}
 
     def _known(self, rep: Rep) -> Mapping[str, float]:
-        return self.prefetched if rep == "colbert" else {}
+        return self.prefetched.get(rep, {})
 
-    def _prefetch(self, limits: Mapping[Rep, int]) -> list[VectorQuery]:
-        """Prefetch the ColBERT scores for rescoring in the request of the branches."""
-        if (
-            not self.engine.is_remote
-            or self.query.colbert is None
-            or "colbert" in limits
-            or self.prefetched
-        ):
+    def _prefetches(self, limits: Mapping[Rep, int]) -> list[VectorQuery]:
+        """Prefetch what the fusion will score, in the request of the branches."""
+        if not self.engine.is_remote or len(self.query.reps) == 1 or self.prefetched:
             return []
-        branches = tuple(
-            self._query(rep, limit + _MARGIN, self.where) for rep, limit in limits.items()
-        )
-        limit = max(limits.values()) + 2 * _MARGIN
-        return [self._query("colbert", limit, None, among=branches)]
+        match self.search.fusion:
+            case RRF() if self.query.colbert is None:
+                return []
+            case RRF():
+                branches = self._branches(limits, margin=_MARGIN)
+                limit = max(limits.values()) + 2 * _MARGIN
+                return [self._query("colbert", limit, None, among=tuple(branches.values()))]
+            case WeightedSum():
+                return [*self._scores_of_the_union(limits)]
+
+    def _scores_of_the_union(self, limits: Mapping[Rep, int]) -> Iterator[VectorQuery]:
+        """Score what the other branches find on each representation."""
+        branches = self._branches(limits, margin=0)
+        for rep in REPS:
+            among = tuple(query for of, query in branches.items() if of != rep)
+            if rep in self.query.reps and among:
+                yield self._query(rep, sum(query.limit for query in among), None, among=among)
+
+    def _branches(self, limits: Mapping[Rep, int], *, margin: int) -> Mapping[Rep, VectorQuery]:
+        return {rep: self._query(rep, limit + margin, self.where) for rep, limit in limits.items()}
 
     def _query(
         self,

@@ -87,10 +87,17 @@ class VespaSearcher(Searcher):
         return {id_: self.layout.to_document(self.hits[id_]) for id_ in names}
 
     def answer(self, search: Search, /) -> list[Hit] | None:
-        """Answer a fusion by one request; None where ties decide, or the schema has no salts."""
+        """
+        Answer a fusion by one request.
+
+        None where ties decide, where the schema has no salts, and for an RRF with weights, which no
+        rank profile has.
+        """
         if not self.layout.is_native:
             return None
         match search.fusion:
+            case RRF() as fusion if any(fusion.weight(rep) != 1 for rep in BRANCHES):
+                return None
             case WeightedSum() as fusion:
                 ranked = self._weighted(search, fusion)
             case RRF() if not {"dense", "sparse"} <= self.query.reps:  # one branch, rescored

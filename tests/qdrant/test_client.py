@@ -65,7 +65,9 @@ def client(server: Any) -> Iterator[QdrantClient]:
         (REPS, RRF(), 1),
         (("sparse", "colbert"), RRF(), 1),
         (REPS, RRF(1), 2),
-        (REPS, WeightedSum(), 2),
+        (REPS, WeightedSum(), 1),
+        (("dense", "sparse"), WeightedSum(), 1),
+        (("sparse", "colbert"), WeightedSum(), 1),
     ],
 )
 def test_a_search_takes_few_requests(
@@ -88,7 +90,7 @@ def test_a_rescoring_is_nested_in_the_request_of_its_branches(
     index = QdrantIndex(client, "papers", dim=DIM)
     index.upsert(apart())
     server.bodies.clear()
-    index.search(Search(query=query("the growling bear"), k=4, candidates=12))
+    index.search(Search(query=query("the growling bear"), k=4, candidates=12, fusion=RRF()))
     ((verb, body),) = server.bodies
     assert verb == "POST collections/papers/points/query/batch"
     *branches, rescored = body["searches"]
@@ -164,7 +166,7 @@ def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient
     for where in (Eq("tenant", "t1"), Eq("n", 3), Range("n", gt=3, lt=30)):
         search = Search(query=query("the bear", "dense", "sparse"), where=where)
         assert_same_hits(index.search(search), oracle.search(search))
-    dense, sparse = server.bodies[0][1]["searches"]
+    dense, sparse, *_ = server.bodies[0][1]["searches"]
     assert dense["params"] == {"hnsw_ef": 256}
     assert "params" not in sparse
     is_equal = {"key": "metadata.tenant", "match": {"any": ["t1"]}}
