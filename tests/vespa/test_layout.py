@@ -50,7 +50,7 @@ def test_a_document_lies_in_fields_of_its_own_names(emptied: Emptied, app: Vespa
     assert json.loads(fields["metadata"]) == METADATA
     assert fields["terms"] == [
         '["tags"]', '["tags",[1]]', '["sizes"]', '["sizes",["x"]]', '["author"]',
-        r'["author","O\"Neill"]', '["at"]',
+        r'["author","O\"Neill"]', '["at"]', '[["at","page"]]', '[["at","page"],[1]]',
     ]  # fmt: skip
     assert index.get(["a/b"])[0].document.metadata == METADATA
 
