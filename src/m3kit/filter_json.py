@@ -63,7 +63,7 @@ def filter_to_json(where: Filter) -> dict[str, Json]:
         case In(field, values):
             return {"op": "in", "field": _field(field), "values": list(values)}
         case Range():
-            bounds = {name: getattr(where, name) for name in COMPARE}
+            bounds: dict[str, Json] = {name: getattr(where, name) for name in COMPARE}
             given = {name: bound for name, bound in bounds.items() if bound is not None}
             return {"op": "range", "field": _field(where.field), **given}
         case Contains(field, value):

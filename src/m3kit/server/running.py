@@ -1,0 +1,59 @@
+"""Running the server until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+import uvicorn
+
+from m3kit.encoder import Encoder
+from m3kit.index import HybridIndex
+from m3kit.server.app import LOOPBACK, create_app
+from m3kit.server.limits import Limits
+from m3kit.server.logs import log, to_stderr
+from m3kit.server.service import PairReranker
+
+
+def serve(
+    encoder: Encoder,
+    *,
+    reranker: PairReranker | None = None,
+    index: HybridIndex | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    key: str | None = None,
+    hosts: Collection[str] = (),
+    limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
+) -> None:
+    """
+    Serve a model until SIGINT or SIGTERM; requests that were accepted are answered first.
+
+    Args:
+        encoder: See `create_app`, as for what is not named here.
+        reranker: See `create_app`.
+        index: See `create_app`.
+        host: The address to listen at.
+        port: Its port; 0 lets the system choose, and the log says which.
+        key: See `create_app`.
+        hosts: Further names of the server; on loopback, others than its own are refused.
+        limits: See `create_app`.
+    """
+    to_stderr()
+    local = host in LOOPBACK
+    names = (*LOOPBACK, *hosts) if local or hosts else ()
+    if not local and key is None:
+        log("anyone who reaches this address may use the server; set a key", logging.WARNING)
+    app = create_app(encoder, reranker=reranker, index=index, limits=limits, key=key, hosts=names)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(limits.deadline) + 1,
+    )
+    uvicorn.Server(config).run()
