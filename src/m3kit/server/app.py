@@ -32,7 +32,7 @@ def create_app(
     reranker: PairReranker | None = None,
     index: HybridIndex | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
-    key: str | None = None,
+    api_key: str | None = None,
     hosts: Collection[str] = LOOPBACK,
 ) -> Gate:
     """
@@ -44,7 +44,7 @@ def create_app(
             own scores do.
         index: What `/search` and `/explain` look into; made by the same model.
         limits: What is refused.
-        key: What clients have to show as `Authorization: Bearer`; None asks for nothing.
+        api_key: What clients have to show as `Authorization: Bearer`; None asks for nothing.
         hosts: The names under which clients may call the server; an empty tuple is every name.
 
     Raises:
@@ -53,8 +53,8 @@ def create_app(
         ModelMismatchError: If the index was made by another model.
     """
     check_encoder(encoder)
-    if key is not None and not key.strip():
-        raise ValueError("the key is empty; leave it out to serve without one")
+    if api_key is not None and not api_key.strip():
+        raise ValueError("the api_key is empty; leave it out to serve without one")
     if index is not None:
         m3kit.index.check_model(index.model, encoder.model, "the index")
     metrics = Metrics()
@@ -83,7 +83,7 @@ def create_app(
     app.include_router(compatible.router(service))
     _add_about(app, service, metrics)
     paths = {getattr(route, "path", "") for route in app.routes} | set(app.openapi()["paths"])
-    return Gate(app, paths=paths, limits=limits, metrics=metrics, key=key, hosts=hosts)
+    return Gate(app, paths=paths, limits=limits, metrics=metrics, api_key=api_key, hosts=hosts)
 
 
 def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:

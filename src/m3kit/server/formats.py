@@ -39,12 +39,17 @@ def encoded_bytes(encoded: Encoded, model: str, format_: Format, dtype: Dtype) -
     """
     Write outputs.
 
-    JSON is `{"model", "tokens", "truncated", "data": [{"dense", "sparse", "colbert"}]}`. The other
-    two hold the arrays of `m3kit.arrays`: MessagePack as `{"dtype", "shape", "data"}` under
-    `arrays`, beside the same three keys and `texts`; safetensors has these four as metadata.
+    JSON is `{"model", "tokens", "truncated", "longest", "data": [{"dense", "sparse", "colbert"}]}`.
+    The other two hold the arrays of `m3kit.arrays`: MessagePack as `{"dtype", "shape", "data"}`
+    under `arrays`, beside the same four keys and `texts`; safetensors has these five as metadata.
     """
     outputs = encoded.outputs
-    about = {"model": model, "tokens": encoded.tokens, "truncated": encoded.truncated}
+    about: dict[str, Any] = {
+        "model": model,
+        "tokens": encoded.tokens,
+        "truncated": encoded.truncated,
+        "longest": encoded.longest,
+    }
     if format_ == "json":
         return json_bytes({**about, "data": [_plain(output, dtype) for output in outputs]})
     arrays = to_arrays(outputs, dtype)

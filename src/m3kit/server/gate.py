@@ -62,7 +62,7 @@ class Gate:
         paths: Those that it knows.
         limits: What is refused.
         metrics: Where requests are counted.
-        key: What clients have to show, if anything.
+        api_key: What clients have to show, if anything.
         hosts: The names under which the server may be called; none is every name. A page in a
             browser on the same machine cannot reach a server on loopback under a name of its own.
     """
@@ -74,14 +74,14 @@ class Gate:
         paths: Collection[str],
         limits: Limits,
         metrics: Metrics,
-        key: str | None,
+        api_key: str | None,
         hosts: Collection[str],
     ) -> None:
         self._app = app
         self._paths = frozenset(paths)
         self._limits = limits
         self._metrics = metrics
-        self._key = None if key is None else sha256(key.encode()).digest()
+        self._key = None if api_key is None else sha256(api_key.encode()).digest()
         self._hosts = frozenset(hosts)
         self._under_way = 0
 

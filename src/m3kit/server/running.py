@@ -22,7 +22,7 @@ def serve(
     index: HybridIndex | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
-    key: str | None = None,
+    api_key: str | None = None,
     hosts: Collection[str] = (),
     limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
 ) -> None:
@@ -35,16 +35,18 @@ def serve(
         index: See `create_app`.
         host: The address to listen at.
         port: Its port; 0 lets the system choose, and the log says which.
-        key: See `create_app`.
+        api_key: See `create_app`.
         hosts: Further names of the server; on loopback, others than its own are refused.
         limits: See `create_app`.
     """
     to_stderr()
     local = host in LOOPBACK
     names = (*LOOPBACK, *hosts) if local or hosts else ()
-    if not local and key is None:
+    if not local and api_key is None:
         log("anyone who reaches this address may use the server; set a key", logging.WARNING)
-    app = create_app(encoder, reranker=reranker, index=index, limits=limits, key=key, hosts=names)
+    app = create_app(
+        encoder, reranker=reranker, index=index, limits=limits, api_key=api_key, hosts=names
+    )
     config = uvicorn.Config(
         app,
         host=host,

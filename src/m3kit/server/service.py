@@ -18,7 +18,7 @@ from m3kit.server.errors import RequestError, invalid, too_large, unsupported
 from m3kit.server.gate import Exchange
 from m3kit.server.limits import Limits
 from m3kit.server.metrics import Metrics
-from m3kit.server.texts import ById, ByText, Kind, TokenEncoder
+from m3kit.server.texts import ById, ByText, Kind, Prepared, TokenEncoder
 from m3kit.server.workers import Workers
 from m3kit.vectors import REPS, Floats, M3Output, Rep
 
@@ -55,11 +55,13 @@ class Encoded:
         outputs: One for each.
         tokens: How many tokens the texts have together, once cut.
         truncated: How many of them were cut.
+        longest: The tokens that the longest had before.
     """
 
     outputs: list[M3Output]
     tokens: int
     truncated: int
+    longest: int
 
 
 class Service:
@@ -164,7 +166,7 @@ class Service:
         chosen = self.checked_reps(reps)
         self.check_texts(texts)
 
-        def prepare() -> Any:
+        def prepare() -> Prepared:
             return self._texts.prepare(texts, kind, chosen, max_length)
 
         inline = sum(map(len, texts)) <= _INLINE
@@ -178,7 +180,7 @@ class Service:
         self._enter(exchange, self._batcher, tokens)
         self._count(exchange, kind, len(texts), tokens, prepared.truncated)
         outputs = await self._batcher.compute(prepared.items, prepared.sizes, prepared.key)
-        return Encoded(outputs, tokens, prepared.truncated)
+        return Encoded(outputs, tokens, prepared.truncated, prepared.longest)
 
     async def rerank(
         self, exchange: Exchange, query: str, texts: Sequence[str], *, normalize: bool = True

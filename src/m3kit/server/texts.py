@@ -83,12 +83,14 @@ class Prepared:
         sizes: The tokens of each.
         key: Texts of one key are computed together.
         truncated: How many of them were cut.
+        longest: The tokens that the longest had before.
     """
 
     items: Sequence[Any]
     sizes: Sequence[int]
     key: Hashable
     truncated: int
+    longest: int
 
 
 class ById:
@@ -108,7 +110,8 @@ class ById:
         tokens = tokenize(texts, max_length=max_length)
         sizes = [len(text.ids) for text in tokens]
         cut = sum(text.full > size for text, size in zip(tokens, sizes, strict=True))
-        return Prepared([text.ids for text in tokens], sizes, frozenset(reps), cut)
+        longest = max((text.full for text in tokens), default=0)
+        return Prepared([text.ids for text in tokens], sizes, frozenset(reps), cut, longest)
 
     def compute(self, key: Hashable, items: Sequence[Any]) -> list[M3Output]:
         """Encode a batch."""
@@ -131,7 +134,7 @@ class ByText:
         if max_length is not None:
             raise invalid("this encoder takes no max_length")
         sizes = [2 + len(text) // _CHARACTERS for text in texts]
-        return Prepared(texts, sizes, (kind, frozenset(reps)), 0)
+        return Prepared(texts, sizes, (kind, frozenset(reps)), 0, max(sizes, default=0))
 
     def compute(self, key: Hashable, items: Sequence[Any]) -> list[M3Output]:
         """Encode a batch."""
