@@ -37,7 +37,7 @@ def test_outputs_come_back_bit_by_bit(reps: tuple[Rep, ...]) -> None:
 
 def test_half_precision_rounds_vectors_and_no_weight() -> None:
     arrays = to_arrays(OUTPUTS, "float16")
-    assert (arrays["dense"].dtype, arrays["colbert"].dtype) == (np.float16, np.float16)
+    assert [arrays[name].dtype.name for name in ("dense", "colbert")] == ["float16"] * 2
     assert arrays["sparse_weights"].dtype == np.float32
 
 

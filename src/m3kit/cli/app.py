@@ -16,6 +16,7 @@ from m3kit._truncation import aggregate_warnings
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
+from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, ending
 from m3kit.cli.info import facts, told
 from m3kit.cli.opening import (
@@ -237,6 +238,9 @@ def export(
     wanted = list(exporting.Precisions) if precision is None else [precision]
     for line in exporting.export(model, folder, wanted):
         typer.echo(line)
+
+
+app.command(epilog=help_texts.SERVE)(serving.serve)
 
 
 def _some(reading: Reading, found: Sequence[Source]) -> Iterator[Document]:

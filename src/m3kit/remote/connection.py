@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import finalize
 
 import httpx
 from tenacity import (
@@ -43,6 +44,10 @@ class _BusyError(RemoteError):
         self.seconds = seconds
 
 
+_Clients: TypeAlias = dict[int, httpx.Client]
+"""By process: a fork does not share its parent's sockets."""
+
+
 class Connection:
     """
     HTTP to a server, for any number of threads and processes.
@@ -66,7 +71,8 @@ class Connection:
         self._attempts = attempts
         self._connections = connections
         self._lock = Lock()
-        self._clients: dict[int, httpx.Client] = {}  # by process: sockets are not shared
+        self._clients: _Clients = {}
+        finalize(self, _close, self._clients)
 
     def get(self, path: str) -> Any:
         """
@@ -104,9 +110,7 @@ class Connection:
     def close(self) -> None:
         """Close what is open in this process; the next request opens it again."""
         with self._lock:
-            client = self._clients.pop(os.getpid(), None)
-        if client is not None:
-            client.close()
+            _close(self._clients)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what cannot travel."""
@@ -114,6 +118,7 @@ class Connection:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= {**state, "_lock": Lock()}
+        finalize(self, _close, self._clients)
 
     def _answer(
         self, method: str, path: str, body: Mapping[str, Any] | None, accept: str
@@ -168,6 +173,12 @@ class Connection:
 
 class _AbsentError(RemoteError):
     """A path that a server does not know."""
+
+
+def _close(clients: _Clients) -> None:
+    client = clients.pop(os.getpid(), None)
+    if client is not None:
+        client.close()
 
 
 _backoff = wait_random_exponential(multiplier=0.25, max=10)

@@ -82,11 +82,7 @@ class Dialect(Protocol):
         """Ask what the server gives."""
         ...
 
-    def encode(
-        self,
-        connection: Connection,
-        about: About, request: Request
-    ) -> Answer:
+    def encode(self, connection: Connection, about: About, request: Request) -> Answer:
         """Encode as many texts as fit into a request."""
         ...
 
@@ -185,11 +181,7 @@ class OpenAI:
         (vector,) = self._dense(connection, model, [_PROBE])
         return About(model, len(vector), frozenset({"dense"}), self.lacking)
 
-    def encode(
-        self,
-        connection: Connection,
-        about: About, request: Request
-    ) -> Answer:
+    def encode(self, connection: Connection, about: About, request: Request) -> Answer:
         """Encode texts."""
         _refuse_length(request)
         dense = self._dense(connection, about.model, request.texts)
@@ -224,11 +216,7 @@ class VLLM(OpenAI):
         lacking: dict[Rep, str] = {"colbert": self.lacking["colbert"]}
         return About(about.model, about.dim, frozenset({"dense", "sparse"}), lacking)
 
-    def encode(
-        self,
-        connection: Connection,
-        about: About, request: Request
-    ) -> Answer:
+    def encode(self, connection: Connection, about: About, request: Request) -> Answer:
         """Encode texts in one forward pass."""
         if "sparse" not in request.reps:
             return super().encode(connection, about, request)

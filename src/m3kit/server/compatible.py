@@ -148,7 +148,7 @@ def _add_tei(routes: APIRouter, service: Service) -> None:
         normalize = not body.raw_scores
         scores = await service.rerank(exchange, body.query, body.texts, normalize=normalize)
         order = sorted(range(len(scores)), key=lambda n: (-scores[n], n))
-        texts = body.texts if body.return_text else None
+        texts = [_valid(text) for text in body.texts] if body.return_text else None
         return json_response(
             [
                 {"index": n, "score": scores[n], **({} if texts is None else {"text": texts[n]})}
@@ -216,6 +216,11 @@ async def _embed(service: Service, request: Request, body: EmbedBody, reps: list
 
 async def _encode(service: Service, request: Request, texts: list[str], reps: list[Rep]) -> Encoded:
     return await service.encode(request.scope["m3kit"], texts, reps)
+
+
+def _valid(text: str) -> str:
+    """Return a text without the lone surrogates that no JSON can hold."""
+    return text.encode(errors="replace").decode()
 
 
 def _kind(prompt_name: str | None) -> Kind:

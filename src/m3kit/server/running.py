@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -13,6 +15,22 @@ from m3kit.server.app import LOOPBACK, create_app
 from m3kit.server.limits import Limits
 from m3kit.server.logs import log, to_stderr
 from m3kit.server.service import PairReranker
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which returns when it was told to stop, and does not die of the signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM, and at the second one at once."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def serve(
@@ -58,4 +76,4 @@ def serve(
         lifespan="on",
         timeout_graceful_shutdown=int(limits.deadline) + 1,
     )
-    uvicorn.Server(config).run()
+    _Server(config).run()
