@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 import m3kit
 from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
+from m3kit.cli import doctor as examining
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
@@ -241,6 +242,7 @@ def export(
 
 
 app.command(epilog=help_texts.SERVE)(serving.serve)
+app.command()(examining.doctor)
 
 
 def _some(reading: Reading, found: Sequence[Source]) -> Iterator[Document]:
