@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _collected() -> Iterator[None]:
     """Some clients leave their connections to the collector; it finds them here."""
     yield

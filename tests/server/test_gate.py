@@ -128,6 +128,14 @@ class TestLimits:
         response = httpx.post(f"{address}{path}", json=body)
         assert response.status_code == 413, response.text
 
+    def test_colbert_of_more_tokens_than_the_queue_has(
+        self, serve: Serve, encoder: TorchEncoder
+    ) -> None:
+        address = serve(encoder, limits=Limits(queue_tokens=100))
+        for reps, status in ((["dense"], 200), (["dense", "colbert"], 413)):
+            body = {"texts": ["a table with rows"] * 40, "reps": reps}
+            assert httpx.post(f"{address}/encode", json=body).status_code == status
+
     def test_a_limit_is_above_zero(self) -> None:
         with pytest.raises(ValueError, match="texts is above 0, not 0"):
             Limits(texts=0)

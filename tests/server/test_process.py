@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from m3kit import MemoryIndex
 from m3kit.cli.app import app
 from m3kit.cli.exit_codes import Code
 from m3kit.cli.opening import load_encoder
@@ -45,20 +46,25 @@ def served(*arguments: str, **variables: str) -> Iterator[tuple[str, subprocess.
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
 def test_what_was_accepted_is_answered_before_it_ends() -> None:
-    texts = [f"{n} " + "words of a long text " * 100 for n in range(24)]
+    body = json.dumps({"texts": ["words of a text"] * 9, "reps": ["dense"]}).encode()
+    shown = {"authorization": "Bearer key"}
     with served(M3KIT_API_KEY="key") as (url, process):
-        shown = {"authorization": "Bearer key"}
-        body = {"texts": texts, "reps": ["dense"]}
-        with ThreadPoolExecutor(1) as threads:
-            answer = threads.submit(
-                httpx.post, f"{url}/encode", json=body, headers=shown, timeout=60
-            )
-            while "m3kit_requests_under_way 1.0" not in _metrics(url, shown):
-                assert not answer.done()
-            process.send_signal(signal.SIGTERM)
-            assert len(answer.result().json()["data"]) == 24
-        assert process.wait(30) == 0
         assert process.stderr is not None
+        with closing(HTTPConnection(url.removeprefix("http://"), timeout=60)) as connection:
+            connection.putrequest("POST", "/encode")
+            length = {"content-type": "application/json", "content-length": str(len(body))}
+            for name, value in (shown | length).items():
+                connection.putheader(name, value)
+            connection.endheaders(body[:9])
+            while "m3kit_requests_under_way 1.0" not in _metrics(url, shown):
+                pass
+            process.send_signal(signal.SIGTERM)
+            while json.loads(process.stderr.readline())["event"] != "Shutting down":
+                pass
+            connection.send(body[9:])
+            answer = connection.getresponse()
+            assert (answer.status, len(json.load(answer)["data"])) == (200, 9)
+        assert process.wait(30) == 0
         lines = [json.loads(line) for line in process.stderr.read().splitlines()]
         assert [line["status"] for line in lines if line.get("path") == "/encode"] == [200]
         assert "words" not in json.dumps(lines)
@@ -79,6 +85,18 @@ class TestCommands:
         remote, local = json.loads(there.stdout), json.loads(here.stdout)
         assert remote["dense"] == pytest.approx(local["dense"], abs=1e-6)
         assert remote["sparse"] == pytest.approx(local["sparse"], abs=1e-6)
+
+    def test_explain_reads_the_tokens_of_a_url(
+        self, url: str, monkeypatch: pytest.MonkeyPatch, index: MemoryIndex
+    ) -> None:
+        monkeypatch.setattr("m3kit.cli.app.opened", lambda _: nullcontext(index))
+        arguments = ["explain", "a table", "--id", "rows.en", "--in", "index", "--json"]
+        there, here = (
+            CliRunner().invoke(app, [*arguments, "--model", model]) for model in (url, "tiny")
+        )
+        assert there.exit_code == 0, there.output
+        matches = [json.loads(result.stdout)["matches"] for result in (there, here)]
+        assert [row["token"] for row in matches[0]] == [row["token"] for row in matches[1]]
 
     def test_the_key_is_read_from_the_environment(
         self, serve: Any, letters: Any, monkeypatch: pytest.MonkeyPatch

@@ -67,7 +67,8 @@ class Batcher(Generic[_Item, _Result]):
     Args:
         compute: Computes a batch of one key, in a thread; its results do not depend on the batch.
         budget: The sizes of a batch add up to at most this; a larger item is alone in its own.
-        capacity: The sizes of all that is accepted and not yet answered add up to at most this.
+        capacity: The sizes of all that is accepted and not yet answered add up to at most this;
+            see `enter`.
         lanes: How many batches are computed at once.
         on_batch: Called after each batch with its items, their sizes together, and its seconds.
     """
@@ -117,18 +118,22 @@ class Batcher(Generic[_Item, _Result]):
         if self._pool is not None:
             await asyncio.to_thread(self._pool.shutdown)
 
-    def enter(self, size: int) -> Place:
+    def enter(self, size: int, *, alone: bool = False) -> Place:
         """
         Take room for a call, to be left when its answer is sent.
+
+        Args:
+            size: Of all its items.
+            alone: Whether a call beyond the capacity is taken while there is no other.
 
         Raises:
             RequestError: With the status 503 if there is none now, 413 if there never is.
         """
-        if size > self.capacity:
+        if size > self.capacity and not alone:
             raise too_large(
                 f"the request is of the size {size}, the queue {self.capacity}; split it"
             )
-        if self._taken + size > self.capacity:
+        if self._taken and self._taken + size > self.capacity:
             seconds = self._taken / self._speed if self._speed else 1
             raise overloaded(min(_SECONDS, max(1, round(seconds))), "the queue is full")
         self._taken += size

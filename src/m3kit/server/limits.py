@@ -16,7 +16,7 @@ class Limits:
         characters: In a text.
         requests: Under way at once, in all stages.
         queue_tokens: Accepted and not yet answered, over all requests. ColBERT takes 4 KiB of
-            memory for each.
+            memory for each; a larger request without it is taken while there is no other.
         batch_tokens: In one forward pass; by default as many as the encoder takes offline.
         pairs: That wait for the reranker.
         deadline: Seconds from a request's first byte to its answer's last.
@@ -27,7 +27,7 @@ class Limits:
         ValueError: If one is not above zero.
     """
 
-    body_bytes: int = 16 * 2**20
+    body_bytes: int = 4 * 2**20
     texts: int = 2048
     characters: int = 200_000
     requests: int = 256

@@ -177,7 +177,7 @@ class Service:
                 "send truncate: true"
             )
         tokens = sum(prepared.sizes)
-        self._enter(exchange, self._batcher, tokens)
+        self._enter(exchange, self._batcher, tokens, alone="colbert" not in chosen)
         self._count(exchange, kind, len(texts), tokens, prepared.truncated)
         outputs = await self._batcher.compute(prepared.items, prepared.sizes, prepared.key)
         return Encoded(outputs, tokens, prepared.truncated, prepared.longest)
@@ -238,10 +238,12 @@ class Service:
         prepared = self._texts.prepare(["warm up"], "document", self.checked_reps(None), None)
         return prepared.items, prepared.sizes, prepared.key
 
-    def _enter(self, exchange: Exchange, batcher: Batcher[Any, Any], size: int) -> None:
+    def _enter(
+        self, exchange: Exchange, batcher: Batcher[Any, Any], size: int, *, alone: bool = False
+    ) -> None:
         if exchange.ended:
             raise RequestError(504, "timeout", "nobody waits for this request")
-        exchange.places.enter_context(batcher.enter(size))
+        exchange.places.enter_context(batcher.enter(size, alone=alone))
 
     def _count(
         self, exchange: Exchange, kind: Kind, texts: int, tokens: int, truncated: int
