@@ -165,3 +165,17 @@ def test_a_search_can_be_reranked(
     expected = sorted(zip(logits, DOCUMENTS, strict=True), reverse=True)
     assert [hit["id"] for hit in answer["hits"]] == [id_ for _, id_ in expected]
     assert all(0 < hit["score"] < 1 for hit in answer["hits"])
+
+
+class Broken(MemoryIndex):
+    """An index whose engine fails with a message that is nobody's business."""
+
+    def search(self, _search: Any, /) -> Any:
+        raise ValueError("cannot open /srv/papers/segment-7")
+
+
+def test_what_an_engine_says_stays_inside(serve: Serve, encoder: TorchEncoder) -> None:
+    address = serve(encoder, index=Broken(encoder=encoder))
+    response = httpx.post(f"{address}/search", json={"query": QUERY})
+    assert response.status_code == 500
+    assert "/srv" not in response.text

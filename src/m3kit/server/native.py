@@ -12,7 +12,7 @@ from starlette.responses import Response
 from m3kit.arrays import Dtype
 from m3kit.explain import Explanation, explain
 from m3kit.filter_json import filter_from_json
-from m3kit.fusion import FusionName, WeightedSum
+from m3kit.fusion import Fusion, FusionName, WeightedSum
 from m3kit.index import HybridIndex, RepresentationError, check_model
 from m3kit.pairs import score_pairs
 from m3kit.records import Hit
@@ -175,26 +175,32 @@ def _check_search(service: Service, body: SearchBody) -> None:
 
 
 def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[Hit]:
+    fusion: Fusion | FusionName | WeightsBody = body.fusion
     try:
         where = None if body.where is None else filter_from_json(body.where)
-        composed = "colbert" in (body.reps or ()) and "colbert" not in index.reps
-        fusion = body.fusion
-        retriever = Retriever(
-            model,
-            WithColbert(index, model) if composed else index,
-            reranker=model.rerank if body.rerank else None,
-        )
+        if isinstance(fusion, WeightsBody):
+            fusion = WeightedSum(**dict(fusion))
+            fusion.score(dict.fromkeys(index.reps if body.reps is None else body.reps, 0.0))
+    except ValueError as error:
+        raise invalid(str(error)) from error
+    composed = "colbert" in (body.reps or ()) and "colbert" not in index.reps
+    retriever = Retriever(
+        model,
+        WithColbert(index, model) if composed else index,
+        reranker=model.rerank if body.rerank else None,
+    )
+    try:
         return retriever.search(
             body.query,
             k=body.k,
             where=where,
             reps=body.reps,
-            fusion=WeightedSum(**dict(fusion)) if isinstance(fusion, WeightsBody) else fusion,
+            fusion=fusion,
             candidates=body.candidates,
             min_score=body.min_score,
             with_scores=body.with_scores,
         )
-    except (RepresentationError, ValueError) as error:
+    except RepresentationError as error:
         raise invalid(str(error)) from error
 
 
