@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -46,7 +47,7 @@ class Load:
     cpu: float = 0.0  # seconds of the server's process
     latencies: list[float] = field(default_factory=list)
     busy: int = 0
-    errors: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
     memory: list[float] = field(default_factory=list)  # MiB, of the server
 
 
@@ -70,7 +71,7 @@ def main() -> None:
 def _measure(name: str, model: str, arguments: argparse.Namespace) -> None:
     from benchmarks.full_size import mixed_texts
 
-    texts = mixed_texts(4096)
+    texts = mixed_texts(4096, longest=250)
     requests = _requests(texts)
     servers: list[tuple[str, Callable[[str, int], None]]] = [("m3kit", serve_m3kit)]
     if find_spec("FlagEmbedding"):
@@ -163,15 +164,15 @@ async def _ask(
     body = {"texts": texts, "reps": arguments.reps.split(",")}
     try:
         response = await client.post("/encode", json=body, headers={"accept": arguments.accept})
-    except httpx.HTTPError:
-        load.errors += 1
+    except httpx.HTTPError as error:
+        load.errors[type(error).__name__] += 1
         return
     if response.status_code == 503:
         load.busy += 1
         await asyncio.sleep(float(response.headers["retry-after"]))
         return
     if response.status_code != 200:
-        load.errors += 1
+        load.errors[str(response.status_code)] += 1
         return
     load.latencies.append(time.perf_counter() - start)
     load.texts += len(texts)
@@ -209,13 +210,13 @@ def _resident(pid: int) -> float:
 
 def _print(model: str, server: str, load: Load, ratio: float) -> None:
     if not load.latencies:
-        print(f"| {model} | {server} | no answer, {load.errors} errors |")
+        print(f"| {model} | {server} | no answer, {dict(load.errors)} |")
         return
     p50, p99 = np.percentile(load.latencies, [50, 99])
     settled = load.memory[len(load.memory) // 4 :]
     print(
         f"| {model} | {server} | {ratio:.0%} "
-        f"| {load.texts / load.seconds:.0f} | {p50:.2f} | {p99:.2f} | {load.busy} | {load.errors} "
+        f"| {load.texts / load.seconds:.0f} | {p50:.2f} | {p99:.2f} | {load.busy} | {dict(load.errors) or 0} "
         f"| {settled[0]:.0f}→{settled[-1]:.0f} |",
         flush=True,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import numpy as np
 import openai
 import pytest
@@ -17,7 +19,7 @@ from llama_index.embeddings.text_embeddings_inference import (  # type: ignore[i
     TextEmbeddingsInference,
 )
 from pydantic import SecretStr
-from tests.server.conftest import Letters, Serve
+from tests.server.conftest import Letters, Serve, until
 
 from m3kit.server import Limits
 from m3kit.torch import TorchEncoder
@@ -85,11 +87,16 @@ class TestOpenAI:
     def test_it_tries_a_full_server_again(self, serve: Serve, letters: Letters) -> None:
         address = serve(letters, limits=Limits(requests=1))
         letters.hold()
-        with openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=0) as hasty:
-            with pytest.raises(openai.APITimeoutError):
-                hasty.embeddings.create(input="a", model="letters", timeout=0.2)
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key="any", max_retries=9)
+        with ThreadPoolExecutor(2) as threads, client:
+            first = threads.submit(httpx.post, f"{address}/embed", json={"inputs": "a"})
+            assert letters.entered.wait(30)
+            second = threads.submit(client.embeddings.create, input="a", model="letters")
+            refused = 'path="/v1/embeddings",status="503"'
+            until(lambda: refused in httpx.get(f"{address}/metrics").text)
             letters.free.set()
-            assert hasty.embeddings.create(input="a", model="letters").data
+            assert first.result().status_code == 200
+            assert len(second.result().data) == 1
 
 
 class TestLangChain:

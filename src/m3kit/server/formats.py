@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from safetensors.numpy import save
 from starlette.responses import Response
 
@@ -57,10 +58,15 @@ def encoded_bytes(encoded: Encoded, model: str, format_: Format, dtype: Dtype) -
     if format_ == "safetensors":
         return save(arrays, {name: str(value) for name, value in about.items()})
     packed = {
-        name: {"dtype": array.dtype.name, "shape": array.shape, "data": array.tobytes()}
+        name: {"dtype": array.dtype.name, "shape": array.shape, "data": _bytes(array)}
         for name, array in arrays.items()
     }
     return msgpack.packb({**about, "arrays": packed})  # type: ignore[no-any-return]  # untyped
+
+
+def _bytes(array: NDArray[Any]) -> memoryview | bytes:
+    """Return an array's bytes, without a copy where there are any."""
+    return np.ascontiguousarray(array).data.cast("B") if array.size else b""
 
 
 def json_bytes(value: object) -> bytes:

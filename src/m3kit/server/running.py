@@ -71,6 +71,7 @@ def serve(
         port=port,
         log_config=None,
         access_log=False,
+        timeout_keep_alive=75,  # longer than clients keep a connection that they do not use
         server_header=False,
         date_header=False,
         lifespan="on",
