@@ -216,7 +216,8 @@ def _print(model: str, server: str, load: Load, ratio: float) -> None:
     settled = load.memory[len(load.memory) // 4 :]
     print(
         f"| {model} | {server} | {ratio:.0%} "
-        f"| {load.texts / load.seconds:.0f} | {p50:.2f} | {p99:.2f} | {load.busy} | {dict(load.errors) or 0} "
+        f"| {load.texts / load.seconds:.0f} | {p50:.2f} | {p99:.2f} | {load.busy} "
+        f"| {dict(load.errors) or 0} "
         f"| {settled[0]:.0f}→{settled[-1]:.0f} |",
         flush=True,
     )
