@@ -19,6 +19,7 @@ import itertools
 import multiprocessing
 import os
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -248,11 +249,11 @@ def _process(serve: Callable[[str, int], None], model: str) -> Iterator[tuple[st
 
 def serve_m3kit(model: str, port: int) -> None:
     """Run `m3kit serve`, without its lines."""
-    from m3kit.server import running
+    from m3kit.server import serve
     from m3kit.torch import TorchEncoder
 
-    running.to_stderr = lambda: None  # type: ignore[assignment]  # it has an argument
-    running.serve(TorchEncoder.from_pretrained(model), port=port)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    serve(TorchEncoder.from_pretrained(model), port=port)
 
 
 def serve_flag_embedding(model: str, port: int) -> None:
