@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 
 from m3kit.backend.pipeline import Kind, Pipeline
-from m3kit.backend.tokenizer import TextTokenizer
+from m3kit.backend.tokenizer import TextTokenizer, Tokens
 from m3kit.index import RepresentationError
-from m3kit.vectors import REPS, M3Output, Rep
+from m3kit.vectors import REPS, Ints, M3Output, Rep
 
 
 class TextEncoder:
@@ -116,9 +116,47 @@ class TextEncoder:
         return self._pipeline(_texts(texts), chosen, kind, total=total)
 
     @property
+    def query_max_length(self) -> int:
+        """Tokens that a query may have, special ones included."""
+        return self._pipeline.limit(self._queries)
+
+    @property
+    def document_max_length(self) -> int:
+        """Tokens that a document may have, special ones included."""
+        return self._pipeline.limit(self._documents)
+
+    @property
     def tokenizer(self) -> TextTokenizer:
         """The tokenizer of the model."""
         return self._pipeline.tokenizer
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in one forward pass."""
+        return self._pipeline.batch_tokens
+
+    @property
+    def lanes(self) -> int:
+        """How many forward passes are best under way at once."""
+        return max(1, self._pipeline.lanes)
+
+    def query_ids(self, texts: Sequence[str], *, max_length: int | None = None) -> list[Tokens]:
+        """Return the ids of each query, its instruction and special tokens among them."""
+        return self._pipeline.tokenized(texts, _limited(self._queries, max_length))
+
+    def document_ids(self, texts: Sequence[str], *, max_length: int | None = None) -> list[Tokens]:
+        """Return the ids of each document, as `query_ids` does of a query."""
+        return self._pipeline.tokenized(texts, _limited(self._documents, max_length))
+
+    def encode_ids(self, texts: Sequence[Ints], reps: Collection[Rep]) -> list[M3Output]:
+        """
+        Encode the ids of some texts in one forward pass, whatever their number.
+
+        Args:
+            texts: What `query_ids` and `document_ids` give; neighbours of one length cost least.
+            reps: What to compute.
+        """
+        return self._pipeline.model(texts, reps)
 
     def query_tokens(self, text: str) -> list[tuple[int, str]]:
         """

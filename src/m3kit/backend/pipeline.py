@@ -92,7 +92,7 @@ class Pipeline:
     ) -> Iterator[M3Output]:
         """Encode texts as they are read, in order; `total` is for the bar."""
         longest = self.model.max_length
-        limit = self._limit(kind)
+        limit = self.limit(kind)
         raising = f"raise {kind.option} or " if limit < longest else ""
         cuts = Cuts(limit, f"{raising}split them")
         tokens = cuts.watch(self._tokens(texts, limit, kind.instruction))
@@ -104,10 +104,15 @@ class Pipeline:
 
     def tokens(self, text: str, kind: Kind) -> list[tuple[int, str]]:
         """Return id and text of each token of a text, as the model reads it."""
-        (tokens,) = self.tokenizer([kind.instruction + text], self._limit(kind))
+        (tokens,) = self.tokenizer([kind.instruction + text], self.limit(kind))
         return self.tokenizer.spelled(tokens.ids)
 
-    def _limit(self, kind: Kind) -> int:
+    def tokenized(self, texts: Sequence[str], kind: Kind) -> list[Tokens]:
+        """Return the ids of each text, cut to its limit."""
+        return self.tokenizer([kind.instruction + text for text in texts], self.limit(kind))
+
+    def limit(self, kind: Kind) -> int:
+        """Return how many tokens a text of a kind may have, special ones included."""
         return min(kind.max_length, self.model.max_length)
 
     def _tokens(self, texts: Iterable[str], limit: int, instruction: str) -> Iterator[Tokens]:

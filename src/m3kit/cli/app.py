@@ -13,11 +13,13 @@ from typer.core import TyperGroup
 import m3kit
 from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
+from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
+from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
 from m3kit.cli.info import collect_info, to_rows
 from m3kit.cli.opening import (
@@ -245,6 +247,8 @@ def export(
 
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
+app.command(epilog=help_texts.SERVE)(serving.serve)
+app.command()(examining.doctor)
 
 
 def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:

@@ -19,7 +19,7 @@ from m3kit.index import OpenedIndex
 from m3kit.retriever import Reranker
 
 if TYPE_CHECKING:
-    from m3kit.backend.encoder import TextEncoder
+    from m3kit.cli.opening import AnyEncoder
     from m3kit.evaluation import Dataset, Mode, Policy, Report
 
 
@@ -156,7 +156,7 @@ def _policy(written: list[str]) -> Policy:
 
 @contextmanager
 def _index(
-    encoder: TextEncoder, address: str | None, policy: Policy, *, filled: bool
+    encoder: AnyEncoder, address: str | None, policy: Policy, *, filled: bool
 ) -> Iterator[OpenedIndex | None]:
     if address is None:
         yield None

@@ -91,3 +91,17 @@ and the tokenizer's files. Each graph computes all three representations; the
 output shows how exact each is. Then use --model FOLDER where only
 `pip install 'm3kit[onnx,cli]'` is installed.
 """
+
+SERVE = """
+\b
+Endpoints (POST, JSON; GET /openapi.json describes them):
+  /encode        dense, sparse and ColBERT in one pass; JSON, MessagePack, safetensors
+  /score         M3's scores of pairs
+  /search        over --in; and /explain
+  /rerank        by --reranker, else by M3's own scores
+  /v1/embeddings, /embed, /embed_sparse, /pooling    as OpenAI, TEI and vLLM have them
+GET /health, /ready, /info and /metrics.
+
+Every command takes the server's URL as --model. Both sides read M3KIT_API_KEY. SIGTERM ends
+the server when what it accepted is answered.
+"""

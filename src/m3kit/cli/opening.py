@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from m3kit.cli.exit_codes import ModelError
 from m3kit.index import (
@@ -25,26 +26,43 @@ from m3kit.with_colbert import WithColbert
 
 if TYPE_CHECKING:
     from m3kit.backend.encoder import TextEncoder  # its imports take time
+    from m3kit.remote import RemoteEncoder
+
+    AnyEncoder: TypeAlias = TextEncoder | RemoteEncoder
 
 DEFAULT_MODEL = "BAAI/bge-m3"
 
 
-def load_encoder(model: str, device: str | None = None) -> TextEncoder:
+def load_encoder(model: str, device: str | None = None) -> AnyEncoder:
     """
     Load a model; a download shows its progress on a terminal.
 
     PyTorch runs the model if it is installed, or else ONNX Runtime, which also runs what `m3kit
-    export` wrote.
+    export` wrote. Behind a URL, a server does.
 
     Raises:
         ModelError: If it cannot be loaded.
     """
     try:
+        if model.startswith(("http://", "https://")):
+            return _connect(model, device)
         return _load_onnx(model, device) if _is_exported(model) else _load_torch(model, device)
     except M3Error as error:
         raise ModelError(str(error)) from error
     except (RuntimeError, AssertionError) as error:  # PyTorch's, of a missing device
         raise ModelError(f"cannot load {model} on {device or 'any device'}: {error}") from error
+
+
+def _connect(url: str, device: str | None) -> RemoteEncoder:
+    try:
+        from m3kit.remote import RemoteEncoder
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"a server needs {error.name}, which is not installed: pip install 'm3kit[remote]'"
+        ) from error
+    if device is not None:
+        raise ModelError(f"{url} computes where it is; leave --device out")
+    return RemoteEncoder(url, api_key=os.environ.get("M3KIT_API_KEY") or None)
 
 
 def _is_exported(model: str) -> bool:
@@ -81,7 +99,7 @@ def _load_onnx(model: str, device: str | None, *, instead_of: str | None = None)
     return OnnxEncoder.from_pretrained(folder)
 
 
-def check_encoder_reps(encoder: TextEncoder, reps: Collection[Rep]) -> None:
+def check_encoder_reps(encoder: AnyEncoder, reps: Collection[Rep]) -> None:
     """
     Check that a model makes these representations.
 
@@ -95,7 +113,7 @@ def check_encoder_reps(encoder: TextEncoder, reps: Collection[Rep]) -> None:
         )
 
 
-def add_missing_reps(record: Record, encoder: TextEncoder) -> M3Output:
+def add_missing_reps(record: Record, encoder: AnyEncoder) -> M3Output:
     """Return a record's vectors; representations that it lacks are encoded from its text."""
     missing = encoder.reps - record.output.reps
     if not missing:
@@ -139,7 +157,7 @@ def open_existing(address: str) -> Iterator[OpenedIndex]:
 
 @contextmanager
 def open_for_writing(
-    encoder: TextEncoder, address: str, reps: Collection[Rep] | None
+    encoder: AnyEncoder, address: str, reps: Collection[Rep] | None
 ) -> Iterator[OpenedIndex]:
     """
     Open the index at an address, or create it for an encoder; close it at the end.
@@ -166,7 +184,7 @@ def open_for_writing(
 
 
 def with_colbert(
-    index: HybridIndex, encoder: TextEncoder, reps: Collection[Rep] | None
+    index: HybridIndex, encoder: AnyEncoder, reps: Collection[Rep] | None
 ) -> HybridIndex:
     """Add ColBERT to an index that holds none, if it is among `reps`."""
     is_missing = "colbert" in (reps or ()) and "colbert" not in index.reps

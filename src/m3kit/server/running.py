@@ -1,0 +1,80 @@
+"""Running the server until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from m3kit.encoder import Encoder
+from m3kit.index import HybridIndex
+from m3kit.server.app import LOOPBACK, create_app
+from m3kit.server.limits import Limits
+from m3kit.server.logs import log, to_stderr
+from m3kit.server.service import PairReranker
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which returns when it was told to stop, and does not die of the signal."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM, and at the second one at once."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def serve(
+    encoder: Encoder,
+    *,
+    reranker: PairReranker | None = None,
+    index: HybridIndex | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    api_key: str | None = None,
+    hosts: Collection[str] = (),
+    limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
+) -> None:
+    """
+    Serve a model until SIGINT or SIGTERM; requests that were accepted are answered first.
+
+    Args:
+        encoder: See `create_app`, as for what is not named here.
+        reranker: See `create_app`.
+        index: See `create_app`.
+        host: The address to listen at.
+        port: Its port; 0 lets the system choose, and the log says which.
+        api_key: See `create_app`.
+        hosts: Further names of the server; on loopback, others than its own are refused.
+        limits: See `create_app`.
+    """
+    to_stderr()
+    local = host in LOOPBACK
+    names = (*LOOPBACK, *hosts) if local or hosts else ()
+    if not local and api_key is None:
+        log("anyone who reaches this address may use the server; set a key", logging.WARNING)
+    app = create_app(
+        encoder, reranker=reranker, index=index, limits=limits, api_key=api_key, hosts=names
+    )
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=75,  # longer than clients keep a connection that they do not use
+        server_header=False,
+        date_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(limits.deadline) + 1,
+    )
+    _Server(config).run()
