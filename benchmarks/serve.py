@@ -56,9 +56,9 @@ def main() -> None:
     """Measure each model, and print a table."""
     arguments = _arguments()
     from benchmarks.full_size import checkpoint
-    from benchmarks.machine import describe, told
+    from benchmarks.machine import describe, to_line
 
-    print(told(describe()))
+    print(to_line(describe()))
     print(f"{CLIENTS} clients, {arguments.seconds} s, answers as {arguments.accept}")
     names = "model | server | of offline | texts/s | p50 s | p99 s | 503 | errors | MiB, start→end"
     print(f"| {names} |")
@@ -91,8 +91,8 @@ def _offline(model: str, texts: Sequence[str], arguments: argparse.Namespace) ->
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         seconds = min(arguments.seconds, 20.0)
-        asked = (model, texts, seconds, arguments.clock, arguments.reps)
-        return pool.apply(_tokens_per_second, asked)
+        arguments_of_run = (model, texts, seconds, arguments.clock, arguments.reps)
+        return pool.apply(_tokens_per_second, arguments_of_run)
 
 
 def _tokens_per_second(
@@ -106,11 +106,11 @@ def _tokens_per_second(
     encoder.encode_documents(texts[:64])
     now, done, taken = CLOCKS[clock], 0, 0.0
     end = time.perf_counter() + seconds
-    for some in itertools.cycle(_cut(texts)):
+    for batch in itertools.cycle(_cut(texts)):
         start = now()
-        encoder.encode_documents(some, [rep for rep in REPS if rep in reps])
+        encoder.encode_documents(batch, [rep for rep in REPS if rep in reps])
         taken += now() - start
-        done += sum(len(tokens.ids) for tokens in encoder.document_ids(some))
+        done += sum(len(tokens.ids) for tokens in encoder.document_ids(batch))
         if time.perf_counter() > end:
             break
     return done / taken
@@ -141,12 +141,12 @@ async def _drive(
         start, cpu = time.perf_counter(), _cpu_seconds(pid)
         end = start + arguments.seconds
 
-        async def one() -> None:
+        async def client_loop() -> None:
             while time.perf_counter() < end:
                 await _ask(client, next(source), load, arguments)
 
         watching = asyncio.create_task(_watch(pid, load, arguments.seconds))
-        await asyncio.gather(*(one() for _ in range(CLIENTS)))
+        await asyncio.gather(*(client_loop() for _ in range(CLIENTS)))
         load.seconds = time.perf_counter() - start
         load.cpu = _cpu_seconds(pid) - cpu
         watching.cancel()
@@ -182,7 +182,7 @@ async def _ask(
 
 def _answered_tokens(response: httpx.Response) -> int:
     if "msgpack" in response.headers["content-type"]:
-        import msgpack  # type: ignore[import-untyped]  # it ships no types
+        import msgpack
 
         return int(msgpack.unpackb(response.content)["tokens"])
     return int(response.json()["tokens"])

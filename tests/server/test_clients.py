@@ -14,8 +14,8 @@ import openai
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from langchain_openai import OpenAIEmbeddings
-from llama_index.embeddings.openai import OpenAIEmbedding  # type: ignore[import-untyped]
-from llama_index.embeddings.text_embeddings_inference import (  # type: ignore[import-untyped]
+from llama_index.embeddings.openai import OpenAIEmbedding
+from llama_index.embeddings.text_embeddings_inference import (
     TextEmbeddingsInference,
 )
 from pydantic import SecretStr

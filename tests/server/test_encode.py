@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import msgpack  # type: ignore[import-untyped]  # it ships no types
+import msgpack
 import numpy as np
 import pytest
 from safetensors.numpy import load

@@ -48,8 +48,10 @@ def token_ids(folder: Path, texts: list[str]) -> tuple[list[list[int]], set[int]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     names = ("cls_token", "eos_token", "pad_token", "unk_token")
     special = [tokenizer.special_tokens_map.get(name) for name in names]
-    unweighted = {tokenizer.convert_tokens_to_ids(token) for token in special if token}
-    return tokenizer(texts)["input_ids"], unweighted
+    given: Any = tokenizer.convert_tokens_to_ids([*filter(None, special)])
+    unweighted: set[int] = set(given)
+    ids: list[list[int]] = tokenizer(texts)["input_ids"]
+    return ids, unweighted
 
 
 def excerpt(outputs: Sequence[M3Output], step: int) -> dict[str, NDArray[Any]]:

@@ -186,8 +186,8 @@ _backoff = wait_random_exponential(multiplier=0.25, max=10)
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.seconds if isinstance(error, _BusyError) else 0.0
-    return asked + _backoff(state)
+    retry_after = error.seconds if isinstance(error, _BusyError) else 0.0
+    return retry_after + _backoff(state)
 
 
 def _seconds(response: httpx.Response) -> float:
@@ -200,11 +200,11 @@ def _seconds(response: httpx.Response) -> float:
 def _reason(response: httpx.Response) -> str:
     """Return what the body of an error says, in any of the servers' forms."""
     try:
-        said = response.json()
+        body = response.json()
     except ValueError:
         return response.reason_phrase
-    if isinstance(said, dict):
-        said = said.get("error") or said.get("message") or said.get("detail") or said
-    if isinstance(said, dict):
-        said = said.get("message", said)
-    return str(said)[:500]
+    if isinstance(body, dict):
+        body = body.get("error") or body.get("message") or body.get("detail") or body
+    if isinstance(body, dict):
+        body = body.get("message", body)
+    return str(body)[:500]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-import msgpack  # type: ignore[import-untyped]  # it ships no types
+import msgpack
 import numpy as np
 
 from m3kit.arrays import from_arrays
@@ -162,8 +162,10 @@ class Tei:
         if "dense" in request.reps:
             dense = [_unit(vector) for vector in connection.post("/embed", body)]
         if "sparse" in request.reps:
-            found = connection.post("/embed_sparse", body)
-            sparse = [_sparse((item["index"], item["value"]) for item in items) for items in found]
+            answers = connection.post("/embed_sparse", body)
+            sparse = [
+                _sparse((item["index"], item["value"]) for item in items) for items in answers
+            ]
         return _answer(dense, sparse)
 
 

@@ -152,13 +152,13 @@ class RemoteEncoder:
     def _encoded(
         self, texts: list[str], reps: Collection[Rep], kind: Kind, max_length: int | None
     ) -> Iterator[M3Output]:
-        def encode(some: list[str]) -> Answer:
-            return self._request(Request(some, reps, kind, max_length))
+        def encode(batch: list[str]) -> Answer:
+            return self._request(Request(batch, reps, kind, max_length))
 
         least = -(-_CHARACTERS // self._batch_texts)
         requests = list(chunked(texts, size=lambda text: max(least, len(text)), budget=_CHARACTERS))
         if len(requests) <= 1:
-            answers = [encode(some) for some in requests]
+            answers = [encode(batch) for batch in requests]
         else:
             with ThreadPoolExecutor(min(self._connections, len(requests))) as pool:
                 answers = list(pool.map(encode, requests))
@@ -175,7 +175,8 @@ class RemoteEncoder:
                 raise
             half = len(texts) // 2
             first, second = (
-                self._request(replace(request, texts=some)) for some in (texts[:half], texts[half:])
+                self._request(replace(request, texts=batch))
+                for batch in (texts[:half], texts[half:])
             )
             return Answer(
                 first.outputs + second.outputs,

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-import msgpack  # type: ignore[import-untyped]  # it ships no types
+import msgpack
 import numpy as np
 import orjson
 from numpy.typing import NDArray

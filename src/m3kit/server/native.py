@@ -127,8 +127,8 @@ def router(service: Service) -> APIRouter:
         if len(body.pairs) > service.limits.texts:
             raise too_large(f"a request has at most {service.limits.texts} pairs; split it")
         model = BlockingModel(service, request.scope["m3kit"])
-        found = await service.run(lambda: score_pairs(model, body.pairs, weights=body.weights))
-        return json_response({"model": model.model, "scores": found})
+        scores = await service.run(lambda: score_pairs(model, body.pairs, weights=body.weights))
+        return json_response({"model": model.model, "scores": scores})
 
     @routes.post("/search")
     async def search(body: SearchBody, request: Request) -> Response:
@@ -152,10 +152,10 @@ def router(service: Service) -> APIRouter:
             raise unsupported("this encoder does not give its tokens")
         service.check_texts([body.query])
         model = BlockingModel(service, request.scope["m3kit"])
-        found = await service.run(lambda: _explain(index, model, encoder, body))
-        if found is None:
+        result = await service.run(lambda: _explain(index, model, encoder, body))
+        if result is None:
             raise RequestError(404, "not_found", "there is no document of this id")
-        return json_response({"id": body.id, "model": model.model, **_explained(found)})
+        return json_response({"id": body.id, "model": model.model, **_explained(result)})
 
     return routes
 

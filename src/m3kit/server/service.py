@@ -212,10 +212,10 @@ class Service:
         return await self._short.run(function)
 
     async def _m3_scores(self, exchange: Exchange, query: str, texts: Sequence[str]) -> list[float]:
-        asked, read = await _both(
+        encoded, read = await _both(
             self.encode(exchange, [query], None, "query"), self.encode(exchange, texts, None)
         )
-        (output,) = asked.outputs
+        (output,) = encoded.outputs
 
         def combine() -> list[float]:
             by_rep: dict[Rep, Floats] = {
@@ -296,11 +296,11 @@ async def _both(first: Coroutine[Any, Any, _T], second: Coroutine[Any, Any, _T])
     """Await two coroutines at once; where one fails, the other is given up."""
     tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
     try:
-        one, other = await asyncio.gather(*tasks)
+        result, other = await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
-    return one, other
+    return result, other
 
 
 def _sigmoid(logit: float) -> float:
