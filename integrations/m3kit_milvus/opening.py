@@ -60,12 +60,13 @@ def open_server(
                 raise IndexNotFoundError(
                     f"there is no index at {file}; give encoder= (or dim=) to create one"
                 )
-            client = resources.enter_context(_file_client(file))
+            client, again = resources.enter_context(_file_client(file)), None
         else:
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
             client, collection = resources.enter_context(_server_client(server)), server.name
+            again = f"milvus://{address}"
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
-        return index.owning(resources)
+        return index.owning(resources, address=again)
 
 
 @contextmanager
