@@ -11,16 +11,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 from shutil import disk_usage, rmtree
 from typing import Literal, Self, TypeAlias
-from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
+from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.index import IndexLockedError, IndexNotFoundError
 from m3kit_qdrant.vectors import rows_of
@@ -36,8 +35,6 @@ _EMPTY = {_LOCK, f"{_MANIFEST}{_UNFINISHED}"}
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
 
-_DESCRIPTORS = Path("/proc/self/fd")
-
 _SEVERAL = "several processes can share an index on a server: qdrant://localhost:6333/papers"
 
 _RESERVE = 32 * 2**20
@@ -47,7 +44,7 @@ _GROWTH = 4
 """How many bytes of disk a byte of vectors or payload may take: stored, and in the log."""
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Directory:
     """
     A directory that this process has locked, until `release`.
@@ -92,7 +89,7 @@ class Directory:
             lock.release()
             raise
         directory = cls(path.absolute(), manifest, lock)
-        _LOCKED.add(directory)
+        hold(directory.path)
         return directory
 
     def folder(self, engine: EngineName, create: Callable[[Path], None]) -> Path:
@@ -117,8 +114,8 @@ class Directory:
 
     def release(self) -> None:
         """Unlock it; in a forked process do nothing."""
-        _LOCKED.discard(self)
-        if self.is_ours:
+        if self.is_ours and self._lock.is_locked:
+            let_go(self.path)
             self._lock.release()
 
     @property
@@ -138,31 +135,6 @@ class Directory:
                 f"the index in {self.path} was opened before this process was forked, by process "
                 f"{self._pid}; open it after the fork, in one process ({_SEVERAL})"
             )
-
-
-_LOCKED: WeakSet[Directory] = WeakSet()
-
-
-def _leave_to_parent() -> None:
-    """
-    Detach a forked process from the files of indexes that it inherited, so that it holds no lock.
-
-    A lock is released when no process has the file open; the descriptors stay valid for whoever
-    closes them later.
-    """
-    folders = tuple(f"{directory.path.resolve()}{os.sep}" for directory in _LOCKED)
-    if not folders or not _DESCRIPTORS.exists():
-        return
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    for descriptor in list(_DESCRIPTORS.iterdir()):
-        with suppress(OSError):  # the listing's own descriptor is gone
-            if str(descriptor.readlink()).startswith(folders):
-                os.dup2(null, int(descriptor.name), inheritable=False)
-    os.close(null)
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def damaged(path: Path, reason: str) -> IndexNotFoundError:
