@@ -28,7 +28,7 @@ def in_fork(call: Callable[[], object]) -> str:
             result = str(call())
         except BaseException as error:  # noqa: BLE001  # the process must not return
             result = f"{type(error).__name__}: {error}"
-        os.write(writing, result.encode()[:10_000])
+        os.write(writing, result.encode()[:50_000])
         os._exit(0)
     os.close(writing)
     give_up = time.monotonic() + _PATIENCE_S

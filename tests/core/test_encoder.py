@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Collection, Sequence
 from threading import Thread
 
+import numpy as np
 import pytest
 from tests.processes import pickled
 
@@ -78,7 +79,7 @@ def test_a_pickled_cache_is_empty_and_otherwise_alike() -> None:
     for other in (pickled(cached), copy.deepcopy(cached)):
         assert (other.model, other.reps) == (cached.model, cached.reps)
         (got,), (expected,) = (each.encode_documents(["a"]) for each in (other, cached))
-        assert got.dense.tolist() == expected.dense.tolist()
+        np.testing.assert_array_equal(got.dense, expected.dense)
 
 
 def _entry_bytes() -> int:

@@ -115,11 +115,8 @@ def test_an_index_in_a_directory_is_not_copied(
     directory: Path, duplicate: Callable[[object], object]
 ) -> None:
     with open_index(directory, dim=DIM) as index:
-        for it in (index, WithColbert(index, HashEncoder())):
-            with pytest.raises(
-                TypeError, match="cannot be pickled .* open an index by its address"
-            ):
-                duplicate([it]) if duplicate is not copy.copy else duplicate(index)
+        with pytest.raises(TypeError, match=r"cannot be pickled .* open an index by its address"):
+            duplicate(index)
 
 
 def test_an_index_on_a_server_is_opened_again(server: Any) -> None:
@@ -181,8 +178,8 @@ def test_no_truncated_file_is_a_panic(directory: Path, tmp_path: Path) -> None:
     "damage",
     [
         lambda path: _says(path, "local"),
-        lambda path: (_says(path, "local"), (path / "edge").rename(path / "local")),
-        lambda path: (shutil.rmtree(path / "edge"), (path / "edge").mkdir()),
+        lambda path: _says(path, "local").rename(path / "local"),
+        lambda path: (path / "edge" / "edge_config.json").unlink(),
         lambda path: (path / "edge").rename(path / "local"),
     ],
     ids=["the other engine's", "renamed", "emptied", "moved"],
@@ -198,6 +195,8 @@ def test_data_of_another_engine_is_refused_and_left(
     assert sorted(directory.rglob("*")) == before
 
 
-def _says(path: Path, engine: str) -> None:
+def _says(path: Path, engine: str) -> Path:
+    """Change the engine that the manifest names, and return the folder of Edge."""
     manifest = json.loads((path / "m3kit.json").read_text())
     (path / "m3kit.json").write_text(json.dumps({**manifest, "engine": engine}))
+    return path / "edge"

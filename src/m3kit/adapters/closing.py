@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -56,7 +55,7 @@ class OwnsResources(ClosesOnExit):
         """Release everything; a second call does nothing."""
         self._resources.close()
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if self._address is None:
             raise not_picklable(self)
         return open_index, (self._address,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from m3kit._batching import batched
 from m3kit.adapters.closing import not_picklable
@@ -198,7 +198,7 @@ class StoreIndex(Generic[_T]):
         """Return when what was written is durable; see `HybridIndex.flush`."""
         self._store.flush()
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> tuple[Any, ...]:
         raise not_picklable(self)
 
 
