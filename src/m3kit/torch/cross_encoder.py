@@ -184,6 +184,11 @@ class CrossEncoder(Reloadable):
         """The checkpoint's name, and a mark of its content."""
         return self._name
 
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """The tokenizer of the model."""
+        return self._tokenizer
+
     def __call__(self, query: str, texts: Sequence[str]) -> list[float]:
         """Score each text for a query, higher is better; as every reranker of m3kit is called."""
         return self.scores([(query, text) for text in texts])
