@@ -8,6 +8,9 @@ from m3kit.encoder import Encoder
 from m3kit.scoring import require
 from m3kit.vectors import M3Output
 
+_NOTHING = {2**32 - 2: 1e-6}
+"""The last token id that Milvus takes."""
+
 
 class MilvusSparse(BaseSparseEmbedding):
     """
@@ -17,8 +20,17 @@ class MilvusSparse(BaseSparseEmbedding):
 
         Milvus(
             embedding_function=[M3Embeddings(encoder=encoder), MilvusSparse(encoder)],
-            vector_field=["dense", "sparse"], …
+            vector_field=["dense", "sparse"],
+            index_params=[
+                {"metric_type": "IP", "index_type": "FLAT"},
+                {"metric_type": "IP", "index_type": "SPARSE_INVERTED_INDEX"},
+            ],
+            auto_id=True,
+            connection_args={"uri": "papers.db"},
         )
+
+    A text without a lexical weight has a negligible one for a token that no text has, since Milvus
+    takes no sparse vector without any.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -35,4 +47,4 @@ class MilvusSparse(BaseSparseEmbedding):
 
 
 def _to_milvus(output: M3Output) -> dict[int, float]:
-    return require(output.sparse, "sparse").to_dict()
+    return require(output.sparse, "sparse").to_dict() or dict(_NOTHING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
@@ -30,6 +32,11 @@ gRPC options of a client that may be idle.
 pymilvus pings every 10 s. `milvus-lite server` allows a ping every 5 minutes, and closes an idle
 connection with "Too many pings".
 """
+
+_WRITES = ("insert", "upsert", "delete", "flush")
+
+_IO_ERROR = re.compile(r"\[Errno \d+\]")
+"""What Milvus Lite's message has of an error of the file system."""
 
 PAGE = 256
 """How many keys one filter names."""
@@ -70,6 +77,8 @@ class CollectionClient:
 
     Raises:
         ConnectionError: If the server cannot be reached, as from every method.
+        OSError: From every method that writes, after Milvus Lite failed to write to its files.
+        RuntimeError: From every method, if this process was forked since.
     """
 
     def __init__(
@@ -79,7 +88,10 @@ class CollectionClient:
         self._timeout = timeout
         self._consistency = {"consistency_level": consistency_level}
         self._unflushed = 0
+        self._pid = os.getpid()
+        self._failed = self._why = ""
         self.lock: AbstractContextManager[object] = _LITE_LOCK
+        self.engine: Engine = "server"  # until it is known
         self.name = name
         self.engine = self._read_engine()
         if self.engine == "server":
@@ -208,12 +220,14 @@ class CollectionClient:
         Raises:
             ConnectionError: If the server cannot be reached.
         """
+        self._check_usable(method)
         with self.lock, silenced():
             for wait in (*_RETRIES_S, None):
                 try:
                     return getattr(self._client, method)(*args, timeout=self._timeout, **options)
                 except (MilvusException, RpcError) as error:
                     if not _is_unreachable(error):
+                        self._note_failure(method, error)
                         raise
                     if wait is None:
                         raise ConnectionError(
@@ -222,6 +236,29 @@ class CollectionClient:
                         ) from error
                     sleep(wait)
         raise AssertionError  # unreachable: the last attempt returns or raises
+
+    def _check_usable(self, method: str) -> None:
+        """
+        Check that the client belongs to this process, and that no write to files has failed.
+
+        Raises:
+            RuntimeError: If this process was forked since: gRPC does not survive that.
+            OSError: If one has failed. Milvus Lite would lose what it acknowledged afterwards.
+        """
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                f"the collection {self.name!r} was opened before this process was forked; open it "
+                "after the fork"
+            )
+        if self._failed == "flush" or (self._failed and method in _WRITES):
+            raise OSError(
+                f"Milvus Lite could not write to its files before ({self._why}); make room, close "
+                "this index and open it again: what was acknowledged is there"
+            )
+
+    def _note_failure(self, method: str, error: Exception) -> None:
+        if self.engine == "lite" and method in _WRITES and _IO_ERROR.search(str(error)):
+            self._failed, self._why = method, _summary(error)
 
     def _written(self, rows: int) -> None:
         self._wait_visible()

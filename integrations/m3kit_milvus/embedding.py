@@ -10,10 +10,12 @@ import numpy as np
 from m3kit._batching import batched
 from m3kit.encoder import Encoder
 from m3kit.scoring import require
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import M3Output, Rep, Sparse
 
 TOKENS = 250_002
 """How many token ids BGE-M3 has."""
+
+_NO_WEIGHT = 1e-6
 
 
 class M3EmbeddingFunction:
@@ -21,9 +23,10 @@ class M3EmbeddingFunction:
     What `pymilvus.model.hybrid.BGEM3EmbeddingFunction` is, over any encoder.
 
     It returns what that returns, and what pymilvus takes: `dense`, a list of arrays of
-    shape `(dim,)` in float32; `sparse`, a `csr_array` of SciPy with a row for each text, of which
-    `[[0]]` is the first; `colbert_vecs`, a list of arrays of shape `(tokens, dim)`. Each text is
-    encoded once.
+    shape `(dim,)` in float32; `sparse`, a `csr_matrix` of SciPy with a row for each text, each of
+    which may be inserted; `colbert_vecs`, a list of arrays of shape `(tokens, dim)`. Each text is
+    encoded once. A text without a lexical weight has a negligible one, since Milvus takes no row
+    without any.
 
     Args:
         encoder: Encodes the texts.
@@ -85,10 +88,11 @@ class M3EmbeddingFunction:
         return result
 
     def _matrix(self, outputs: Sequence[M3Output]) -> Any:
-        from scipy.sparse import csr_array  # 0.1 s that nothing else here needs
+        from scipy.sparse import csr_matrix  # 0.1 s that nothing else here needs
 
-        rows = [require(output.sparse, "sparse") for output in outputs]
+        nothing = Sparse(np.array([self._tokens - 1]), np.array([_NO_WEIGHT], np.float32))
+        rows = [require(output.sparse, "sparse") or nothing for output in outputs]
         starts = np.cumsum([0, *map(len, rows)])
         weights = np.concatenate([np.zeros(0), *(row.weights for row in rows)])
         ids = np.concatenate([np.zeros(0, np.int64), *(row.ids for row in rows)])
-        return csr_array((weights, ids, starts), shape=(len(rows), self._tokens))
+        return csr_matrix((weights, ids, starts), shape=(len(rows), self._tokens))

@@ -24,14 +24,17 @@ class BGEM3EmbeddingFunction(M3EmbeddingFunction):
         batch_size: How many texts are encoded at once.
         device: As PyTorch names it; by default CUDA or MPS where there is one.
         normalize_embeddings: True; M3's vectors are of length one.
-        use_fp16: False; vectors are computed in float32.
+        use_fp16: Whether an accelerator computes in half precision; a CPU computes in float32.
         return_dense: Whether to return dense vectors.
         return_sparse: Whether to return lexical weights.
         return_colbert_vecs: Whether to return ColBERT vectors.
+        max_length: Tokens of a text, special ones included; by default M3's 8,192 for a document
+            and 512 for a query.
+        trust_remote_code: Not used: no code of a checkpoint is run.
         **options: More of `m3kit.torch.TorchEncoder.from_pretrained`.
 
     Raises:
-        ValueError: If vectors of another length, or computed in 16 bits, are asked for.
+        ValueError: If vectors of another length are asked for.
         CheckpointError: If there is no such model.
     """
 
@@ -41,19 +44,25 @@ class BGEM3EmbeddingFunction(M3EmbeddingFunction):
         batch_size: int = 16,
         device: str | None = None,
         normalize_embeddings: bool = True,  # noqa: FBT001, FBT002  # positional there
-        use_fp16: bool = False,  # noqa: FBT001, FBT002
+        use_fp16: bool = True,  # noqa: FBT001, FBT002
         return_dense: bool = True,  # noqa: FBT001, FBT002
         return_sparse: bool = True,  # noqa: FBT001, FBT002
         return_colbert_vecs: bool = False,  # noqa: FBT001, FBT002
+        *,
+        max_length: int | None = None,
+        trust_remote_code: bool = False,  # noqa: ARG002
         **options: Any,
     ) -> None:
         from m3kit.torch import TorchEncoder
+        from m3kit.torch.devices import best_device
 
-        if not normalize_embeddings or use_fp16:
-            raise ValueError(
-                "vectors are of length one and computed in float32; leave normalize_embeddings and "
-                "use_fp16 out"
-            )
+        if not normalize_embeddings:
+            raise ValueError("vectors are of length one; leave normalize_embeddings out")
+        if max_length is not None:
+            limits = {"query_max_length": max_length, "document_max_length": max_length}
+            options = limits | options
+        is_cpu = (device or best_device()).startswith("cpu")
+        options = {"precision": "fp16" if use_fp16 and not is_cpu else "fp32"} | options
         returned: dict[Rep, bool] = {
             "dense": return_dense, "sparse": return_sparse, "colbert": return_colbert_vecs
         }  # fmt: skip

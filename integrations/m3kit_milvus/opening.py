@@ -8,15 +8,17 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from pymilvus import MilvusClient, MilvusException
 
 from m3kit.adapters.addresses import ServerAddress
-from m3kit.index import IndexLockedError, IndexNotFoundError, OpenedIndex
+from m3kit.adapters.forks import hold, let_go
+from m3kit.index import IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.client import KEEPALIVE
 from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
+from m3kit_milvus.lite import has_log, repair, why_not
+from m3kit_milvus.lite import server_manager as _lite
 from m3kit_milvus.workarounds import silenced
 
 _FORM = "host:19530/collection or path/to/file.db/collection"
@@ -49,6 +51,7 @@ def open_server(
         ValueError: If the address is another.
         ConnectionError: If the server cannot be reached.
         IndexLockedError: If another process holds the file.
+        OSError: If the file cannot be written, as on a file system that is read-only.
         RepresentationError, IndexNotFoundError, ModelMismatchError: As `MilvusIndex` says.
     """
     storable = [rep for rep in DEFAULT_REPS if rep in reps] or reps
@@ -60,12 +63,17 @@ def open_server(
                 raise IndexNotFoundError(
                     f"there is no index at {file}; give encoder= (or dim=) to create one"
                 )
-            client = resources.enter_context(_file_client(file))
+            was_killed = has_log(file, collection)
+            client, again = resources.enter_context(_file_client(file)), None
         else:
+            was_killed = False
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
             client, collection = resources.enter_context(_server_client(server)), server.name
+            again = f"milvus://{address}"
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
-        return index.owning(resources)
+        if was_killed:
+            index.flush()  # or what a killed flush has written is there twice
+        return index.owning(resources, address=again)
 
 
 @contextmanager
@@ -95,30 +103,27 @@ def _server_client(server: ServerAddress) -> Iterator[MilvusClient]:
 @contextmanager
 def _file_client(file: Path) -> Iterator[MilvusClient]:
     """Connect to Milvus Lite, which serves a file from a thread of this process until released."""
-    name = str(file.absolute())
+    name, pid = str(file.absolute()), os.getpid()
     file.parent.mkdir(parents=True, exist_ok=True)
     with _OPENING:
-        opened_by_others = not _OPEN_FILES[name] and name in _lite()._servers  # noqa: SLF001  # no public way
+        in_use = name in _lite()._servers  # noqa: SLF001  # no public way
+        opened_by_others = not _OPEN_FILES[name] and in_use
+        if not in_use:
+            repair(file)
         try:
             with silenced():
                 client = MilvusClient(name, timeout=_TIMEOUT_S)
         except MilvusException as error:
-            raise IndexLockedError(
-                f"Milvus Lite cannot open {file}: another process holds it, or it is no file of "
-                "Milvus Lite 3; close that one, or give another address"
-            ) from error
+            raise why_not(file) from error
         _OPEN_FILES[name] += 1
+        hold(file)
     try:
         yield client
     finally:
-        with _OPENING:
-            client.close()
-            _OPEN_FILES[name] -= 1
-            if not _OPEN_FILES[name] and not opened_by_others:
-                _lite().release_server(name)
-
-
-def _lite() -> Any:
-    from milvus_lite.server_manager import server_manager_instance
-
-    return server_manager_instance
+        if os.getpid() == pid:  # what a forked process has inherited is its parent's to close
+            with _OPENING:
+                client.close()
+                let_go(file)
+                _OPEN_FILES[name] -= 1
+                if not _OPEN_FILES[name] and not opened_by_others:
+                    _lite().release_server(name)

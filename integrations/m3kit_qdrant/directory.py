@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 from shutil import disk_usage, rmtree
@@ -19,6 +19,7 @@ from typing import Literal, Self, TypeAlias
 
 from filelock import FileLock, Timeout
 
+from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.index import IndexLockedError, IndexNotFoundError
 from m3kit_qdrant.vectors import rows_of
@@ -31,6 +32,11 @@ _UNFINISHED = ".new"
 _EMPTY = {_LOCK, f"{_MANIFEST}{_UNFINISHED}"}
 """What a process that was killed at its very first step leaves behind."""
 
+_CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
+"""The file that each engine has in its folder, whose name is the engine's."""
+
+_SEVERAL = "several processes can share an index on a server: qdrant://localhost:6333/papers"
+
 _RESERVE = 32 * 2**20
 """What stays free for the engine's tables and logs."""
 
@@ -38,10 +44,12 @@ _GROWTH = 4
 """How many bytes of disk a byte of vectors or payload may take: stored, and in the log."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Directory:
     """
     A directory that this process has locked, until `release`.
+
+    A process that is forked meanwhile does not hold the lock, and can only be told so.
 
     Args:
         path: Where it is.
@@ -51,6 +59,7 @@ class Directory:
     path: Path
     manifest: Manifest
     _lock: FileLock
+    _pid: int = field(default_factory=os.getpid)
 
     @classmethod
     def lock(cls, path: Path, engine: EngineName, request: IndexRequest) -> Self:
@@ -79,21 +88,61 @@ class Directory:
         except BaseException:
             lock.release()
             raise
-        return cls(path, manifest, lock)
+        directory = cls(path.absolute(), manifest, lock)
+        hold(directory.path)
+        return directory
 
-    def folder(self, name: str, create: Callable[[Path], None]) -> Path:
-        """Return the folder `name` in it, which `create` creates at once or not at all."""
-        folder = self.path / name
+    def folder(self, engine: EngineName, create: Callable[[Path], None]) -> Path:
+        """
+        Return the engine's folder in it, which `create` creates at once or not at all.
+
+        Raises:
+            IndexNotFoundError: If it holds something else, or there is another engine's.
+        """
+        folder = self.path / engine
+        others = [name for name in _CONTENT if name != engine and (self.path / name).exists()]
+        if folder.exists() and not (folder / _CONTENT[engine]).exists():
+            raise damaged(self.path, f"{folder} holds no data of Qdrant's engine {engine!r}")
+        if not folder.exists() and others:
+            raise damaged(self.path, f"it holds {others[0]}/ where {engine}/ belongs")
         if not folder.exists():
-            unfinished = self.path / f"{name}{_UNFINISHED}"
+            unfinished = self.path / f"{engine}{_UNFINISHED}"
             rmtree(unfinished, ignore_errors=True)
             create(unfinished)
             unfinished.rename(folder)
         return folder
 
     def release(self) -> None:
-        """Unlock it."""
-        self._lock.release()
+        """Unlock it; in a forked process do nothing."""
+        if self.is_ours and self._lock.is_locked:
+            let_go(self.path)
+            self._lock.release()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has locked it, and not one that it was forked from."""
+        return self._pid == os.getpid()
+
+    def check_process(self) -> None:
+        """
+        Check that this process has locked it.
+
+        Raises:
+            IndexLockedError: If it was forked from the one that has.
+        """
+        if not self.is_ours:
+            raise IndexLockedError(
+                f"the index in {self.path} was opened before this process was forked, by process "
+                f"{self._pid}; open it after the fork, in one process ({_SEVERAL})"
+            )
+
+
+def damaged(path: Path, reason: str) -> IndexNotFoundError:
+    """Return the error of an index whose files cannot be read."""
+    return IndexNotFoundError(
+        f"the index in {path} is damaged ({reason}); restore the directory from a copy, or remove "
+        "it and index the documents again"
+    )
 
 
 def engine_in(path: Path) -> EngineName | None:
@@ -143,7 +192,7 @@ def _locked(path: Path) -> FileLock:
     except Timeout:
         raise IndexLockedError(
             f"the index in {path} is open already, in another process or in this one; close it "
-            "there, or share one index between threads"
+            f"there, or share it between threads ({_SEVERAL})"
         ) from None
     return lock
 

@@ -52,12 +52,13 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
 
     Raises:
         IndexNotFoundError: If there is none and neither `encoder` nor `dim`, or the directory holds
-            something else.
+            something else, or its files are damaged.
         ModelMismatchError: If it was made by another model, with another width, or stores ColBERT
             otherwise.
         RepresentationError: If Qdrant cannot store ColBERT vectors so (`binary`), or the encoder
             cannot make one of `reps`.
-        IndexLockedError: If it is open already.
+        IndexLockedError: If it is open already; from every method, if this process was forked
+            since.
         ValueError: If `dim` or `model` is given besides an encoder.
         OSError: With `errno.ENOSPC`, if the disk has less than 32 MiB free, even for a search: the
             engine writes to its files when it opens them, and kills the process where they cannot
@@ -79,7 +80,7 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
         manifest = self._directory.manifest
         try:
             folder = self._directory.folder("edge", lambda folder: _create(folder, manifest))
-            self._engine = EdgeEngine(folder, Vectors.of(manifest))
+            self._engine = EdgeEngine(self._directory, folder, Vectors.of(manifest))
         except BaseException:
             self._directory.release()
             raise

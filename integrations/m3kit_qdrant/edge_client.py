@@ -13,7 +13,8 @@ import qdrant_edge as edge
 from numpy.typing import NDArray
 
 from m3kit.vectors import Rep
-from m3kit_qdrant.directory import check_room
+from m3kit_qdrant.directory import Directory, check_room
+from m3kit_qdrant.edge_shard import Shard
 from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.filters import Condition, conditions_in
 from m3kit_qdrant.layout import ID
@@ -41,6 +42,7 @@ class EdgeEngine:
     The engine; its own lock is not safe, so `Directory` has one around it.
 
     Args:
+        directory: What holds the lock.
         folder: The engine's files.
         vectors: How vectors lie in the points.
     """
@@ -50,10 +52,10 @@ class EdgeEngine:
     score_error = 0.0
     has_substring = True
 
-    def __init__(self, folder: Path, vectors: Vectors) -> None:
-        self._directory = folder.parent
+    def __init__(self, directory: Directory, folder: Path, vectors: Vectors) -> None:
+        self._directory = directory
         self._vectors = vectors
-        self._open_shard: edge.EdgeShard | None = edge.EdgeShard.load(str(folder))
+        self._open_shard: Shard | None = Shard.load(directory.path, folder)
         self._logged = 0
         self._indexing = Lock()
         info = self._open_shard.info()
@@ -152,18 +154,21 @@ class EdgeEngine:
         self._logged = 0
 
     def close(self) -> None:
-        """Flush and close the files; a second call does nothing."""
+        """Flush and close the files; a second call does nothing, nor does a forked process."""
         if self._open_shard is not None:
             shard, self._open_shard = self._open_shard, None
+            if not self._directory.is_ours:
+                return
             try:
                 shard.flush()
             finally:
                 shard.close()
 
     @property
-    def _shard(self) -> edge.EdgeShard:
+    def _shard(self) -> Shard:
         if self._open_shard is None:
-            raise ValueError(f"the index in {self._directory} is closed")
+            raise ValueError(f"the index in {self._directory.path} is closed")
+        self._directory.check_process()
         return self._open_shard
 
     def _index(self, key: str) -> None:
@@ -208,7 +213,7 @@ class EdgeEngine:
 
     def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
         shard = self._shard
-        check_room(self._directory, nbytes)
+        check_room(self._directory.path, nbytes)
         shard.update(operation)
 
 

@@ -109,7 +109,7 @@ def open_server(
             raise ConnectionError(
                 f"no Qdrant server answers at {where} ({why}); start it, or correct the address"
             ) from error
-        return index.owning(resources)
+        return index.owning(resources, address=f"qdrant://{address}")
 
 
 def _open_local(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from sys import getsizeof
 from threading import Lock
 from typing import Protocol, TypeAlias
 
@@ -72,7 +74,8 @@ class CachedEncoder:
         encoder: The encoder to wrap.
         reps: What to compute for every text, whatever a single call asks for; by default all
             that the encoder can give.
-        max_bytes: How many bytes of vectors are cached; the least recently used texts go first.
+        max_bytes: How many bytes are cached, vectors and texts; the least recently used texts go
+            first. A pickled copy begins with nothing cached.
     """
 
     def __init__(
@@ -88,6 +91,10 @@ class CachedEncoder:
         self._cache: OrderedDict[tuple[str, str], M3Output] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Callable[..., CachedEncoder], tuple[Encoder]]:
+        create = partial(type(self), reps=self._reps, max_bytes=self._max_bytes)
+        return create, (self._encoder,)
 
     @property
     def model(self) -> str:
@@ -143,8 +150,15 @@ class CachedEncoder:
 
     def _put(self, key: tuple[str, str], output: M3Output) -> None:
         replaced = self._cache.pop(key, None)
-        self._bytes += output.nbytes - (replaced.nbytes if replaced else 0)
+        self._bytes += _size(key, output) - (_size(key, replaced) if replaced else 0)
         self._cache[key] = output
         while self._bytes > self._max_bytes:
-            _, dropped = self._cache.popitem(last=False)
-            self._bytes -= dropped.nbytes
+            self._bytes -= _size(*self._cache.popitem(last=False))
+
+
+_ENTRY_BYTES = 768
+"""What an entry takes besides its text and vectors: the objects around them."""
+
+
+def _size(key: tuple[str, str], output: M3Output) -> int:
+    return getsizeof(key[1]) + output.nbytes + _ENTRY_BYTES

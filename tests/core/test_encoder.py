@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import copy
+import gc
+import tracemalloc
 from collections.abc import Collection, Sequence
 from threading import Thread
 
+import numpy as np
 import pytest
+from tests.processes import pickled
 
 from m3kit import REPS, CachedEncoder, M3Output, Rep
 from m3kit.encoder import same_model
@@ -41,12 +46,52 @@ def test_queries_and_documents_are_not_confused() -> None:
 
 def test_the_least_recently_used_texts_are_forgotten_by_bytes() -> None:
     counting = Counting()
-    (output,) = counting.encode_documents(["a"], ["dense"])
-    cached = CachedEncoder(counting, reps=["dense"], max_bytes=2 * output.nbytes)
-    counting.passes.clear()
+    cached = CachedEncoder(counting, reps=["dense"], max_bytes=2 * _entry_bytes())
     for text in ("a", "b", "a", "c", "a", "b"):
         cached.encode_documents([text])
     assert counting.passes == ["a", "b", "c", "b"]
+
+
+def test_texts_are_counted_among_the_bytes() -> None:
+    counting = Counting()
+    cached = CachedEncoder(counting, reps=["dense"], max_bytes=20_000)
+    text = "a" * 30_000
+    cached.encode_documents([text])
+    cached.encode_documents([text])
+    assert counting.passes == [text] * 2
+
+
+def test_a_full_cache_takes_no_more_memory_than_it_may() -> None:
+    cached = CachedEncoder(HashEncoder(), max_bytes=2**20)
+    cached.encode_documents(["warm", "up"])
+    tracemalloc.start()
+    for start in range(0, 4000, 100):
+        cached.encode_documents([f"text {start + number} " + "é" * 500 for number in range(100)])
+    gc.collect()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.3 * 2**20 < taken < 1.1 * 2**20
+
+
+def test_a_pickled_cache_is_empty_and_otherwise_alike() -> None:
+    cached = CachedEncoder(HashEncoder(), reps=["dense"], max_bytes=10_000)
+    cached.encode_documents(["a"])
+    for other in (pickled(cached), copy.deepcopy(cached)):
+        assert (other.model, other.reps) == (cached.model, cached.reps)
+        (got,), (expected,) = (each.encode_documents(["a"]) for each in (other, cached))
+        np.testing.assert_array_equal(got.dense, expected.dense)
+
+
+def _entry_bytes() -> int:
+    """How many bytes of a cache one short text takes: the least with which it is cached."""
+    for nbytes in range(0, 10_000, 8):
+        counting = Counting()
+        cached = CachedEncoder(counting, reps=["dense"], max_bytes=nbytes)
+        cached.encode_documents(["a"])
+        cached.encode_documents(["a"])
+        if counting.passes == ["a"]:
+            return nbytes
+    raise AssertionError("nothing is cached")
 
 
 def test_what_is_larger_than_the_cache_is_encoded_and_not_kept() -> None:

@@ -14,6 +14,7 @@ from pymilvus import (
     RRFRanker,
     WeightedRanker,
 )
+from tests.milvus.conftest import lite
 
 from m3kit import FieldNames, M3Output, MemoryIndex, Search
 from m3kit.encoder import Encoder
@@ -61,7 +62,7 @@ def test_the_shapes_are_those_of_pymilvus(ef: BGEM3EmbeddingFunction) -> None:
         assert list(found) == ["dense", "sparse"]
         assert isinstance(found["dense"], list)
         assert found["dense"][0].dtype == np.float32
-        assert type(found["sparse"]).__name__ == "csr_array"
+        assert type(found["sparse"]).__name__ == "csr_matrix"
         assert found["sparse"].dtype == np.float64
         assert found["sparse"].shape == (3, ef.dim["sparse"]) == (3, 250_002)
         for n, output in enumerate(outputs):
@@ -90,8 +91,8 @@ def test_an_encoder_of_any_kind_serves_and_encodes_each_text_once() -> None:
 
 
 def test_what_would_not_be_m3_is_refused() -> None:
-    for other in ({"use_fp16": True}, {"normalize_embeddings": False}):
-        with pytest.raises(ValueError, match="computed in float32"):
+    for other in ({"normalize_embeddings": False},):
+        with pytest.raises(ValueError, match="vectors are of length one"):
             BGEM3EmbeddingFunction("tiny", **other)  # type: ignore[arg-type]  # booleans
 
 
@@ -172,3 +173,38 @@ def test_the_tutorials_older_words_run_as_well(ef: BGEM3EmbeddingFunction, file:
     assert hits[0].get("text") == "How do I learn Java?"
     connections.disconnect("default")
     server_manager_instance.release_server(str(file))
+
+
+def test_rows_of_every_form_are_inserted_and_searched_by(
+    ef: BGEM3EmbeddingFunction, file: Path
+) -> None:
+    with lite(file) as client:
+        schema = client.create_schema(auto_id=True)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
+        params = client.prepare_index_params()
+        params.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
+        client.create_collection("c", schema=schema, index_params=params)
+        documents = ef.encode_documents(["hello world", "another text", ""])["sparse"]
+        queries = ef.encode_queries(["hello", ""])["sparse"]
+        for rows in (
+            list(documents),
+            [documents[n] for n in range(3)],
+            [documents[[n]] for n in range(3)],
+        ):
+            client.insert("c", [{"sparse": row} for row in rows])
+        for query in (list(queries), [queries[0], queries[1]], [queries[[0]], queries[[1]]]):
+            hits, nothing = client.search("c", data=query, anns_field="sparse", limit=9)
+            assert [hit["distance"] > 1e-3 for hit in hits] == [True] * 3
+            assert all(hit["distance"] < 1e-9 for hit in nothing)
+
+
+def test_arguments_of_public_programs_are_taken() -> None:
+    exact = BGEM3EmbeddingFunction("tiny", device="cpu", use_fp16=False).encode_documents(DOCS)
+    for options in ({}, {"use_fp16": True}, {"trust_remote_code": True}, {"max_length": 8192}):
+        function = BGEM3EmbeddingFunction("tiny", device="cpu", **options)
+        np.testing.assert_array_equal(function.encode_documents(DOCS)["dense"], exact["dense"])
+    short = BGEM3EmbeddingFunction("tiny", device="cpu", max_length=4)
+    (cut,) = short.encode_documents(["one two three four five"])["sparse"]
+    (whole,) = short.encode_documents(["one two"])["sparse"]
+    assert cut.indices.tolist() == whole.indices.tolist()

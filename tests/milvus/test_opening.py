@@ -146,7 +146,7 @@ def test_the_token_is_not_seen_where_nobody_answers(
         ("localhost:99999/a", "no valid port; give a number from 1 to 65535"),
         ("localhost:x/a", "no valid port"),
         ("localhost:19530/a?token=s3cret", "holds no secret such as 'token'.*MILVUS_TOKEN"),
-        ("localhost:19530/a?other=x", "has no option 'other'; known are https, database"),
+        ("localhost:19530/a?other=x", "has no option 'other'; valid are https, database"),
         ("localhost:19530/a?https=1", "https of .* is true or false"),
         ("root:s3cret@localhost:19530/a", "holds no secret; set the environment variable MILVUS"),
     ],

@@ -74,3 +74,22 @@ json.dump([in_use() - before, peak - before], sys.stdout)
     # A second copy would be another `layers`; what measuring the kernels leaves is 40 MB of any.
     assert kept < positions + 1.6 * layers
     assert peak < positions + 1.9 * layers
+
+
+_LONG_TEXT = """
+import resource
+from m3kit.torch import TorchEncoder
+encoder = TorchEncoder.from_pretrained("tiny")
+encoder.encode_documents(["word " * 60_000])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+encoder.encode_documents(["word " * 2_000_000])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_long_text_takes_no_more_memory_than_its_characters() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LONG_TEXT], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) * 1024 < 5 * 10_000_000  # it was 100 times the text
+    assert "the longest has 2,000,003" in done.stderr

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import TINY, write_bert
 from tests.torch.reference import token_ids
 
+from m3kit.backend import pieces
 from m3kit.backend.tokenizer import TextTokenizer, load_tokenizer
 from m3kit.torch import CheckpointError
 
@@ -39,6 +43,62 @@ def test_ids_are_those_that_transformers_gave(name: str, tmp_path: Path) -> None
     with np.load(_GOLDEN / "tokens.npz") as golden:
         assert [len(one) for one in ids] == golden[f"{name}_counts"].tolist()
         assert np.concatenate(ids).tolist() == golden[f"{name}_ids"].tolist()
+
+
+@pytest.mark.parametrize("name", ["xlmr", "bert", "tiny"])
+@given(
+    text=st.text(
+        st.sampled_from("aé漢ำ์.,<\u0301\u200d\ufeff\u00a0\u3000¨")
+        | st.sampled_from(" \n\t")
+        | st.characters(exclude_categories=["Cs"]),
+        max_size=60,
+    ),
+    limit=st.integers(3, 30),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pieces_have_the_tokens_of_the_whole(
+    name: str, tokenizers: Mapping[str, TextTokenizer], text: str, limit: int
+) -> None:
+    tokenizer = tokenizers[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "PIECE", 4)
+        apart = tokenizer([text, "a table", text], limit)
+    whole = tokenizer([text, "a table", text], limit)
+    assert [(tokens.ids.tolist(), tokens.full) for tokens in apart] == [
+        (tokens.ids.tolist(), tokens.full) for tokens in whole
+    ]
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, TextTokenizer]:
+    bert = _bert(tmp_path_factory.mktemp("bert"))
+    return {
+        "xlmr": load_tokenizer(_GOLDEN / "xlmr", _XLM_ROBERTA),
+        "bert": load_tokenizer(bert, _BERT),
+        "tiny": load_tokenizer(TINY, _XLM_ROBERTA),
+    }
+
+
+@pytest.mark.parametrize("name", ["xlmr", "bert", "tiny"])
+def test_long_texts_are_divided(name: str, tokenizers: Mapping[str, TextTokenizer]) -> None:
+    text = " ".join(texts(512)) * 20
+    assert len(text) > 4 * pieces.PIECE
+    divide = tokenizers[name]._divide
+    assert "".join(divide(text)) == text
+    assert max(map(len, divide(text))) < 1.1 * pieces.PIECE
+    (apart,) = tokenizers[name]([text], 100)
+    (whole,) = TextTokenizer(tokenizers[name]._tokenizer, [])([text], 100)
+    assert (apart.ids.tolist(), apart.full) == (whole.ids.tolist(), whole.full)
+
+
+def test_a_word_of_any_length_is_counted_within_a_few_tokens(
+    tokenizers: Mapping[str, TextTokenizer],
+) -> None:
+    word = "漢字表" * 200_000
+    (apart,) = tokenizers["xlmr"]([word], 8192)
+    (whole,) = TextTokenizer(tokenizers["xlmr"]._tokenizer, [])([word], 8192)
+    assert apart.ids.tolist() == whole.ids.tolist()
+    assert abs(apart.full - whole.full) <= 10
 
 
 @pytest.mark.parametrize("end", [" ", "\n", "  \t"])

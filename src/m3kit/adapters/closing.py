@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+from m3kit.index import open_index
 
 
 class ClosesOnExit:
@@ -28,15 +30,40 @@ class ClosesOnExit:
 
 
 class OwnsResources(ClosesOnExit):
-    """An index that owns its client or files and releases them on `close()`."""
+    """
+    An index that owns its client or files and releases them on `close()`.
+
+    One on a server is pickled as its address, and opened again by it.
+    """
 
     _resources: ExitStack
+    _address: str | None = None
 
-    def owning(self, resources: ExitStack) -> Self:
-        """Take over resources from the caller's stack, and return the index."""
+    def owning(self, resources: ExitStack, *, address: str | None = None) -> Self:
+        """
+        Take over resources from the caller's stack, and return the index.
+
+        Args:
+            resources: Closed by `close`.
+            address: Where another process may open the index beside this one, with the scheme.
+        """
         self._resources = resources.pop_all()
+        self._address = address
         return self
 
     def close(self) -> None:
         """Release everything; a second call does nothing."""
         self._resources.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._address is None:
+            raise not_picklable(self)
+        return open_index, (self._address,)
+
+
+def not_picklable(index: object) -> TypeError:
+    """Return the error of an index that another process cannot open beside this one."""
+    return TypeError(
+        f"{index!r} cannot be pickled or copied: its files or its client belong to this process; "
+        "open an index by its address in each process, on a server if they run at a time"
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from m3kit._batching import batched
+from m3kit.adapters.closing import not_picklable
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
@@ -196,6 +197,9 @@ class StoreIndex(Generic[_T]):
     def flush(self) -> None:
         """Return when what was written is durable; see `HybridIndex.flush`."""
         self._store.flush()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise not_picklable(self)
 
 
 def _verifier(

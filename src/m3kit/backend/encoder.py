@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 
 from m3kit.backend.pipeline import Kind, Pipeline
+from m3kit.backend.reloading import Reloadable
 from m3kit.backend.tokenizer import TextTokenizer, Tokens
 from m3kit.index import RepresentationError
 from m3kit.vectors import REPS, Ints, M3Output, Rep
 
 
-class TextEncoder:
+class TextEncoder(Reloadable):
     """
     An `m3kit.Encoder` over a backend's model.
 

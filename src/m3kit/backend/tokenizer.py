@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 
+from m3kit._batching import chunked
 from m3kit.backend.files import CheckpointError, read_json
+from m3kit.backend.pieces import Divide, divided, divided_anywhere
 from m3kit.vectors import Ints
 
 SPECIAL_TOKENS = 2
@@ -31,6 +34,9 @@ _DEFAULTS = {
     },
 }
 _FAMILY = {"xlm-roberta": "XLMRobertaTokenizer", "bert": "BertTokenizer"}
+_BATCH_CHARS = 2**18
+"""Characters that are tokenized together: one takes some 100 bytes meanwhile."""
+
 _UNWEIGHTED = ("cls_token", "eos_token", "pad_token", "unk_token")
 
 
@@ -54,10 +60,15 @@ class TextTokenizer:
     Args:
         tokenizer: Adds a special token before a text and one after it.
         unweighted: Ids of the special tokens that carry no lexical weight.
+        divide: Divides a long text into pieces that may be tokenized apart; by default it is
+            tokenized as a whole.
     """
 
-    def __init__(self, tokenizer: Tokenizer, unweighted: Sequence[int]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, unweighted: Sequence[int], divide: Divide | None = None
+    ) -> None:
         self._tokenizer = tokenizer
+        self._divide = divide or _whole
         self.unweighted = np.array(sorted(set(unweighted)), dtype=np.int64)
 
     @property
@@ -69,10 +80,20 @@ class TextTokenizer:
         """
         Tokenize texts, each truncated to `max_length` ids, special ones included.
 
-        A lone surrogate, which no encoding of text can hold, counts as U+FFFD.
+        What it takes in memory, besides the ids returned, does not depend on a text's length. A
+        lone surrogate, which no encoding of text can hold, counts as U+FFFD.
         """
-        encodings = self._tokenizer.encode_batch_fast([_without_lone_surrogates(t) for t in texts])
-        return [_cut(encoding.ids, max_length) for encoding in encodings]
+        counts = [_Count(max_length) for _ in texts]
+        pieces = (
+            (count, _without_lone_surrogates(piece))
+            for count, text in zip(counts, texts, strict=True)
+            for piece in self._divide(text)
+        )
+        for batch in chunked(pieces, size=lambda item: len(item[1]), budget=_BATCH_CHARS):
+            encodings = self._tokenizer.encode_batch_fast([piece for _, piece in batch])
+            for (count, _), encoding in zip(batch, encodings, strict=True):
+                count.add(encoding.ids)
+        return [count.tokens() for count in counts]
 
     def spelled(self, ids: Ints) -> list[tuple[int, str]]:
         """Return each id with its spelling in the vocabulary (`▁` is a leading space)."""
@@ -102,14 +123,19 @@ def load_tokenizer(folder: Path, config: Mapping[str, Any]) -> TextTokenizer:
     kind = str(kind).removesuffix("Fast")
     named = {**_DEFAULTS.get(kind, _DEFAULTS[family]), **_names(settings)}
     tokenizer = _from_file(path)
+    divide: Divide | None = None
     if kind == "XLMRobertaTokenizer":
         _like_xlm_roberta(tokenizer, settings, named)
+        divide = divided_anywhere
     elif kind == "BertTokenizer":
         _like_bert(tokenizer, settings, named)
+        divide = divided
+    elif _tells_words_apart(tokenizer):
+        divide = divided_anywhere
     if len(tokenizer.encode("").ids) != SPECIAL_TOKENS:
         raise CheckpointError(f"{path} does not put one special token before a text and one after")
     ids = [tokenizer.token_to_id(named[name]) for name in _UNWEIGHTED if name in named]
-    return TextTokenizer(tokenizer, [id_ for id_ in ids if id_ is not None])
+    return TextTokenizer(tokenizer, [id_ for id_ in ids if id_ is not None], divide)
 
 
 def _from_file(path: Path) -> Tokenizer:
@@ -166,6 +192,18 @@ def _like_bert(tokenizer: Tokenizer, settings: Mapping[str, Any], named: Mapping
     _surround(tokenizer, named["cls_token"], named["sep_token"])
 
 
+def _tells_words_apart(tokenizer: Tokenizer) -> bool:
+    """Tell whether each word is tokenized by itself, as by Metaspace in front of every word."""
+    content = json.loads(tokenizer.to_str())
+    normalizer, splitter = content["normalizer"] or {}, content["pre_tokenizer"] or {}
+    first, *_ = splitter.get("pretokenizers") or [splitter]
+    prepends = any(
+        part["type"] == "Prepend" for part in normalizer.get("normalizers") or [normalizer] if part
+    )
+    marks = {"type": "Metaspace", "prepend_scheme": "always", "split": True}
+    return marks.items() <= first.items() and not prepends
+
+
 def _surround(tokenizer: Tokenizer, first: str, last: str) -> None:
     special = [(token, tokenizer.token_to_id(token)) for token in (first, last)]
     for token, id_ in special:
@@ -176,9 +214,25 @@ def _surround(tokenizer: Tokenizer, first: str, last: str) -> None:
     )
 
 
-def _cut(ids: list[int], max_length: int) -> Tokens:
-    truncated = ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
-    return Tokens(np.array(truncated, dtype=np.int64), len(ids))
+class _Count:
+    """Collects the ids of a text's pieces up to a limit, and counts the others."""
+
+    def __init__(self, max_length: int) -> None:
+        self._most = max_length - 1  # and the closing token
+        self._ids: list[int] = []
+        self._full = SPECIAL_TOKENS
+        self._last = 0
+
+    def add(self, ids: list[int]) -> None:
+        """Add the ids of a piece, between two special tokens."""
+        start = 1 if self._ids else 0
+        self._ids += ids[start:-1][: self._most - len(self._ids)]
+        self._full += len(ids) - SPECIAL_TOKENS
+        self._last = ids[-1]
+
+    def tokens(self) -> Tokens:
+        """Return the ids, and how many there would be."""
+        return Tokens(np.array([*self._ids, self._last], dtype=np.int64), self._full)
 
 
 def _without_lone_surrogates(text: str) -> str:
@@ -187,3 +241,7 @@ def _without_lone_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def _whole(text: str) -> Iterable[str]:
+    return (text,)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from m3kit.flag.options import Devices, Instruction, load, truncated
+from m3kit.flag.shared import FlagAttributes
 from m3kit.scoring import require
 from m3kit.vectors import Floats
 
 
-class FlagModel:
+class FlagModel(FlagAttributes):
     """
     BGE v1 and v1.5 and other dense models, as `FlagEmbedding.FlagModel` gives them.
 
@@ -75,6 +76,7 @@ class FlagModel:
             pooling_method=pooling_method,
             cache_dir=cache_dir,
         )
+        self._text_tokenizer, self._devices = self._encoder.tokenizer, devices
         self._queries = Instruction(query_instruction_for_retrieval, query_instruction_format)
         self._passages = Instruction(passage_instruction_for_retrieval, passage_instruction_format)
         self.query_max_length = query_max_length

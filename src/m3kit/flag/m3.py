@@ -17,12 +17,13 @@ from m3kit.flag.lexical import (
     with_tokens,
 )
 from m3kit.flag.options import Devices, Instruction, load, truncated
+from m3kit.flag.shared import FlagAttributes
 from m3kit.pairs import score_pairs
 from m3kit.scoring import maxsim, require
 from m3kit.vectors import REPS, Floats, M3Output, Rep
 
 
-class BGEM3FlagModel:
+class BGEM3FlagModel(FlagAttributes):
     """
     BGE-M3, as `FlagEmbedding.BGEM3FlagModel` gives it.
 
@@ -96,6 +97,7 @@ class BGEM3FlagModel:
             )
         if colbert_dim not in (-1, self._encoder.dim):
             raise ValueError(f"colbert_dim is {self._encoder.dim} here, not {colbert_dim}")
+        self._text_tokenizer, self._devices = self._encoder.tokenizer, devices
         self._queries = Instruction(query_instruction_for_retrieval, query_instruction_format)
         self._passages = Instruction(passage_instruction_for_retrieval, passage_instruction_format)
         self.query_max_length = query_max_length

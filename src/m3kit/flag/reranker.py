@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from m3kit.flag.options import Devices, Instruction, device_names, precision
+from m3kit.flag.shared import FlagAttributes
 from m3kit.torch.cross_encoder import CrossEncoder
 
 
-class FlagReranker:
+class FlagReranker(FlagAttributes):
     """
     BGE's rerankers over XLM-RoBERTa, as `FlagEmbedding.FlagReranker` gives them.
 
@@ -67,6 +68,7 @@ class FlagReranker:
             query_max_length=query_max_length,
             normalize=normalize,
         )
+        self._text_tokenizer, self._devices = self._reranker.tokenizer, names[0]
 
     def compute_score(
         self,

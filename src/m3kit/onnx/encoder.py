@@ -12,6 +12,7 @@ from m3kit.backend.encoder import TextEncoder
 from m3kit.backend.files import CheckpointError
 from m3kit.backend.locate import locate
 from m3kit.backend.pipeline import Kind, Pipeline
+from m3kit.backend.reloading import reloadable
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.onnx.metadata import PRECISIONS, Precision
 from m3kit.onnx.model import load_model
@@ -28,10 +29,13 @@ class OnnxEncoder(TextEncoder):
     Texts that are longer than the limit are cut, and a warning on the logger `m3kit` says how
     many, once per call.
 
+    Pickled, as for a process that is spawned, it is loaded again from where it came.
+
     Created by `from_pretrained`, which documents the settings.
     """
 
     @classmethod
+    @reloadable
     def from_pretrained(
         cls,
         model: str | Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 from m3kit.backend.files import CheckpointError
 from m3kit.backend.packing import Pack
 from m3kit.torch.attention import Attend, attention
+from m3kit.torch.forks import check_process, compute_on_one_thread_after_fork
 from m3kit.torch.kernels import Kernel, Precision, compute_dtype, pack
 from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
@@ -116,6 +118,8 @@ class Backbone:
     def __init__(
         self, weights: Weights, config: Mapping[str, Any], precision: Precision = "fp32"
     ) -> None:
+        compute_on_one_thread_after_fork()
+        self._pid = os.getpid()
         _check(config)
         _check_layers(weights.names, config["num_hidden_layers"])
         self.width: int = config["hidden_size"]
@@ -162,6 +166,7 @@ class Backbone:
         On a CPU some spare rows may follow those of the tokens, see `spare_rows`.
         """
         device = self.device
+        check_process(self._pid, device)
         spare = spare_rows(len(pack.ids)) if device.type == "cpu" else 0
         ids, positions = (
             torch.from_numpy(np.pad(array, (0, spare))).to(device)

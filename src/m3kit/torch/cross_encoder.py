@@ -16,6 +16,7 @@ from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.files import CheckpointError
 from m3kit.backend.locate import locate
 from m3kit.backend.packing import Pack
+from m3kit.backend.reloading import Reloadable, reloadable
 from m3kit.backend.reporting import progress
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, load_tokenizer
 from m3kit.pairs import check_pairs
@@ -80,7 +81,7 @@ class _Joint:
         return np.concatenate((first, query, last, last, passage, last), dtype=np.int64)
 
 
-class CrossEncoder:
+class CrossEncoder(Reloadable):
     """
     Scores texts for a query; `m3kit.Retriever(…, reranker=CrossEncoder.from_pretrained(…))`.
 
@@ -88,7 +89,7 @@ class CrossEncoder:
     `BAAI/bge-reranker-base`, `-large`, `-v2-m3`. Scores equal transformers' own to float32's
     precision; ids are joined as FlagEmbedding joined them before transformers 5. One instance may
     serve many threads. Pairs that are longer than the limit are cut, and a warning on the logger
-    `m3kit` says how many, once per call.
+    `m3kit` says how many, once per call. In other processes it behaves as `TorchEncoder` does.
 
     Created by `from_pretrained`, which documents the settings.
     """
@@ -118,6 +119,7 @@ class CrossEncoder:
         self._limits(max_length, query_max_length)
 
     @classmethod
+    @reloadable
     def from_pretrained(
         cls,
         model: str | Path,
@@ -181,6 +183,11 @@ class CrossEncoder:
     def model(self) -> str:
         """The checkpoint's name, and a mark of its content."""
         return self._name
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """The tokenizer of the model."""
+        return self._tokenizer
 
     def __call__(self, query: str, texts: Sequence[str]) -> list[float]:
         """Score each text for a query, higher is better; as every reranker of m3kit is called."""

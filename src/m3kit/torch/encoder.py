@@ -13,6 +13,7 @@ from m3kit.backend.checkpoint import Pooling, read_checkpoint
 from m3kit.backend.encoder import TextEncoder
 from m3kit.backend.locate import locate
 from m3kit.backend.pipeline import Kind, Model, Pipeline
+from m3kit.backend.reloading import reloadable
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.torch import kernels
 from m3kit.torch.devices import LANES, best_device
@@ -30,10 +31,14 @@ class TorchEncoder(TextEncoder):
     of FlagEmbedding. A lone surrogate in a text counts as U+FFFD. Texts that are longer than the
     limit are cut, and a warning on the logger `m3kit` says how many, once per call.
 
+    Pickled, as for a process that is spawned, it is loaded again from where it came. A forked
+    process computes on the CPU by one thread, and cannot use an accelerator.
+
     Created by `from_pretrained`, which documents the settings.
     """
 
     @classmethod
+    @reloadable
     def from_pretrained(
         cls,
         model: str | Path,
