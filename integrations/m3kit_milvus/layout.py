@@ -131,14 +131,22 @@ class Layout:
         Raises:
             DocumentError: If the collection cannot hold it.
         """
-        document = record.document
+        output = self._storable(record.document, record.output)
+        vectors = to_fields(output, self.columns, self.manifest.colbert.dtype)
+        return {**self.to_fields(record.document), **vectors}
+
+    def to_fields(self, document: Document) -> Row:
+        """
+        Write a document as the fields of its row, without vectors.
+
+        Raises:
+            DocumentError: If the collection cannot hold it.
+        """
         row = {**self._identified(document), **self._metadata(document), **self._private(document)}
         for name, scalar in self.schema.scalars.items():
             if scalar.required and name not in row and name != self.schema.primary:
                 raise self._refusal(document, f"each row needs {name}, and its metadata lacks it")
-        return row | to_fields(
-            self._storable(document, record.output), self.columns, self.manifest.colbert.dtype
-        )
+        return row
 
     def to_document(self, row: Row) -> Document:
         """

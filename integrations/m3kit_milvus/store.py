@@ -8,7 +8,7 @@ from m3kit._batching import batched, chunked
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.filters import Filter
 from m3kit.index import Search
-from m3kit.records import Record
+from m3kit.records import Document, Record
 from m3kit.vectors import Rep
 from m3kit_milvus.client import PAGE, CollectionClient, Key, Row
 from m3kit_milvus.layout import Layout
@@ -36,6 +36,11 @@ class MilvusStore:
         self.layout = layout
         self.manifest = layout.manifest
         self._translator = layout.translator()
+
+    def check(self, document: Document, /) -> None:
+        """Check sizes, the id and the metadata; see `Store.check`."""
+        self.layout.check_writable()
+        self.layout.to_fields(document)
 
     def write(self, records: Sequence[Record], /) -> None:
         """Write records, batch by batch; see `Store.write`."""

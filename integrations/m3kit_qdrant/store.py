@@ -10,7 +10,7 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, is_scalar
 from m3kit.index import DocumentError, Search
-from m3kit.records import Record
+from m3kit.records import Document, Record
 from m3kit.vectors import Rep
 from m3kit_qdrant.engine import Engine, Point, StoredPoint
 from m3kit_qdrant.filters import Condition, to_qdrant
@@ -42,6 +42,10 @@ class QdrantStore:
         self._engine = engine
         self._layout = layout
         self.manifest = manifest
+
+    def check(self, document: Document, /) -> None:
+        """Check the metadata; see `Store.check`."""
+        self._layout.payload(document)
 
     def write(self, records: Sequence[Record], /) -> None:
         """Write records, batch by batch; see `Store.write`."""

@@ -135,19 +135,29 @@ class Layout:
         Raises:
             DocumentError: If it cannot hold an id, a token or a number.
         """
-        id_, sparse = record.document.id, record.output.sparse
+        self.check_document(record.document)
+        sparse = record.output.sparse
+        if sparse is not None and len(sparse) and sparse.ids[-1] >= TOKEN_ID_LIMIT:
+            raise DocumentError(
+                f"document {record.document.id!r} has the token {sparse.ids[-1]}, and Vespa's ids "
+                f"of tokens are below {TOKEN_ID_LIMIT}"
+            )
+
+    def check_document(self, document: Document) -> None:
+        """
+        Check what only Vespa cannot hold of a document, before it is encoded.
+
+        Raises:
+            DocumentError: If it cannot hold an id or a number.
+        """
+        id_ = document.id
         if not self.is_native and not is_addressable(id_):
             raise DocumentError(
                 f"document {id_!r} has an id that Vespa's URLs shorten; use another, without empty "
                 "parts, '.' and '..' between slashes"
             )
-        if sparse is not None and len(sparse) and sparse.ids[-1] >= TOKEN_ID_LIMIT:
-            raise DocumentError(
-                f"document {id_!r} has the token {sparse.ids[-1]}, and Vespa's ids of tokens are "
-                f"below {TOKEN_ID_LIMIT}"
-            )
         for name, type_ in self.field_types.items():
-            value = record.document.metadata.get(name)
+            value = document.metadata.get(name)
             if type_ == "long" and is_number(value) and not can_hold(type_, value, element=False):
                 raise DocumentError(
                     f"document {id_!r} holds {value!r} in {name!r}, which is declared int, and "

@@ -10,7 +10,7 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, Ids
 from m3kit.index import Search
-from m3kit.records import Record
+from m3kit.records import Document, Record
 from m3kit.vectors import Rep
 from m3kit_vespa.client import SchemaClient, Written
 from m3kit_vespa.filters import Condition, searchable, to_condition
@@ -45,6 +45,10 @@ class VespaStore:
     def manifest(self) -> Manifest:
         """What it holds."""
         return self._layout.manifest
+
+    def check(self, document: Document, /) -> None:
+        """Check the id and the metadata; see `Store.check`."""
+        self._layout.check_document(document)
 
     def write(self, records: Sequence[Record], /) -> None:
         """

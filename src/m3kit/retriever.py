@@ -13,6 +13,8 @@ from m3kit.encoder import Encoder
 from m3kit.filters import Filter
 from m3kit.fusion import Fusion, FusionName, WeightedSum, to_fusion
 from m3kit.index import (
+    ChecksDocuments,
+    DocumentError,
     HybridIndex,
     RepresentationError,
     Search,
@@ -88,6 +90,9 @@ class Retriever:
         """
         Encode and write documents, any number of them, holding one batch at a time.
 
+        What can be checked without encoding is checked first: of a list all documents before the
+        first is written, else those of a batch.
+
         Writing is idempotent by id: what an interrupted call has written stays, and a second call
         with all documents completes it.
 
@@ -101,15 +106,21 @@ class Retriever:
 
         Raises:
             ValueError: If `batch_size` is below 1.
+            DocumentError: If the engine cannot hold a document, by its position and id.
             Exception: What the encoder or the index raises, with a note of what was written.
         """
         if isinstance(documents, Document):
             raise TypeError("add takes several documents in a list, not one; write [document]")
         batch_size = check_count(batch_size, "batch_size")
         written = 0
+        is_list = isinstance(documents, Sequence)
         try:
+            if is_list:
+                self._check(documents, 0)
             with aggregate_warnings():
                 for batch in batched(documents, batch_size):
+                    if not is_list:
+                        self._check(batch, written)
                     self._write(batch)
                     written += len(batch)
                     if on_batch is not None:
@@ -173,12 +184,20 @@ class Retriever:
         reranked = _reranked(self.reranker, text, pool)
         return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
 
-    def _write(self, documents: Sequence[Document]) -> None:
-        for document in documents:
+    def _check(self, documents: Iterable[Document], first: int) -> None:
+        """Check documents before they are encoded; `first` is the position of the first."""
+        for position, document in enumerate(documents, first):
             if not isinstance(document, Document):
                 raise TypeError(
                     f"add takes documents, not {document!r:.200}; write Document(id, text)"
                 )
+            if isinstance(self.index, ChecksDocuments):
+                try:
+                    self.index.check_document(document)
+                except DocumentError as error:
+                    raise DocumentError(f"documents[{position}]: {error}") from error
+
+    def _write(self, documents: Sequence[Document]) -> None:
         texts = [document.text for document in documents]
         outputs = self.encoder.encode_documents(texts, self.index.reps)
         self.index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])

@@ -12,6 +12,7 @@ from m3kit.encoder import Encoder
 from m3kit.filters import Filter, Ids
 from m3kit.fusion import Ranking
 from m3kit.index import (
+    ChecksDocuments,
     HybridIndex,
     RepresentationError,
     Search,
@@ -72,6 +73,11 @@ class WithColbert:
     def model(self) -> str | None:
         """What makes the vectors, where the index was told."""
         return self._index.model
+
+    def check_document(self, document: Document, /) -> None:
+        """Check that the index can hold a document; see `ChecksDocuments`."""
+        if isinstance(self._index, ChecksDocuments):
+            self._index.check_document(document)
 
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write records without their ColBERT vectors; see `HybridIndex.upsert`."""

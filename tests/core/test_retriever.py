@@ -7,10 +7,12 @@ import pytest
 
 from m3kit import (
     Document,
+    DocumentError,
     Eq,
     Filter,
     Hit,
     HybridIndex,
+    M3Output,
     MemoryIndex,
     ModelMismatchError,
     Record,
@@ -197,3 +199,46 @@ def test_rescored_leaves_out_what_is_deleted_meanwhile(reps: list[Rep]) -> None:
 def test_rescored_refuses_an_index_of_another_model() -> None:
     with pytest.raises(ModelMismatchError, match="made by other"):
         WithColbert(MemoryIndex(DIM, reps=["dense"], model="other"), ENCODER)
+
+
+class Limited(MemoryIndex):
+    """An index of texts of at most 20 characters, which notes what it writes."""
+
+    def check_document(self, document: Document, /) -> None:
+        if len(document.text) > 20:
+            raise DocumentError(f"document {document.id!r} is too long")
+
+
+class Counting(HashEncoder):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def encode_documents(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        self.texts += texts
+        return super().encode_documents(texts, reps)
+
+
+MANY = [*(Document(f"{n}", "bear") for n in range(9)), Document("long", "bear " * 20)]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_document_that_cannot_be_held_stops_a_list_before_all_encoding(wrapped: bool) -> None:  # noqa: FBT001
+    index = Limited(DIM, reps=["dense", "sparse"])
+    encoder = Counting()
+    finder = Retriever(encoder, WithColbert(index, ENCODER) if wrapped else index)
+    with pytest.raises(DocumentError, match=r"^documents\[9\]: document 'long' is too long"):
+        finder.add(MANY, batch_size=4)
+    assert (encoder.texts, index.count()) == ([], 0)
+    with pytest.raises(TypeError, match="add takes documents, not 'text'"):
+        finder.add([*MANY[:5], "text"], batch_size=4)  # type: ignore[list-item]  # on purpose
+    assert (encoder.texts, index.count()) == ([], 0)
+
+
+def test_a_document_that_cannot_be_held_stops_its_batch_of_a_stream() -> None:
+    index, encoder = Limited(DIM), Counting()
+    with pytest.raises(DocumentError, match=r"^documents\[9\]: ") as raised:
+        Retriever(encoder, index).add(iter(MANY), batch_size=4)
+    assert (len(encoder.texts), index.count()) == (8, 8)
+    assert "8 documents were written" in raised.value.__notes__[0]

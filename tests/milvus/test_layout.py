@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from pymilvus import DataType, MilvusClient
 from pymilvus.client.prepare import Prepare
 
+from m3kit import Retriever, open_index
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Eq
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
-from m3kit.testing import DIM, DOCUMENTS, ENCODER, records
+from m3kit.testing import DIM, DOCUMENTS, ENCODER, HashEncoder, records
 from m3kit.vectors import REPS, M3Output, Rep, Sparse
 from m3kit_milvus import M3KIT, MilvusIndex
 from m3kit_milvus.client import Engine, Row
@@ -176,3 +178,29 @@ def test_a_row_is_measured_with_its_vectors_and_its_metadata() -> None:
     without = {name: value for name, value in row.items() if name not in HELD}
     assert nbytes(row) - nbytes(without) == 4 * DIM + 8 * len(output.sparse)
     assert nbytes({"metadata": {"a": ["x" * 1000]}}) >= 1000
+
+
+def test_what_is_too_large_is_refused_before_it_is_encoded(file: Path) -> None:
+    encoder = NeverEncoding()
+    large = {"too large": "x" * 70_000}
+    for document, part in (
+        (Document("a", "ü" * 40_000), "text takes 80000 bytes"),
+        (Document("b" * 70_000, "text"), "id takes"),
+        (Document("c", "text", large), "metadata takes"),
+    ):
+        with (
+            open_index(f"milvus://{file}/papers", encoder=ENCODER) as index,
+            pytest.raises(DocumentError, match=rf"documents\[1\]: .*{part}"),
+        ):
+            Retriever(encoder, index).add([Document("fine", "text"), document])
+    assert encoder.encoded == 0
+
+
+class NeverEncoding(HashEncoder):
+    encoded = 0
+
+    def encode_documents(
+        self, texts: Sequence[str], reps: Collection[Rep] | None = None
+    ) -> list[M3Output]:
+        self.encoded += len(texts)
+        return super().encode_documents(texts, reps)

@@ -22,7 +22,7 @@ def make(folder: Path) -> None:
     checkpoint = read_checkpoint("tiny", folder)
     heads = ((name, values) for name, values in tensors(checkpoint) if "_linear." in name)
     stored = {
-        **stored_in(checkpoint.weights_file()),
+        **stored_in(checkpoint.weights_files()[0]),
         **write_stored(folder / "fp32.data", heads),
     }
     write_graph(checkpoint, stored, folder, "fp32")

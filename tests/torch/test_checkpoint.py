@@ -412,3 +412,34 @@ def _assert_query_is(folder: Path, text: str, **options: Any) -> None:
     (query,) = encoder.encode_queries(["table"], ["dense"])
     (plain,) = encoder.encode([text], ["dense"])
     np.testing.assert_array_equal(query.dense, plain.dense)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "bin"])
+def test_weights_in_several_files_are_read(folder: Path, kind: str) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    stem = "model" if kind == "safetensors" else "pytorch_model"
+    save = save_file if kind == "safetensors" else torch.save
+    places = {}
+    for number in (1, 2):
+        file = f"{stem}-0000{number}-of-00002.{kind}"
+        part = {name: tensors[name] for name in sorted(tensors)[number - 1 :: 2]}
+        save(part, folder / file)
+        places |= dict.fromkeys(part, file)
+    index = folder / f"{stem}.{kind}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    _assert_same_outputs(TorchEncoder.from_pretrained(folder), TorchEncoder.from_pretrained("tiny"))
+    (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=f"names {file}, which is not there"):
+        TorchEncoder.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_heads_in_safetensors_are_read(folder: Path, prefixed: bool) -> None:  # noqa: FBT001
+    for name in ("sparse_linear", "colbert_linear"):
+        head = torch.load(folder / f"{name}.pt", weights_only=True)
+        (folder / f"{name}.pt").unlink()
+        prefix = f"{name}." if prefixed else ""
+        named = {f"{prefix}{key}": tensor.contiguous() for key, tensor in head.items()}
+        save_file(named, folder / f"{name}.safetensors")
+    _assert_same_outputs(TorchEncoder.from_pretrained(folder), TorchEncoder.from_pretrained("tiny"))

@@ -56,6 +56,15 @@ class Store(Protocol[_T]):
         """Token ids are below this; a query's others are left out, a document's are refused."""
         ...
 
+    def check(self, document: Document, /) -> None:
+        """
+        Check what can be checked of a document before it is encoded.
+
+        Raises:
+            DocumentError: If the database cannot hold it.
+        """
+        ...
+
     def write(self, records: Sequence[Record], /) -> None:
         """
         Write or replace records, in batches of the database's size.
@@ -129,6 +138,10 @@ class StoreIndex(Generic[_T]):
     def model(self) -> str | None:
         """What made the vectors, where the index was told."""
         return self._store.manifest.model
+
+    def check_document(self, document: Document, /) -> None:
+        """Check that the database can hold a document; see `ChecksDocuments`."""
+        self._store.check(document)
 
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write records, in batches of a few MiB; see `HybridIndex.upsert`."""

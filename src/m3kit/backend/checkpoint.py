@@ -2,9 +2,10 @@
 A checkpoint in the published layout, read from its folder.
 
     config.json                        the backbone: XLM-RoBERTa or BERT
-    model.safetensors                  its weights (or pytorch_model.bin)
-    sparse_linear.pt                   the head of the lexical weights
-    colbert_linear.pt                  the head of the ColBERT vectors
+    model.safetensors                  its weights (or pytorch_model.bin; or several files, which
+                                       model.safetensors.index.json names)
+    sparse_linear.pt                   the head of the lexical weights (or .safetensors)
+    colbert_linear.pt                  the head of the ColBERT vectors (or .safetensors)
     tokenizer.json                     and tokenizer_config.json beside it
     modules.json, 1_Pooling/           the pooling of sentence-transformers, if present
     config_sentence_transformers.json  its prompts, if present
@@ -25,7 +26,8 @@ Pooling: TypeAlias = Literal["cls", "mean"]
 
 _SUPPORTED = ("xlm-roberta", "bert")
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_HEADS = ("sparse_linear.pt", "colbert_linear.pt")
+_HEADS = ("sparse_linear", "colbert_linear")
+_SUFFIXES = (".pt", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,18 @@ class Checkpoint:
         """`"xlm-roberta"` or `"bert"`."""
         return str(self.config.get("model_type"))
 
-    def weights_file(self) -> Path:
+    def weights_files(self) -> list[Path]:
         """
-        Return the file of the backbone's weights.
+        Return the files of the backbone's weights.
 
         Raises:
-            CheckpointError: If there is none.
+            CheckpointError: If there are none, or one of several is missing.
         """
         for name in _WEIGHTS:
             if (self.folder / name).is_file():
-                return self.folder / name
+                return [self.folder / name]
+            if (index := self.folder / f"{name}.index.json").is_file():
+                return self._shards(index)
         raise CheckpointError(f"{self.folder} has no weights: neither {' nor '.join(_WEIGHTS)}")
 
     def head_files(self) -> list[Path]:
@@ -69,13 +73,15 @@ class Checkpoint:
         Raises:
             CheckpointError: If one of the two is missing.
         """
-        missing = [name for name in _HEADS if not (self.folder / name).is_file()]
+        heads = self._heads()
+        missing = [name for name, file in heads.items() if file is None]
         if len(missing) == 1:
             raise CheckpointError(
-                f"{self.folder} lacks {missing[0]} and has the other head; an M3 checkpoint has "
-                f"{' and '.join(_HEADS)}, a dense one neither"
+                f"{self.folder} lacks {missing[0]}{_SUFFIXES[0]} and has the other head; an M3 "
+                f"checkpoint has {' and '.join(f'{name}{_SUFFIXES[0]}' for name in _HEADS)}, a "
+                "dense one neither"
             )
-        return [] if missing else [self.folder / name for name in _HEADS]
+        return [file for file in heads.values() if file is not None]
 
     def pooling(self) -> Pooling:
         """
@@ -121,12 +127,31 @@ class Checkpoint:
         The small files count in full, the weights by their size and 64 samples.
         """
         digest = hashlib.sha256(self.pooling().encode())
-        for name in ("config.json", "tokenizer.json", *_HEADS):
-            path = self.folder / name
-            digest.update(path.read_bytes() if path.is_file() else b"-")
-        for sample in samples(self.weights_file()):
-            digest.update(sample)
+        small = [self.folder / name for name in ("config.json", "tokenizer.json")]
+        for path in (*small, *self._heads().values()):
+            digest.update(path.read_bytes() if path is not None and path.is_file() else b"-")
+        for file in self.weights_files():
+            for sample in samples(file):
+                digest.update(sample)
         return digest.hexdigest()[:8]
+
+    def _heads(self) -> dict[str, Path | None]:
+        files = {name: [self.folder / f"{name}{suffix}" for suffix in _SUFFIXES] for name in _HEADS}
+        return {
+            name: next((path for path in paths if path.is_file()), None)
+            for name, paths in files.items()
+        }
+
+    def _shards(self, index: Path) -> list[Path]:
+        by_tensor = expect(read_json(index, dict).get("weight_map"), dict, f"weight_map in {index}")
+        files = [self.folder / Path(str(name)).name for name in dict.fromkeys(by_tensor.values())]
+        missing = [file.name for file in files if not file.is_file()]
+        if missing or not files:
+            raise CheckpointError(
+                f"{index} names {missing[0] if missing else 'no file'}, which is not there; "
+                "download it again"
+            )
+        return files
 
     def _modules(self) -> list[tuple[str, str]]:
         """Kind and folder of each module that sentence-transformers runs one after another."""

@@ -17,11 +17,16 @@ _SMALL_FILES = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "sparse_linear.pt",
+    "sparse_linear.safetensors",
     "colbert_linear.pt",
+    "colbert_linear.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
     "modules.json",
     "*_Pooling/config.json",
     "config_sentence_transformers.json",
 ]
+_WEIGHTS = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
 
 
 def locate(
@@ -30,7 +35,7 @@ def locate(
     revision: str | None,
     cache_dir: str | Path | None,
     progress: bool,
-    weights: Sequence[str] = ("model.safetensors", "pytorch_model.bin"),
+    weights: Sequence[str] = _WEIGHTS,
 ) -> tuple[str, Path]:
     """
     Return the name and the folder of a checkpoint, which is downloaded if necessary.

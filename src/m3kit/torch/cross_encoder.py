@@ -159,7 +159,7 @@ class CrossEncoder(Reloadable):
         name, folder = locate(model, revision=revision, cache_dir=cache_dir, progress=progress)
         checkpoint = read_checkpoint(name, folder)
         place = torch.device(device or best_device())
-        weights = Weights(checkpoint.weights_file(), place)
+        weights = Weights(checkpoint.weights_files(), place)
         if checkpoint.model_type != "xlm-roberta" or _HEAD not in weights.names:
             raise CheckpointError(
                 f"{folder} is no reranker that this class computes: those are of the class "

@@ -25,12 +25,12 @@ def tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, NDArray[np.floating[A
     Raises:
         CheckpointError: If a tensor is missing, or has another shape than in `config.json`.
     """
-    backbone = Weights(checkpoint.weights_file(), _CPU)
+    backbone = Weights(checkpoint.weights_files(), _CPU)
     for name, shape in _shapes(checkpoint.config).items():
         yield name, _narrowed(backbone(name, *shape))
     width = checkpoint.config["hidden_size"]
     for file in checkpoint.head_files():
-        head = Weights(file, _CPU)
+        head = Weights([file], _CPU)
         yield f"{file.stem}.weight", _narrowed(head("weight", -1, width))
         yield f"{file.stem}.bias", _narrowed(head("bias", -1))
 

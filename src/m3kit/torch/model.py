@@ -91,7 +91,7 @@ def load_model(
         CheckpointError: If something is missing or does not fit together.
         ValueError: If this build of PyTorch does not compute in that precision.
     """
-    backbone = Backbone(Weights(checkpoint.weights_file(), device), checkpoint.config, precision)
+    backbone = Backbone(Weights(checkpoint.weights_files(), device), checkpoint.config, precision)
     if tokenizer.vocab_size > backbone.vocab_size:
         raise CheckpointError(
             f"the tokenizer in {checkpoint.folder} gives {tokenizer.vocab_size} ids, and the "
@@ -99,7 +99,7 @@ def load_model(
         )
     heads = None
     if files := checkpoint.head_files():
-        sparse, colbert = (Weights(file, device) for file in files)
+        sparse, colbert = (Weights([file], device) for file in files)
         width = backbone.width
         heads = _head(sparse, 1, width), _head(colbert, -1, width)
     if device.type == "cuda":

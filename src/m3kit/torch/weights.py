@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,30 +34,33 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 class Weights:
     """
-    The tensors of a backbone, read one at a time and widened to float32.
+    The tensors of a backbone or a head, read one at a time and widened to float32.
 
     What already is float32 and stays on the CPU is mapped into memory, not copied; so the file
     must not be overwritten in place while an encoder lives. A prefix before all names, as models
-    with a head save it (`bert.embeddings…`), is passed over. Vectors are looked through for NaN;
-    matrices are not, since those of a backbone are gigabytes that are read when they are needed.
+    with a head save it (`bert.embeddings…`, `sparse_linear.weight`), is passed over. Vectors are
+    looked through for NaN; matrices are not, since those of a backbone are gigabytes that are read
+    when they are needed.
 
     Raises:
         CheckpointError: If the file is broken or holds more than tensors.
     """
 
-    def __init__(self, path: Path, device: torch.device) -> None:
-        self.path = path
+    def __init__(self, files: Sequence[Path], device: torch.device) -> None:
+        self.path = files[0]
         self._device = device
-        self._read, names = _open(path)
-        self._names = frozenset(names)
-        anchor = "embeddings.word_embeddings.weight"
-        prefixes = (name.removesuffix(anchor) for name in names if name.endswith(anchor))
-        self._prefix = next(prefixes, "")
+        self._read: dict[str, Callable[[str], torch.Tensor]] = {}
+        for file in files:
+            read, names = _open(file)
+            self._read |= dict.fromkeys(names, read)
+        anchors = ("embeddings.word_embeddings.weight", f"{self.path.stem}.weight")
+        anchor = next((name for name in self._read if name.endswith(anchors)), "")
+        self._prefix = anchor.removesuffix("weight").removesuffix("embeddings.word_embeddings.")
 
     @property
     def names(self) -> list[str]:
         """The names of the tensors, sorted and without the prefix."""
-        return sorted(name.removeprefix(self._prefix) for name in self._names)
+        return sorted(name.removeprefix(self._prefix) for name in self._read)
 
     def __call__(self, name: str, *shape: int) -> torch.Tensor:
         """
@@ -66,10 +69,10 @@ class Weights:
         Raises:
             CheckpointError: If it is missing, has another shape, or is a vector with NaN.
         """
-        full = name if name in self._names else self._prefix + name  # a head stands beside
-        if full not in self._names:
+        full = name if name in self._read else self._prefix + name  # a head stands beside
+        if full not in self._read:
             raise CheckpointError(f"{self.path} has no tensor {name!r}")
-        tensor = self._read(full)
+        tensor = self._read[full](full)
         what = f"{name} in {self.path}"
         check_shape(what, tensor, *shape)
         if tensor.dim() == 1:
