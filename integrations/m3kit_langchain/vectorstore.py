@@ -14,7 +14,7 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from m3kit.adapters.closing import ClosesOnExit
-from m3kit.adapters.frameworks import Frozen, relevance, unit
+from m3kit.adapters.frameworks import Frozen, check_documents, relevance, unit
 from m3kit.encoder import Encoder
 from m3kit.fusion import RRF, Fusion, FusionName, WeightedSum, to_fusion
 from m3kit.index import HybridIndex, Search, check_count, open_index
@@ -134,8 +134,8 @@ class M3VectorStore(Frozen, ClosesOnExit, VectorStore):
         """
         Write documents, any number of them; a known id is replaced.
 
-        Of a list, all metadata is checked before anything is written; another iterable is read as
-        it is needed.
+        Of a list, all documents are checked before anything is encoded or written: their metadata,
+        and whether the engine holds them. Another iterable is read as it is needed.
 
         Args:
             documents: They are not changed. Dates, UUIDs and the like in their metadata become
@@ -152,6 +152,7 @@ class M3VectorStore(Frozen, ClosesOnExit, VectorStore):
                 if both are lists.
             TypeError: If metadata is not JSON, naming the position and the id of the document, and
                 the metadata key.
+            DocumentError: If the engine cannot hold a document, naming it in the same way.
         """
         check_known(kwargs, (), "further arguments of add_documents")
         batch_size = check_count(batch_size, "batch_size")
@@ -164,8 +165,12 @@ class M3VectorStore(Frozen, ClosesOnExit, VectorStore):
                 written.append(converted.id)
                 yield converted
 
-        is_list = isinstance(documents, Sized)
-        self._retriever.add(list(convert()) if is_list else convert(), batch_size=batch_size)
+        if isinstance(documents, Sized):
+            checked = list(convert())
+            check_documents(self.index, checked)
+            self._retriever.add(checked, batch_size=batch_size)
+        else:
+            self._retriever.add(convert(), batch_size=batch_size)
         return written
 
     def add_texts(

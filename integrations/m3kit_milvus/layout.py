@@ -132,13 +132,23 @@ class Layout:
             DocumentError: If the collection cannot hold it.
         """
         document = record.document
+        vectors = to_fields(
+            self._storable(document, record.output), self.columns, self.manifest.colbert.dtype
+        )
+        return {**self.to_scalars(document), **vectors}
+
+    def to_scalars(self, document: Document) -> Row:
+        """
+        Write a document as a row without vectors.
+
+        Raises:
+            DocumentError: If the collection cannot hold it.
+        """
         row = {**self._identified(document), **self._metadata(document), **self._private(document)}
         for name, scalar in self.schema.scalars.items():
             if scalar.required and name not in row and name != self.schema.primary:
                 raise self._refusal(document, f"each row needs {name}, and its metadata lacks it")
-        return row | to_fields(
-            self._storable(document, record.output), self.columns, self.manifest.colbert.dtype
-        )
+        return row
 
     def to_document(self, row: Row) -> Document:
         """

@@ -8,7 +8,7 @@ from m3kit._batching import batched, chunked
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.filters import Filter
 from m3kit.index import Search
-from m3kit.records import Record
+from m3kit.records import Document, Record
 from m3kit.vectors import Rep
 from m3kit_milvus.client import PAGE, CollectionClient, Key, Row
 from m3kit_milvus.layout import Layout
@@ -44,6 +44,12 @@ class MilvusStore:
         for chunk in chunked(rows, size=nbytes, budget=_BATCH_BYTES):
             for batch in batched(chunk, _BATCH_ROWS):
                 self._write(batch)
+
+    def check_documents(self, documents: Sequence[Document], /) -> None:
+        """Check all that a row has but its vectors; see `m3kit.index.ChecksDocuments`."""
+        self.layout.check_writable()
+        for document in documents:
+            self.layout.to_scalars(document)
 
     def translate(self, where: Filter, /) -> FilterExpression[str]:
         """Translate a filter; see `Store.translate`."""

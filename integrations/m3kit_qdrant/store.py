@@ -10,7 +10,7 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter, is_scalar
 from m3kit.index import DocumentError, Search
-from m3kit.records import Record
+from m3kit.records import Document, Record
 from m3kit.vectors import Rep
 from m3kit_qdrant.engine import Engine, Point, StoredPoint
 from m3kit_qdrant.filters import Condition, to_qdrant
@@ -50,6 +50,11 @@ class QdrantStore:
             self._check_limits(point, record.document.id)
         for batch in chunked(points, size=lambda point: point.nbytes, budget=_BATCH_BYTES):
             self._engine.write(batch if self._layout.is_keyed else self._placed(batch))
+
+    def check_documents(self, documents: Sequence[Document], /) -> None:
+        """Check the payloads of documents; see `m3kit.index.ChecksDocuments`."""
+        for document in documents:
+            self._layout.payload(document)
 
     def translate(self, where: Filter, /) -> FilterExpression[Condition]:
         """Translate a filter, and have the engine prepare for it; see `Store.translate`."""

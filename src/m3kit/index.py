@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from m3kit.encoder import Encoder, same_model
 from m3kit.filters import Filter, check_filter, is_number
 from m3kit.fusion import Fusion, WeightedSum, to_fusion
-from m3kit.records import Hit, Record
+from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, M3Output, Rep
 
 
@@ -179,6 +179,20 @@ class HybridIndex(Protocol):
 
     def flush(self) -> None:
         """Return when what was written is durable and searchable."""
+        ...
+
+
+@runtime_checkable
+class ChecksDocuments(Protocol):
+    """An index that tells before documents are encoded whether it can hold them."""
+
+    def check_documents(self, documents: Sequence[Document], /) -> None:
+        """
+        Check documents without their vectors, writing nothing.
+
+        Raises:
+            DocumentError: If the engine cannot hold one of them.
+        """
         ...
 
 

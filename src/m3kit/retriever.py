@@ -13,6 +13,7 @@ from m3kit.encoder import Encoder
 from m3kit.filters import Filter
 from m3kit.fusion import Fusion, FusionName, WeightedSum, to_fusion
 from m3kit.index import (
+    ChecksDocuments,
     HybridIndex,
     RepresentationError,
     Search,
@@ -179,6 +180,8 @@ class Retriever:
                 raise TypeError(
                     f"add takes documents, not {document!r:.200}; write Document(id, text)"
                 )
+        if isinstance(self.index, ChecksDocuments):
+            self.index.check_documents(documents)
         texts = [document.text for document in documents]
         outputs = self.encoder.encode_documents(texts, self.index.reps)
         self.index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])

@@ -12,6 +12,7 @@ from m3kit.encoder import Encoder
 from m3kit.filters import Filter, Ids
 from m3kit.fusion import Ranking
 from m3kit.index import (
+    ChecksDocuments,
     HybridIndex,
     RepresentationError,
     Search,
@@ -76,6 +77,11 @@ class WithColbert:
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write records without their ColBERT vectors; see `HybridIndex.upsert`."""
         self._index.upsert(check_records(records, reps=self.reps, dim=self._encoder.dim))
+
+    def check_documents(self, documents: Sequence[Document], /) -> None:
+        """Check what the index can check without vectors; see `m3kit.index.ChecksDocuments`."""
+        if isinstance(self._index, ChecksDocuments):
+            self._index.check_documents(documents)
 
     def search(self, search: Search, /) -> list[Hit]:
         """Search, encoding what ColBERT is to score; see `HybridIndex.search`."""

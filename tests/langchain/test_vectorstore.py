@@ -22,6 +22,7 @@ from tests.langchain.conftest import Counted
 from m3kit import (
     RRF,
     All,
+    DocumentError,
     Encoder,
     Eq,
     Fusion,
@@ -32,6 +33,7 @@ from m3kit import (
     RepresentationError,
     Retriever,
     WeightedSum,
+    WithColbert,
 )
 from m3kit.testing import DOCUMENTS, ENCODER, TEXTS, HashEncoder
 from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, M3VectorStore
@@ -162,6 +164,20 @@ def test_a_list_is_written_as_a_whole_or_not_at_all(anywhere: M3VectorStore) -> 
     with pytest.raises(TypeError, match=r"document 200 .*, metadata key 'when'"):
         anywhere.add_texts(texts, [document.metadata for document in documents])
     assert anywhere.index.count() == 0
+
+
+def test_what_the_engine_cannot_hold_is_refused_before_anything_is_written(
+    anywhere: M3VectorStore,
+) -> None:
+    texts = [f"text {n}" for n in range(300)]
+    texts[200] = "x" * 70_000
+    if isinstance(anywhere.index, WithColbert):  # Milvus Lite: a text takes at most 65,535 bytes
+        with pytest.raises(DocumentError, match=r"document 200 \('200'\): .* 70000 bytes"):
+            anywhere.add_texts(texts, ids=list(map(str, range(300))))
+        assert anywhere.index.count() == 0
+        texts[200] = "x"
+    anywhere.add_texts(texts)
+    assert anywhere.index.count() == 300
 
 
 class Color(Enum):

@@ -15,6 +15,7 @@ import numpy as np
 from m3kit.encoder import Encoder
 from m3kit.filters import Field, Filter, Or
 from m3kit.fusion import Fusion, WeightedSum
+from m3kit.index import ChecksDocuments, DocumentError, HybridIndex
 from m3kit.records import Document, Hit
 from m3kit.retriever import Reranker
 from m3kit.scoring import require
@@ -68,6 +69,22 @@ def to_document(id_: str, text: str, metadata: Mapping[str, Any], position: int)
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"document {position} ({id_!r}){where}: {error}") from error
+
+
+def check_documents(index: HybridIndex, documents: Sequence[Document]) -> None:
+    """
+    Check that an index can hold documents, before any of them is encoded.
+
+    Raises:
+        DocumentError: If it cannot hold one of them, naming its position and its id.
+    """
+    if not isinstance(index, ChecksDocuments):
+        return
+    for position, document in enumerate(documents):
+        try:
+            index.check_documents([document])
+        except DocumentError as error:
+            raise DocumentError(f"document {position} ({document.id!r:.100}): {error}") from error
 
 
 def in_any(fields: Iterable[Field], make: Callable[[Field], Filter]) -> Filter:

@@ -11,7 +11,14 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.filters import Filter, Ids, check_filter, matches
-from m3kit.index import Search, check_ids, check_records, check_reps, check_search
+from m3kit.index import (
+    ChecksDocuments,
+    Search,
+    check_ids,
+    check_records,
+    check_reps,
+    check_search,
+)
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import M3Output, Rep, Sparse
 
@@ -135,6 +142,11 @@ class StoreIndex(Generic[_T]):
         self._store.write(
             [Record(record.document, record.output.only(*self.reps)) for record in checked]
         )
+
+    def check_documents(self, documents: Sequence[Document], /) -> None:
+        """Check what the store can check without vectors; see `m3kit.index.ChecksDocuments`."""
+        if isinstance(self._store, ChecksDocuments):
+            self._store.check_documents(documents)
 
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by the engine's answers; see `HybridIndex.search`."""
