@@ -57,7 +57,7 @@ class WithColbert:
     ) -> None:
         if "colbert" not in encoder.reps:
             raise RepresentationError(
-                f"{encoder.model} makes no ColBERT vectors; use a model that does"
+                f"{encoder.model or 'the encoder'} makes no ColBERT vectors; use a model that does"
             )
         check_model(index.model, encoder.model, "the index")
         self._index = index

@@ -357,7 +357,7 @@ def test_from_texts_fills_an_index_that_is_given() -> None:
 def test_an_index_of_another_model_is_refused() -> None:
     with pytest.raises(ModelMismatchError):
         M3VectorStore(HashEncoder(), MemoryIndex(model="BAAI/bge-m3@1"))
-    with pytest.raises(RepresentationError):
+    with pytest.raises(RepresentationError, match="which the encoder cannot make"):
         M3VectorStore(FAKE, MemoryIndex())
 
 
