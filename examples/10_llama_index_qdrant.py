@@ -9,11 +9,10 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
-from m3kit import CachedEncoder
 from m3kit.torch import TorchEncoder
-from m3kit_llama_index import M3Embedding, M3VectorStore
+from m3kit_llama_index import M3StoreEmbedding, M3VectorStore
 
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
+encoder = TorchEncoder.from_pretrained("tiny")  # in production: "BAAI/bge-m3"
 corpus = Path(__file__).parent / "data" / "corpus.jsonl"
 passages = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
 nodes = [TextNode(id_=row["id"], text=row["text"], metadata=row["metadata"]) for row in passages]
@@ -23,7 +22,7 @@ for node in nodes:
 address = mkdtemp()  # or "papers", or "qdrant://host:6333/papers"
 with M3VectorStore(encoder, address) as store:
     store.add(nodes)
-    vector_index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
+    vector_index = VectorStoreIndex.from_vector_store(store, embed_model=M3StoreEmbedding())
     engine = vector_index.as_query_engine(
         llm=MockLLM(),
         vector_store_query_mode="hybrid",

@@ -9,12 +9,11 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.schema import TextNode
 from vespa.application import Vespa
 
-from m3kit import CachedEncoder
 from m3kit.torch import TorchEncoder
-from m3kit_llama_index import M3Embedding, M3VectorStore
+from m3kit_llama_index import M3StoreEmbedding, M3VectorStore
 from m3kit_vespa import VespaIndex
 
-encoder = CachedEncoder(TorchEncoder.from_pretrained("tiny"))  # in production: "BAAI/bge-m3"
+encoder = TorchEncoder.from_pretrained("tiny")  # in production: "BAAI/bge-m3"
 corpus = Path(__file__).parent / "data" / "corpus.jsonl"
 passages = [json.loads(line) for line in corpus.read_text("utf-8").splitlines()]
 nodes = [
@@ -28,7 +27,7 @@ for node in nodes:
 app = Vespa(os.environ.get("VESPA_URL", "http://localhost:8080"))
 store = M3VectorStore(encoder, VespaIndex(app, "papers", encoder=encoder))
 store.add(nodes)
-vector_index = VectorStoreIndex.from_vector_store(store, embed_model=M3Embedding(encoder))
+vector_index = VectorStoreIndex.from_vector_store(store, embed_model=M3StoreEmbedding())
 query = {"vector_store_query_mode": "hybrid", "similarity_top_k": 1}
 answer = vector_index.as_query_engine(llm=MockLLM(), **query).query(
     "How do I print sheets in landscape?"

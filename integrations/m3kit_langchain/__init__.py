@@ -9,6 +9,7 @@ from m3kit_langchain.embeddings import EmbeddingsEncoder, M3Embeddings, to_encod
 from m3kit_langchain.filters import to_filter
 from m3kit_langchain.reranker import M3Reranker
 from m3kit_langchain.retriever import M3Retriever
+from m3kit_langchain.self_query import M3Translator
 from m3kit_langchain.vectorstore import M3VectorStore
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "M3Embeddings",
     "M3Reranker",
     "M3Retriever",
+    "M3Translator",
     "M3VectorStore",
     "to_encoder",
     "to_filter",

@@ -11,6 +11,7 @@ from m3kit.filters import (
     Contains,
     Eq,
     Exists,
+    Field,
     Filter,
     In,
     Not,
@@ -18,6 +19,7 @@ from m3kit.filters import (
     Range,
     Substring,
 )
+from m3kit.frameworks import dotted, in_any, to_json
 
 Where: TypeAlias = Filter | Mapping[str, Any]
 """A filter of m3kit, or a dict."""
@@ -32,6 +34,13 @@ def to_filter(where: Where) -> Filter:
     $contains (the field is a list with this element), $substring (a string with this text in it),
     `$exists: True` or False, $not. Between dicts: `$and: […]`, `$or: […]`, `$not: {…}`.
     As in MongoDB, a document without the field matches $ne and $nin.
+
+    Nested fields are reached by dots, `{"loc.lines": 1}`, or by dicts, `{"loc": {"lines": 1}}`; a
+    key of the metadata that has the dots in its name is found too. `metadata.lang`, as
+    langchain-qdrant spells `lang`, is the same as `lang`, unless the metadata has such a field.
+
+    Dates compare as instants: `{"day": {"$gte": "2024-03-01"}}`, or with a `date` or `datetime`.
+    Values that are no JSON are turned into it, as those of metadata are.
 
     Raises:
         ValueError: If an operator is unknown; the error lists the known ones.
@@ -55,40 +64,65 @@ def _clause(key: str, value: Any) -> Filter:
         case str() if key.startswith("$"):
             raise ValueError(_unknown(key, _LOGIC, "between fields"))
         case _:
-            return _condition(key, value)
+            return _condition((key,), value)
 
 
-def _condition(field: str, value: Any) -> Filter:
+def _condition(path: tuple[str, ...], value: Any) -> Filter:
+    name = ".".join(path)
     match value:
-        case Mapping() if value:
-            return _all_of(_comparison(field, name, operand) for name, operand in value.items())
+        case Mapping() if not value:
+            raise ValueError(f"the dict of {name!r} is empty; give it an operator")
         case Mapping():
-            raise ValueError(f"the dict of {field!r} is empty; give it an operator")
+            return _all_of(
+                _comparison(path, key, operand)
+                if str(key).startswith("$")
+                else _condition((*path, key), operand)
+                for key, operand in value.items()
+            )
         case list() | tuple() | set():
             raise TypeError(
-                f"{field!r} is compared with several values; write {{'$in': […]}} for a field that "
+                f"{name!r} is compared with several values; write {{'$in': […]}} for a field that "
                 "equals one of them, {'$contains': value} for a list that holds one"
             )
         case _:
-            return Eq(field, value)
+            return _leaf(path, Eq, value)
 
 
-def _comparison(field: str, operator: str, operand: Any) -> Filter:
+def _comparison(path: tuple[str, ...], operator: str, operand: Any) -> Filter:
+    if operator == "$not":
+        return Not(_condition(path, operand))
+    if operator in _NEGATED:
+        return Not(_leaf(path, _NEGATED[operator], operand))
+    if operator == "$exists":
+        exists = _leaf(path, _exists, operand)
+        return exists if operand else Not(exists)
     if operator not in _OPERATORS:
-        raise ValueError(_unknown(operator, _OPERATORS, f"of the field {field!r}"))
-    return _OPERATORS[operator](field, operand)
+        raise ValueError(_unknown(operator, _KNOWN, f"of the field {'.'.join(path)!r}"))
+    return _leaf(path, _OPERATORS[operator], operand)
 
 
-def _between(field: str, operand: Any) -> Filter:
-    if not isinstance(operand, list | tuple) or len(operand) != 2:
+def _leaf(path: tuple[str, ...], make: Callable[[Field, Any], Filter], operand: Any) -> Filter:
+    """Make a comparison in each field that a name may mean."""
+    if len(path) > 1:
+        fields: list[Field] = [path]
+    else:
+        prefix, _, rest = str(path[0]).partition(".")
+        fields = dotted(path[0])
+        if prefix == "metadata" and rest:
+            fields += dotted(rest)
+    return in_any(fields, lambda field: make(field, to_json(operand)))
+
+
+def _between(field: Field, operand: Any) -> Filter:
+    if not isinstance(operand, list) or len(operand) != 2:
         raise TypeError(f"$between of {field!r} is [low, high], not {operand!r}")
     return Range(field, ge=operand[0], le=operand[1])
 
 
-def _exists(field: str, operand: Any) -> Filter:
+def _exists(field: Field, operand: Any) -> Filter:
     if not isinstance(operand, bool):
         raise TypeError(f"$exists of {field!r} is True or False, not {operand!r}")
-    return Exists(field) if operand else Not(Exists(field))
+    return Exists(field)
 
 
 def _operands(key: str, value: Any) -> tuple[Filter, ...]:
@@ -103,23 +137,20 @@ def _all_of(filters: Iterable[Filter]) -> Filter:
 
 
 def _unknown(name: str, known: Iterable[str], position: str) -> str:
-    hint = "" if str(name).startswith("$") else "; filters reach the top level of the metadata"
-    return f"unknown operator {name!r} {position}; known are {', '.join(known)}{hint}"
+    return f"unknown operator {name!r} {position}; known are {', '.join(known)}"
 
 
 _LOGIC = ("$and", "$or", "$not")
-_OPERATORS: Mapping[str, Callable[[str, Any], Filter]] = {
+_OPERATORS: Mapping[str, Callable[[Field, Any], Filter]] = {
     "$eq": Eq,
-    "$ne": lambda field, operand: Not(Eq(field, operand)),
     "$gt": lambda field, operand: Range(field, gt=operand),
     "$gte": lambda field, operand: Range(field, ge=operand),
     "$lt": lambda field, operand: Range(field, lt=operand),
     "$lte": lambda field, operand: Range(field, le=operand),
     "$between": _between,
     "$in": In,
-    "$nin": lambda field, operand: Not(In(field, operand)),
     "$contains": Contains,
     "$substring": Substring,
-    "$exists": _exists,
-    "$not": lambda field, operand: Not(_condition(field, operand)),
 }
+_NEGATED: Mapping[str, Callable[[Field, Any], Filter]] = {"$ne": Eq, "$nin": In}
+_KNOWN = (*_OPERATORS, *_NEGATED, "$exists", "$not")

@@ -13,14 +13,14 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import run_in_executor
-from pydantic import ConfigDict, PrivateAttr, SkipValidation
+from pydantic import ConfigDict, SkipValidation
 
 from m3kit.encoder import Encoder
 from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker, Retriever
 from m3kit.vectors import Rep
-from m3kit_langchain.documents import to_langchain
+from m3kit_langchain.documents import to_scored
 from m3kit_langchain.embeddings import to_encoder
 from m3kit_langchain.filters import Where, to_filter
 from m3kit_langchain.options import Options
@@ -30,7 +30,8 @@ class M3Retriever(BaseRetriever):
     """
     Finds documents by a text, which is encoded once for all representations.
 
-    `invoke(text, k=…)` takes every option by keyword, for that call alone.
+    `invoke(text, k=…)` takes every option by keyword, for that call alone. Every field can be set
+    later, and holds from the next call on.
 
     Args:
         encoder: An `m3kit.Encoder`, or any LangChain `Embeddings`.
@@ -42,13 +43,17 @@ class M3Retriever(BaseRetriever):
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Documents below this score are left out.
+        score_key: The metadata key under which documents have their score, and with an `s` behind
+            it, `{"dense": …, "sparse": …}`; by default they have none.
 
     Raises:
         ValidationError: Pydantic's, a ValueError: if an argument is unknown, the encoder cannot
             make what the index holds, or the index was made by another model.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, extra="forbid", validate_assignment=True
+    )
 
     encoder: SkipValidation[Encoder | Embeddings]
     index: SkipValidation[HybridIndex]
@@ -59,14 +64,15 @@ class M3Retriever(BaseRetriever):
     fusion: SkipValidation[Fusion] = WeightedSum()
     candidates: int = 100
     min_score: float | None = None
-
-    _retriever: Retriever = PrivateAttr()
+    score_key: str | None = None
 
     def model_post_init(self, context: Any, /) -> None:
         """Check that encoder and index belong together."""
         super().model_post_init(context)
-        encoder = to_encoder(self.encoder)
-        self._retriever = Retriever(encoder, self.index, reranker=self.reranker)
+        self._retriever()
+
+    def _retriever(self) -> Retriever:
+        return Retriever(to_encoder(self.encoder), self.index, reranker=self.reranker)
 
     def _get_relevant_documents(
         self,
@@ -83,7 +89,7 @@ class M3Retriever(BaseRetriever):
             candidates=self.candidates,
             min_score=self.min_score,
         ).updated(kwargs)
-        hits = self._retriever.search(
+        hits = self._retriever().search(
             query,
             k=self.k if k is None else k,
             where=None if options.where is None else to_filter(options.where),
@@ -91,8 +97,9 @@ class M3Retriever(BaseRetriever):
             fusion=options.fusion,
             candidates=options.candidates,
             min_score=options.min_score,
+            with_scores=self.score_key is not None,
         )
-        return [to_langchain(hit.document) for hit in hits]
+        return [to_scored(hit, self.score_key) for hit in hits]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any

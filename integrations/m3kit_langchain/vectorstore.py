@@ -10,13 +10,14 @@ from typing import Any, Self
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables.config import run_in_executor
-from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.encoder import Encoder
-from m3kit.fusion import RRF, Fusion, WeightedSum
-from m3kit.index import HybridIndex, Search, open_index
+from m3kit.frameworks import Frozen, check_documents, relevance, unit
+from m3kit.fusion import RRF, Fusion, FusionName, WeightedSum, to_fusion
+from m3kit.index import HybridIndex, Search, check_count, open_index
 from m3kit.memory import MemoryIndex
 from m3kit.records import Document as M3Document
 from m3kit.records import Hit
@@ -24,17 +25,18 @@ from m3kit.retriever import Retriever
 from m3kit.scoring import require
 from m3kit.vectors import Floats, M3Output, Rep
 from m3kit_langchain.documents import to_langchain, to_m3
-from m3kit_langchain.embeddings import EmbeddingsEncoder, M3Embeddings, to_encoder, unit
+from m3kit_langchain.embeddings import EmbeddingsEncoder, M3Embeddings, to_encoder
 from m3kit_langchain.filters import Where, to_filter
 from m3kit_langchain.options import Options, check_is_list, check_known, without_filter
 
 
-class M3VectorStore(ClosesOnExit, VectorStore):
+class M3VectorStore(Frozen, ClosesOnExit, VectorStore):
     """
     Documents in an index, searched by every representation that it holds: dense, sparse, ColBERT.
 
     Every search takes the options `where` (or `filter`), `reps`, `fusion`, `candidates` and
-    `min_score`; see `m3kit_langchain.options.Options`. Defaults for them are set here.
+    `min_score`; see `m3kit_langchain.options.Options`. Defaults for them are set here; a store that
+    is built is not changed: make another one over another index.
 
         with M3VectorStore(M3Embeddings(), "papers") as store:
             store.add_texts(["To freeze rows, choose View."])
@@ -59,10 +61,10 @@ class M3VectorStore(ClosesOnExit, VectorStore):
         index: HybridIndex | str | PathLike[str],
         *,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
     ) -> None:
-        self._options = Options(reps=reps, fusion=fusion, candidates=candidates)
+        self._options = Options(reps=reps, fusion=to_fusion(fusion), candidates=candidates)
         self.encoder = to_encoder(encoder)
         with ExitStack() as resources:
             if isinstance(index, str | PathLike):
@@ -70,6 +72,7 @@ class M3VectorStore(ClosesOnExit, VectorStore):
             self.index: HybridIndex = index
             self._retriever = Retriever(self.encoder, index)
             self._resources = resources.pop_all()
+        self._freeze()
 
     @classmethod
     def from_texts(
@@ -129,10 +132,14 @@ class M3VectorStore(ClosesOnExit, VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """
-        Write documents, any number of them, read as they are needed; a known id is replaced.
+        Write documents, any number of them; a known id is replaced.
+
+        Of a list, all documents are checked before anything is encoded or written: their metadata,
+        and whether the engine holds them. Another iterable is read as it is needed.
 
         Args:
-            documents: They are not changed.
+            documents: They are not changed. Dates, UUIDs and the like in their metadata become
+                JSON; see `m3kit_langchain.documents.to_m3`.
             ids: Their ids; where None, the document's, or a new one (UUID 4).
             batch_size: How many are encoded and written at once.
             kwargs: None are known.
@@ -143,19 +150,27 @@ class M3VectorStore(ClosesOnExit, VectorStore):
         Raises:
             ValueError: If there are more or fewer ids than documents: before anything is written,
                 if both are lists.
-            TypeError: If metadata is not JSON, naming the document.
+            TypeError: If metadata is not JSON, naming the position and the id of the document, and
+                the metadata key.
+            DocumentError: If the engine cannot hold a document, naming it in the same way.
         """
         check_known(kwargs, (), "further arguments of add_documents")
+        batch_size = check_count(batch_size, "batch_size")
         _check_as_many(documents, ids, "ids")
         written: list[str] = []
 
-        def converted() -> Iterator[M3Document]:
-            for pair in _pairs(documents, ids, None):
-                document = to_m3(*pair)
-                written.append(document.id)
-                yield document
+        def convert() -> Iterator[M3Document]:
+            for position, (document, id_) in enumerate(_pairs(documents, ids, None)):
+                converted = to_m3(document, id_, position)
+                written.append(converted.id)
+                yield converted
 
-        self._retriever.add(converted(), batch_size=batch_size)
+        if isinstance(documents, Sized):
+            checked = list(convert())
+            check_documents(self.index, checked)
+            self._retriever.add(checked, batch_size=batch_size)
+        else:
+            self._retriever.add(convert(), batch_size=batch_size)
         return written
 
     def add_texts(
@@ -170,10 +185,12 @@ class M3VectorStore(ClosesOnExit, VectorStore):
         check_is_list(texts, "texts")
         _check_as_many(texts, metadatas, "metadatas")
         _check_as_many(texts, ids, "ids")
-        documents = (
+        documents: Iterable[Document] = (
             Document(page_content=text, metadata=metadata)
             for text, metadata in _pairs(texts, metadatas, {})
         )
+        if isinstance(texts, Sized):
+            documents = list(documents)
         return self.add_documents(documents, ids=ids, **kwargs)
 
     def delete(self, ids: Sequence[str] | None = None, **kwargs: Any) -> bool:
@@ -270,11 +287,15 @@ class M3VectorStore(ClosesOnExit, VectorStore):
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> list[tuple[Document, float]]:
-        """Score from 0 to 1: what LangChain's `score_threshold` is compared with."""
+        """
+        Score from 0 to 1: what LangChain's `score_threshold` is compared with.
+
+        The score is the weighted sum of the representations' scores (see `WeightedSum`), whatever
+        fusion ranks; so with `RRF` the order need not be that of these scores.
+        """
         options = self._options.updated(kwargs)
-        best = _best_score(options.among(self.index.reps), options.fusion)
-        pairs = _to_pairs(self._search(query, k, options))
-        return [(document, min(max(score / best, 0.0), 1.0)) for document, score in pairs]
+        hits = self._search(query, k, options, with_scores=isinstance(options.fusion, RRF))
+        return [(to_langchain(hit.document), relevance(hit, options.fusion)) for hit in hits]
 
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
@@ -284,11 +305,36 @@ class M3VectorStore(ClosesOnExit, VectorStore):
             None, self._similarity_search_with_relevance_scores, query, k, **kwargs
         )
 
-    def _search(self, query: str, k: int, options: Options) -> list[Hit]:
-        (output,) = self.encoder.encode_queries([query], options.among(self.index.reps))
-        return self._search_encoded(output, k, options)
+    def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
+        """
+        Return a retriever over the store.
 
-    def _search_encoded(self, query: M3Output, k: int, options: Options) -> list[Hit]:
+        Args:
+            kwargs: `search_type`, and `search_kwargs`: the options of its searches, such as `k`,
+                `filter`, `score_threshold`. LangChain's class ignores all others; here they are
+                refused. Also `tags`, `metadata` and `name` for tracing.
+
+        Raises:
+            TypeError: If an option is unknown, or belongs into `search_kwargs`.
+        """
+        known = [name for name in VectorStoreRetriever.model_fields if name != "vectorstore"]
+        if unknown := {name: value for name, value in kwargs.items() if name not in known}:
+            options = ", ".join(f"{name!r}: …" for name in unknown)
+            raise TypeError(
+                f"as_retriever takes {', '.join(known)}, not {', '.join(unknown)}; the options of "
+                f"a search belong into search_kwargs={{{options}}}"
+            )
+        return super().as_retriever(**kwargs)
+
+    def _search(
+        self, query: str, k: int, options: Options, *, with_scores: bool = False
+    ) -> list[Hit]:
+        (output,) = self.encoder.encode_queries([query], options.among(self.index.reps))
+        return self._search_encoded(output, k, options, with_scores=with_scores)
+
+    def _search_encoded(
+        self, query: M3Output, k: int, options: Options, *, with_scores: bool = False
+    ) -> list[Hit]:
         return self.index.search(
             Search(
                 query=query,
@@ -297,6 +343,7 @@ class M3VectorStore(ClosesOnExit, VectorStore):
                 fusion=options.fusion,
                 candidates=options.candidates,
                 min_score=options.min_score,
+                with_scores=with_scores,
             )
         )
 
@@ -316,18 +363,6 @@ class M3VectorStore(ClosesOnExit, VectorStore):
         vectors = [require(record.output.dense, "dense").tolist() for record in records]
         selected = maximal_marginal_relevance(query, vectors, lambda_mult, k)
         return [to_langchain(records[row].document) for row in selected]
-
-
-def _best_score(reps: Collection[Rep], fusion: Fusion) -> float:
-    """
-    Return the best possible score.
-
-    For RRF over two branches, that is the first rank in both. All other scores are 1 for identical
-    vectors, except that lexical weights may add up to more, which then counts as 1.
-    """
-    if isinstance(fusion, RRF) and frozenset(reps) == {"dense", "sparse"}:
-        return 2 / (fusion.k + 1)
-    return 1.0
 
 
 def _to_pairs(hits: Iterable[Hit]) -> list[tuple[Document, float]]:

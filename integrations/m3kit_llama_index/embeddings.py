@@ -3,48 +3,76 @@
 from __future__ import annotations
 
 from asyncio import to_thread
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
-from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
 
 from m3kit.encoder import Encoder
-from m3kit.index import check_reps
+from m3kit.index import check_model, check_reps
 from m3kit.scoring import require
 from m3kit.vectors import M3Output
+
+_MODEL = "BAAI/bge-m3"
 
 
 class M3Embedding(BaseEmbedding):
     """
     The dense vector of an encoder.
 
+        Settings.embed_model = M3Embedding(model_name="BAAI/bge-m3", device="cuda")
+
+    Over `M3VectorStore`, which encodes nodes and queries itself, use `M3StoreEmbedding`.
+
     Args:
-        encoder: A `CachedEncoder` shared with `M3VectorStore` encodes each node once.
+        encoder: The model. By default `model_name` is loaded, which needs m3kit's extra `torch`.
+        model_name: A folder, a name on the Hugging Face hub, or `"tiny"`; by default
+            `"BAAI/bge-m3"`. With a fingerprint behind an `@`, as `to_dict` gives it, only those
+            weights are accepted.
+        device: Where the model is loaded, as PyTorch names it.
         embed_batch_size: How many texts LlamaIndex passes at once, at most 2048.
         callback_manager: Notified of each batch.
+        num_workers: How many batches LlamaIndex embeds at once in asynchronous calls.
+        embeddings_cache: LlamaIndex's cache of embeddings.
+        rate_limiter: LlamaIndex's limit of calls.
 
     Raises:
         RepresentationError: If the encoder makes no dense vectors.
+        CheckpointError: If there is no such model.
+        ModelMismatchError: If the model has another fingerprint than `model_name` says.
     """
 
+    model_name: str = Field(default="", frozen=True, description="The name of the model.")
+    device: str | None = Field(default=None, frozen=True, description="Where it was loaded.")
     _encoder: Encoder = PrivateAttr()
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder | None = None,
         *,
+        model_name: str | None = None,
+        device: str | None = None,
         embed_batch_size: int = 128,
         callback_manager: CallbackManager | None = None,
+        num_workers: int | None = None,
+        embeddings_cache: Any = None,
+        rate_limiter: Any = None,
     ) -> None:
+        encoder = _resolve(encoder, model_name, device)
         check_reps(["dense"], available=encoder.reps)
-        super().__init__(
-            model_name=encoder.model,
-            embed_batch_size=embed_batch_size,
-            callback_manager=callback_manager or CallbackManager([]),
-        )
+        fields: dict[str, Any] = {
+            "model_name": encoder.model or "unknown",
+            "device": device,
+            "embed_batch_size": embed_batch_size,
+            "callback_manager": callback_manager or CallbackManager([]),
+            "num_workers": num_workers,
+            "embeddings_cache": embeddings_cache,
+            "rate_limiter": rate_limiter,
+        }
+        super().__init__(**fields)
         self._encoder = encoder
 
     @classmethod
@@ -61,6 +89,10 @@ class M3Embedding(BaseEmbedding):
                 "IngestionPipeline without num_workers"
             )
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the encoder along: LlamaIndex would make the object anew."""
+        BaseModel.__setstate__(self, state)
 
     def _get_query_embedding(self, query: str) -> Embedding:
         (output,) = self._encoder.encode_queries([query], ["dense"])
@@ -82,24 +114,123 @@ class M3Embedding(BaseEmbedding):
         return await to_thread(self._get_text_embeddings, texts)
 
 
+class DeferredEmbedding(list[float]):
+    """
+    Texts in the place of an embedding, for a store that encodes them itself.
+
+    Args:
+        texts: Their mean is what is searched for.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__([0.0])
+        self.texts = list(texts)
+
+
+class M3StoreEmbedding(BaseEmbedding):
+    """
+    An embed model that computes nothing, for `M3VectorStore`, which encodes by itself.
+
+    Nodes and queries are then encoded once, at any number of them. Texts that stand for a query, as
+    those of LlamaIndex's `HyDEQueryTransform`, reach the store.
+
+        VectorStoreIndex.from_documents(documents, context, embed_model=M3StoreEmbedding())
+    """
+
+    model_name: str = Field(default="the store's", frozen=True, description="Only for logs.")
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name the class in LlamaIndex's records."""
+        return "M3StoreEmbedding"
+
+    def get_agg_embedding_from_queries(
+        self, queries: list[str], agg_fn: Callable[..., Embedding] | None = None
+    ) -> Embedding:
+        """Pass the texts on; how they are combined is the store's matter."""
+        if agg_fn is not None:
+            raise ValueError("the store takes the mean of the texts; leave agg_fn out")
+        return DeferredEmbedding(queries)
+
+    async def aget_agg_embedding_from_queries(
+        self, queries: list[str], agg_fn: Callable[..., Embedding] | None = None
+    ) -> Embedding:
+        """Do the same: nothing is computed."""
+        return self.get_agg_embedding_from_queries(queries, agg_fn)
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        return DeferredEmbedding([query])
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        return DeferredEmbedding([query])
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return DeferredEmbedding([text])
+
+
 class M3SparseEmbedding(BaseSparseEmbedding):
     """
     The lexical weights of an encoder, `{token id: weight}`.
 
     Args:
-        encoder: May be shared with `M3Embedding` and `M3VectorStore`.
+        encoder: May be shared with `M3Embedding`. By default `model_name` is loaded.
+        model_name: As in `M3Embedding`.
+        device: As in `M3Embedding`.
         embed_batch_size: How many texts LlamaIndex passes at once, at most 2048.
+        num_workers: How many batches LlamaIndex embeds at once in asynchronous calls.
 
     Raises:
         RepresentationError: If the encoder makes no sparse vectors.
     """
 
+    model_name: str = Field(default="", frozen=True, description="The name of the model.")
+    device: str | None = Field(default=None, frozen=True, description="Where it was loaded.")
     _encoder: Encoder = PrivateAttr()
 
-    def __init__(self, encoder: Encoder, *, embed_batch_size: int = 128) -> None:
+    def __init__(
+        self,
+        encoder: Encoder | None = None,
+        *,
+        model_name: str | None = None,
+        device: str | None = None,
+        embed_batch_size: int = 128,
+        num_workers: int | None = None,
+    ) -> None:
+        encoder = _resolve(encoder, model_name, device)
         check_reps(["sparse"], available=encoder.reps)
-        super().__init__(model_name=encoder.model, embed_batch_size=embed_batch_size)
+        fields: dict[str, Any] = {
+            "model_name": encoder.model or "unknown",
+            "device": device,
+            "embed_batch_size": embed_batch_size,
+            "num_workers": num_workers,
+        }
+        super().__init__(**fields)
         self._encoder = encoder
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """Make one of what `model_dump` gave; `encoder=` saves loading the model."""
+        options = {**data, **kwargs}
+        options.pop("class_name", None)
+        return cls(**options)
+
+    def sparse_doc_fn(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[float]]]:
+        """
+        Encode texts as LlamaIndex's `QdrantVectorStore` wants it.
+
+            QdrantVectorStore(
+                "papers", client=client, enable_hybrid=True,
+                sparse_doc_fn=sparse.sparse_doc_fn, sparse_query_fn=sparse.sparse_query_fn,
+            )
+
+        Returns:
+            The token ids of each text, and their weights.
+        """
+        return _batch(self._encoder.encode_documents(texts, ["sparse"]))
+
+    def sparse_query_fn(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[float]]]:
+        """Encode queries as `sparse_doc_fn` does texts."""
+        return _batch(self._encoder.encode_queries(texts, ["sparse"]))
 
     @classmethod
     def class_name(cls) -> str:
@@ -138,3 +269,26 @@ def _dense(output: M3Output) -> Embedding:
 
 def _sparse(output: M3Output) -> SparseEmbedding:
     return require(output.sparse, "sparse").to_dict()
+
+
+def _batch(outputs: Sequence[M3Output]) -> tuple[list[list[int]], list[list[float]]]:
+    sparse = [require(output.sparse, "sparse") for output in outputs]
+    return [weights.ids.tolist() for weights in sparse], [
+        weights.weights.tolist() for weights in sparse
+    ]
+
+
+def _resolve(encoder: Encoder | None, model_name: str | None, device: str | None) -> Encoder:
+    """Return an encoder, loaded by its name if none is given, and check it against the name."""
+    name, _, fingerprint = (model_name or _MODEL).rpartition("@")
+    if encoder is None:
+        from m3kit.torch import TorchEncoder  # takes seconds, and an encoder does not need it
+
+        encoder = TorchEncoder.from_pretrained(name or fingerprint, device=device)
+        if name:
+            check_model(model_name, encoder.model, "what is loaded here")
+    elif device is not None:
+        raise TypeError("device would load a model, and an encoder is given; give one of them")
+    elif model_name is not None:
+        check_model(model_name, encoder.model, "what is loaded here")
+    return encoder

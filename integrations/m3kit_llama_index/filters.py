@@ -6,7 +6,10 @@ They mean what LlamaIndex documents for each operator. Where its documentation i
 - `!=`, `nin` and NOT match a node without the field, as in LlamaIndex's `SimpleVectorStore`.
 - `any`, `all` and `contains` are for lists, `text_match` is for strings.
 - `text_match` is case-sensitive; `text_match_insensitive` is refused.
-- `<`, `<=`, `>` and `>=` compare numbers.
+- `<`, `<=`, `>` and `>=` compare numbers, or dates in ISO 8601 as instants.
+- `loc.lines` is the field `lines` of the dict `loc`, or a key of the metadata with that name.
+- `doc_id`, `ref_doc_id` and `document_id` are the id of the source document, as in LlamaIndex's
+  other stores, where the metadata has no such key.
 - NOT of several filters matches what none of them matches. No filters match everything.
 
 LlamaIndex's filters have no booleans: pydantic refuses them first.
@@ -29,6 +32,7 @@ from m3kit.filters import (
     Contains,
     Eq,
     Exists,
+    Field,
     Filter,
     In,
     Not,
@@ -36,8 +40,13 @@ from m3kit.filters import (
     Range,
     Substring,
 )
+from m3kit.frameworks import dotted, in_any
+from m3kit.instants import instant
+from m3kit_llama_index.nodes import REF_DOC_ID
 
 _Scalar: TypeAlias = str | int | float
+
+_SOURCE_NAMES = ("doc_id", "ref_doc_id", "document_id")
 
 
 def to_filter(filters: MetadataFilters) -> Filter:
@@ -72,43 +81,48 @@ def is_empty(filters: MetadataFilters) -> bool:
     )
 
 
-def _comparison(condition: MetadataFilter) -> Filter:  # noqa: C901, PLR0912  # a case each
+def _comparison(condition: MetadataFilter) -> Filter:
+    if condition.operator is FilterOperator.TEXT_MATCH_INSENSITIVE:
+        raise ValueError(
+            f"{_describe(condition)} ignores case, which no index supports; store a lower-case "
+            "copy of the field and use text_match"
+        )
+    negated = condition.operator in (FilterOperator.NE, FilterOperator.NIN, FilterOperator.IS_EMPTY)
+    fields = dotted(condition.key)
+    where = in_any(fields, lambda field: _leaf(condition, field))
+    if condition.key in _SOURCE_NAMES:
+        by_source = And((Not(Exists(condition.key)), _leaf(condition, REF_DOC_ID)))
+        where = Or((where, by_source))
+    return Not(where) if negated else where
+
+
+def _leaf(condition: MetadataFilter, field: Field) -> Filter:
+    """Compare one field; of a negated operator, this is what is negated."""
     match condition.operator:
-        case FilterOperator.EQ:
-            return Eq(condition.key, _scalar(condition))
-        case FilterOperator.NE:
-            return Not(Eq(condition.key, _scalar(condition)))
+        case FilterOperator.EQ | FilterOperator.NE:
+            return Eq(field, _scalar(condition))
         case FilterOperator.GT:
-            return Range(condition.key, gt=_number(condition))
+            return Range(field, gt=_bound(condition))
         case FilterOperator.GTE:
-            return Range(condition.key, ge=_number(condition))
+            return Range(field, ge=_bound(condition))
         case FilterOperator.LT:
-            return Range(condition.key, lt=_number(condition))
+            return Range(field, lt=_bound(condition))
         case FilterOperator.LTE:
-            return Range(condition.key, le=_number(condition))
-        case FilterOperator.IN:
-            return In(condition.key, _list(condition))
-        case FilterOperator.NIN:
-            return Not(In(condition.key, _list(condition)))
+            return Range(field, le=_bound(condition))
+        case FilterOperator.IN | FilterOperator.NIN:
+            return In(field, _list(condition))
         case FilterOperator.ANY:
-            return Or(tuple(Contains(condition.key, value) for value in _list(condition)))
+            return Or(tuple(Contains(field, value) for value in _list(condition)))
         case FilterOperator.ALL:
-            return And(
-                tuple(Contains(condition.key, value) for value in _non_empty_list(condition))
-            )
+            return And(tuple(Contains(field, value) for value in _non_empty_list(condition)))
         case FilterOperator.CONTAINS:
-            return Contains(condition.key, _scalar(condition))
+            return Contains(field, _scalar(condition))
         case FilterOperator.IS_EMPTY:
-            return Not(Exists(condition.key))
+            return Exists(field)
         case FilterOperator.TEXT_MATCH:
-            return Substring(condition.key, _text(condition))
-        case FilterOperator.TEXT_MATCH_INSENSITIVE:
-            raise ValueError(
-                f"{_describe(condition)} ignores case, which no index supports; store a lower-case "
-                "copy of the field and use text_match"
-            )
+            return Substring(field, _text(condition))
         case _:
-            assert_never(condition.operator)
+            raise ValueError(f"{_describe(condition)} has no counterpart")
 
 
 def _scalar(condition: MetadataFilter) -> _Scalar:
@@ -121,10 +135,13 @@ def _scalar(condition: MetadataFilter) -> _Scalar:
     return condition.value
 
 
-def _number(condition: MetadataFilter) -> float:
-    if not isinstance(condition.value, int | float):
-        raise TypeError(f"{_describe(condition)} takes a number")
-    return condition.value
+def _bound(condition: MetadataFilter) -> float | str:
+    value = condition.value
+    if isinstance(value, str) and instant(value) is not None:
+        return value
+    if not isinstance(value, int | float):
+        raise TypeError(f"{_describe(condition)} takes a number, or a date as 2024-03-01")
+    return value
 
 
 def _text(condition: MetadataFilter) -> str:

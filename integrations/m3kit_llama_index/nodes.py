@@ -7,7 +7,8 @@ Conversion between LlamaIndex's nodes and m3kit's documents.
                 `_m3kit_ref_doc_id`, the id of the source document (of a node without a source, its
                 id), and `_m3kit_node`, the rest of the node as JSON text
 
-Metadata must be JSON, and comes back unchanged; other values are refused, not turned into strings.
+JSON in the metadata comes back unchanged. Dates, UUIDs, paths, decimals, enums, tuples, sets and
+NumPy's numbers become JSON (see `m3kit.frameworks.to_json`); other values are refused.
 The bytes of images and audio stay in the docstore, as everywhere in LlamaIndex. A document that
 another tool wrote becomes a `TextNode`.
 """
@@ -20,6 +21,8 @@ from typing import Any
 from llama_index.core import schema
 from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 
+from m3kit.frameworks import to_document as document_of
+from m3kit.frameworks import to_json
 from m3kit.records import Document
 
 REF_DOC_ID = "_m3kit_ref_doc_id"
@@ -42,21 +45,24 @@ _KINDS: dict[str, type[BaseNode]] = {
 }
 
 
-def to_document(node: BaseNode) -> Document:
+def to_document(node: BaseNode, position: int = 0) -> Document:
     """
     Convert a node, without its embedding.
 
-    An instance of a subclass comes back as the nearest class that LlamaIndex defines.
+    Args:
+        node: An instance of a subclass comes back as the nearest class that LlamaIndex defines.
+        position: Its place among the nodes, for an error to name.
 
     Raises:
         ValueError: If the metadata has a reserved key, or breaks a rule of `m3kit.Document`.
-        TypeError: If the metadata is not JSON.
+        TypeError: If the metadata is not JSON. Both name the position and the id of the node, and
+            the metadata key.
     """
     for key in (NODE, REF_DOC_ID):
         if key in node.metadata:
             raise ValueError(
-                f"node {node.node_id!r} has the metadata key {key!r}, which m3kit reserves; "
-                "rename it"
+                f"document {position} ({node.node_id!r}), metadata key {key!r}: m3kit reserves "
+                "this name; rename it"
             )
     text = node.get_content(MetadataMode.EMBED)
     source = node.source_node
@@ -64,7 +70,7 @@ def to_document(node: BaseNode) -> Document:
         REF_DOC_ID: source.node_id if source is not None else node.node_id,
         NODE: json.dumps(_rest(node, text), ensure_ascii=False),
     }
-    return Document(node.node_id, text, {**node.metadata, **reserved})
+    return document_of(node.node_id, text, {**node.metadata, **reserved}, position)
 
 
 def to_node(document: Document) -> BaseNode:
@@ -85,7 +91,7 @@ def to_node(document: Document) -> BaseNode:
 
 def _rest(node: BaseNode, embedded: str) -> dict[str, Any]:
     """Dump the node without its text where `embedded` ends with that, as it mostly does."""
-    data = node.model_dump(mode="json", exclude={"embedding", "metadata"})
+    data = node.model_dump(mode="json", exclude={"embedding", "metadata"}, fallback=to_json)
     text = node.get_content(MetadataMode.NONE)
     is_suffix = embedded.endswith(text)
     if is_suffix:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
@@ -12,7 +13,8 @@ from llama_index.core.vector_stores.types import MetadataFilters
 
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
-from m3kit.fusion import Fusion, WeightedSum
+from m3kit.frameworks import QueryEncoder, relevance
+from m3kit.fusion import RRF, Fusion, FusionName, WeightedSum, to_fusion
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker, Retriever
 from m3kit.vectors import Rep
@@ -24,7 +26,9 @@ class M3Retriever(BaseRetriever):
     """
     Finds nodes by dense, sparse and ColBERT vectors of one encoding of the query.
 
-    The index may have been filled by `M3VectorStore`, or by any other tool of m3kit.
+    The index may have been filled by `M3VectorStore`, or by any other tool of m3kit. Every option
+    is an attribute, which can be set later. A node's score is the weighted sum of the
+    representations' scores from 0 to 1, whatever fusion ranks, or else the reranker's.
 
     Args:
         encoder: Encodes the query.
@@ -34,7 +38,7 @@ class M3Retriever(BaseRetriever):
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
-        min_score: Nodes below it are left out.
+        min_score: Nodes whose score is below it are left out.
         reranker: `(query, texts) -> scores`; orders the `candidates` best.
         objects: LlamaIndex's targets of `IndexNode`s, followed when such a node is a hit.
         callback_manager: Notified of each retrieval.
@@ -53,7 +57,7 @@ class M3Retriever(BaseRetriever):
         k: int = 10,
         where: Filter | MetadataFilters | None = None,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
         min_score: float | None = None,
         reranker: Reranker | None = None,
@@ -66,35 +70,59 @@ class M3Retriever(BaseRetriever):
             objects=None if objects is None else list(objects),
             verbose=verbose,
         )
-        self._retriever = Retriever(encoder, index, reranker=reranker)
-        self._k = k
-        self._where = to_filter(where) if isinstance(where, MetadataFilters) else where
-        self._reps = reps
-        self._fusion = fusion
-        self._candidates = candidates
-        self._min_score = min_score
+        self.encoder = encoder
+        self.index = index
+        self.reranker = reranker
+        self.k = k
+        self.where = where
+        self.reps = reps
+        self.fusion = to_fusion(fusion)
+        self.candidates = candidates
+        self.min_score = min_score
+        Retriever(encoder, index, reranker=reranker)  # checks that they belong together
+        self._built = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an option; one that does not exist would do nothing."""
+        if getattr(self, "_built", False) and not name.startswith("_") and not hasattr(self, name):
+            raise AttributeError(
+                f"M3Retriever has no option {name}; there are k, where, reps, fusion, candidates, "
+                "min_score, reranker, encoder and index"
+            )
+        super().__setattr__(name, value)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """
         Search by `query_str`.
 
-        A bundle's `embedding` is ignored: it may come from another model.
+        With `custom_embedding_strs`, as of HyDE, the dense vector is the mean of theirs. A bundle's
+        `embedding` is ignored: it may come from another model.
         """
-        if query_bundle.custom_embedding_strs not in (None, [query_bundle.query_str]):
-            raise ValueError(
-                "M3Retriever encodes query_str alone, and this query has custom_embedding_strs; "
-                "retrieve with a query for each of them"
-            )
-        hits = self._retriever.search(
+        encoder = self.encoder
+        if query_bundle.custom_embedding_strs:
+            encoder = QueryEncoder(encoder, query_bundle.custom_embedding_strs)
+        fusion = to_fusion(self.fusion)
+        by_places = isinstance(fusion, RRF) and self.reranker is None
+        least = self.min_score
+        where = self.where
+        hits = Retriever(encoder, self.index, reranker=self.reranker).search(
             query_bundle.query_str,
-            k=self._k,
-            where=self._where,
-            reps=self._reps,
-            fusion=self._fusion,
-            candidates=self._candidates,
-            min_score=self._min_score,
+            k=max(self.k, self.candidates) if by_places and least is not None else self.k,
+            where=to_filter(where) if isinstance(where, MetadataFilters) else where,
+            reps=self.reps,
+            fusion=fusion,
+            candidates=self.candidates,
+            min_score=None if by_places else least,
+            with_scores=by_places,
         )
-        return [NodeWithScore(node=to_node(hit.document), score=hit.score) for hit in hits]
+        scored = [
+            NodeWithScore(
+                node=to_node(hit.document),
+                score=hit.score if self.reranker is not None else relevance(hit, fusion),
+            )
+            for hit in hits
+        ]
+        return [node for node in scored if least is None or node.get_score() >= least][: self.k]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await to_thread(self._retrieve, query_bundle)

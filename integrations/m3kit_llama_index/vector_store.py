@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 from llama_index.core.bridge.pydantic import PrivateAttr
@@ -23,12 +23,14 @@ from llama_index.core.vector_stores.types import (
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.encoder import Encoder
 from m3kit.filters import All, And, Eq, Filter, Ids, In
+from m3kit.frameworks import QueryEncoder, check_documents, unit, with_dense
 from m3kit.fusion import Fusion, WeightedSum
-from m3kit.index import HybridIndex, Search, check_reps, open_index
+from m3kit.index import HybridIndex, Search, VectorError, check_reps, open_index
 from m3kit.records import Document
 from m3kit.retriever import Retriever
 from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep
+from m3kit_llama_index.embeddings import DeferredEmbedding
 from m3kit_llama_index.filters import is_empty, to_filter
 from m3kit_llama_index.mmr import select_mmr
 from m3kit_llama_index.nodes import REF_DOC_ID, to_document, to_node
@@ -51,10 +53,10 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
 
         with M3VectorStore(encoder, "papers") as store:
             context = StorageContext.from_defaults(vector_store=store)
-            VectorStoreIndex.from_documents(documents, context, embed_model=M3Embedding(encoder))
+            VectorStoreIndex.from_documents(documents, context, embed_model=M3StoreEmbedding())
 
     Args:
-        encoder: A `CachedEncoder` shared with `M3Embedding` encodes each node once.
+        encoder: The model.
         index: An index, or the address of one, which is created if there is none (see
             `m3kit.open_index`). The store closes an index that it opened, and no other.
 
@@ -65,7 +67,7 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
     """
 
     stores_text: bool = True
-    is_embedding_query: bool = False
+    is_embedding_query: bool = True  # so that HyDE and embeddings of queries reach the store
     _retriever: Retriever = PrivateAttr()
     _resources: ExitStack = PrivateAttr()
 
@@ -96,6 +98,16 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         """Name the class in LlamaIndex's records."""
         return "M3VectorStore"
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """Make a store over `index=` with `encoder=`, which no dict can hold."""
+        if kwargs.keys() != {"encoder", "index"}:
+            raise TypeError(
+                f"a dict of {data.get('class_name', cls.class_name())} holds no model and no "
+                "index; give from_dict encoder= and index= besides it"
+            )
+        return cls(**kwargs)
+
     @property
     def client(self) -> HybridIndex:
         """The index."""
@@ -108,7 +120,8 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         Nothing is written if one of them cannot be stored; see `nodes.py` for their form.
         """
         _refuse(kwargs)
-        documents = [to_document(node) for node in nodes]
+        documents = [to_document(node, position) for position, node in enumerate(nodes)]
+        check_documents(self.client, documents)
         self._retriever.add(documents)
         return [document.id for document in documents]
 
@@ -165,9 +178,9 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
 
         SPARSE: Search by lexical weights; `sparse_top_k` nodes, if given.
 
-        HYBRID: Search by both; `hybrid_top_k` nodes, if given. Without `alpha`, the two rankings
-        are fused by RRF, and the best are rescored by ColBERT where the index holds it. With
-        `alpha`, the score is `alpha · dense + (1 - alpha) · sparse`. Each branch brings 100
+        HYBRID: Search by both; `hybrid_top_k` nodes, if given. Without `alpha`, the score is M3's
+        weighted sum, with ColBERT where the index holds it (see `m3kit.WeightedSum`). With
+        `alpha`, it is `alpha · dense + (1 - alpha) · sparse`. Each branch brings 100
         candidates, or with `sparse_top_k` the greater of it and `similarity_top_k`.
 
         MMR: Maximal marginal relevance by dense vectors (Carbonell and Goldstein, SIGIR 1998). A
@@ -175,7 +188,11 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         passes them on: `mmr_threshold`, and `mmr_prefetch_k` candidates, or `mmr_prefetch_factor`
         times `similarity_top_k`; by default 100.
 
-        A `query_embedding` is used as the dense vector if there is no text. An empty list of
+        Scores are from 0 to 1, but for MMR's, so that `SimilarityPostprocessor` can cut them.
+
+        A `query_embedding` is the dense vector of the query, also besides its text, from which
+        the other vectors are made; one of `M3StoreEmbedding` stands for texts, which are encoded
+        here. An empty list of
         `node_ids` is no filter, since `as_retriever` always passes a list; an empty list of
         `doc_ids` matches nothing. (That list has the image and index nodes of a `VectorStoreIndex`
         and no text nodes: to search both together, use `M3Retriever`.)
@@ -183,6 +200,7 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         Raises:
             TypeError: For an unknown option.
             ValueError: For an unsupported mode or option.
+            VectorError: If the `query_embedding` is of another width than the index.
             RepresentationError: If the index does not hold what the mode needs.
         """
         _check(query)
@@ -193,12 +211,12 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         _refuse(kwargs)
         match query.mode:
             case VectorStoreQueryMode.DEFAULT:
-                return _result(self._search(query, ["dense"], query.similarity_top_k))
+                return _result(_clipped(self._search(query, ["dense"], query.similarity_top_k)))
             case VectorStoreQueryMode.SPARSE:
                 k = _given(query.sparse_top_k, query.similarity_top_k)
-                return _result(self._search(query, ["sparse"], k))
+                return _result(_clipped(self._search(query, ["sparse"], k)))
             case VectorStoreQueryMode.HYBRID:
-                return _result(self._hybrid(query))
+                return _result(_clipped(self._hybrid(query)))
             case _:
                 raise ValueError(
                     f"M3VectorStore does not support the mode {query.mode.value!r}; use default, "
@@ -307,16 +325,28 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         return [(hit.document, hit.score) for hit in self.client.search(search)]
 
     def _encode(self, query: VectorStoreQuery, reps: Collection[Rep]) -> M3Output:
-        if not query.query_str and query.query_embedding is not None:
-            if set(reps) != {"dense"}:
-                raise ValueError(
-                    f"mode {query.mode.value} searches by {', '.join(reps)} vectors, and the query "
-                    "has only a dense embedding; give query_str"
-                )
-            return M3Output(dense=np.array(query.query_embedding, dtype=np.float32))
-        if query.query_str is None:
-            raise ValueError("the query has no query_str, which M3VectorStore encodes; give one")
-        (output,) = self._retriever.encoder.encode_queries([query.query_str], reps)
+        text, embedding = query.query_str, query.query_embedding
+        encoder = self._retriever.encoder
+        if isinstance(embedding, DeferredEmbedding):
+            encoder = QueryEncoder(encoder, embedding.texts)
+            (output,) = encoder.encode_queries([text or embedding.texts[0]], reps)
+            return output
+        if embedding is None:
+            if text is None:
+                raise ValueError("the query has no query_str, which M3VectorStore encodes; give it")
+            (output,) = encoder.encode_queries([text], reps)
+            return output
+        if not text and set(reps) != {"dense"}:
+            raise ValueError(
+                f"mode {query.mode.value} searches by {', '.join(reps)} vectors, and the query "
+                "has only a dense embedding; give query_str"
+            )
+        if "dense" in reps and len(embedding) != encoder.dim:
+            raise VectorError(
+                f"the query_embedding is {len(embedding)} wide, and vectors of {encoder.model} "
+                f"are {encoder.dim} wide; give VectorStoreIndex embed_model=M3StoreEmbedding()"
+            )
+        (output,) = with_dense(encoder, [text or ""], list(reps), unit(embedding))
         return output
 
 
@@ -336,6 +366,10 @@ def _where(
     if filters is not None:
         conditions.append(to_filter(filters))
     return And(tuple(conditions)) if conditions else All()
+
+
+def _clipped(scored: Sequence[_Scored]) -> list[_Scored]:
+    return [(document, min(max(score, 0.0), 1.0)) for document, score in scored]
 
 
 def _result(scored: Sequence[_Scored]) -> VectorStoreQueryResult:

@@ -18,11 +18,12 @@ class Encoder(Protocol):
     """Turns texts into outputs, one each, in order: a list in, a list out, always."""
 
     @property
-    def model(self) -> str:
+    def model(self) -> str | None:
         """
         What made these vectors, as `name@fingerprint`: `"BAAI/bge-m3@5617a9f6"`.
 
-        An index keeps it beside the data; see `same_model`.
+        An index keeps it beside the data; see `same_model`. None, which is not compared, is for
+        vectors of a model that nobody knows.
         """
         ...
 
@@ -97,7 +98,7 @@ class CachedEncoder:
         return create, (self._encoder,)
 
     @property
-    def model(self) -> str:
+    def model(self) -> str | None:
         """The name of the wrapped encoder."""
         return self._encoder.model
 

@@ -61,6 +61,9 @@ class CoarseStore:
             max_depth=64,
         )
 
+    def check(self, document: Document, /) -> None:
+        """Every document fits into memory."""
+
     def prepare_search(self, search: Search, where: Filter | None, /) -> Searcher:
         return _CoarseSearcher(self.memory, search.query, where)
 

@@ -28,7 +28,7 @@ class Counted:
     documents: list[str] = field(default_factory=list)
 
     @property
-    def model(self) -> str:
+    def model(self) -> str | None:
         return self.encoder.model
 
     @property

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,15 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from tests.langchain.conftest import Counted
 from tests.torch.random_checkpoint import TINY
 
-from m3kit import M3Output, Rep, RepresentationError
+from m3kit import M3Output, ModelMismatchError, Rep, RepresentationError
 from m3kit.testing import HashEncoder
 from m3kit.torch import CheckpointError, TorchEncoder
-from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, to_encoder
-from m3kit_langchain.embeddings import _MODEL_KWARGS
+from m3kit_langchain import EmbeddingsEncoder, M3Embeddings, M3VectorStore, to_encoder
+from m3kit_langchain.hugging_face import MODEL_KWARGS
 
 FAKE = DeterministicFakeEmbedding(size=6)
 
@@ -67,10 +68,38 @@ def test_arguments_are_those_of_hugging_face_bge_embeddings() -> None:
     assert np.linalg.norm(embeddings.embed_query("wolf")) == pytest.approx(1)
 
 
+def test_what_hugging_face_embeddings_take_and_changes_nothing_is_taken() -> None:
+    embeddings = M3Embeddings(
+        model="tiny",
+        model_kwargs={"trust_remote_code": False, "local_files_only": False, "token": None},
+        encode_kwargs={"convert_to_numpy": True, "show_progress_bar": False, "batch_size": 4},
+        query_encode_kwargs={"normalize_embeddings": True, "prompt": "query: "},
+        multi_process=False,
+    )
+    plain = M3Embeddings(model_name="tiny")
+    assert embeddings.embed_query("wolf") == plain.embed_query("query: wolf")
+    assert embeddings.embed_documents(["wolf"]) == plain.embed_documents(["wolf"])
+    with pytest.raises(ValueError, match="normalize_embeddings"):
+        M3Embeddings(model="tiny", query_encode_kwargs={"normalize_embeddings": False})
+
+
+def test_the_name_of_the_model() -> None:
+    assert M3Embeddings(model_name="tiny").model_name == "tiny"
+    assert M3Embeddings(encoder=HashEncoder()).model_name == "hash"
+    encoder = TorchEncoder.from_pretrained("tiny")
+    assert M3Embeddings(encoder=encoder).model_name == "tiny"
+
+
+def test_embeddings_are_pickled_with_their_encoder() -> None:
+    embeddings = M3Embeddings(encoder=HashEncoder())
+    copied = pickle.loads(pickle.dumps(embeddings))  # noqa: S301  # our own
+    assert copied.embed_query("wolf") == embeddings.embed_query("wolf")
+
+
 def test_every_option_of_a_checkpoint_can_be_given() -> None:
     names = set(signature(TorchEncoder.from_pretrained).parameters)
     arguments = {"model", "query_instruction", "document_instruction", "progress"}
-    assert set(_MODEL_KWARGS) == names - arguments
+    assert set(MODEL_KWARGS) == names - arguments
 
 
 def test_a_text_is_not_a_list() -> None:
@@ -105,7 +134,16 @@ def test_batch_size_is_how_many_texts_are_encoded_at_once() -> None:
     [
         ({"model_kwargs": {"divice": "cpu"}}, "divice"),
         ({"model_kwargs": {"trust_remote_code": True}}, "trust_remote_code"),
+        ({"model_kwargs": {"local_files_only": True}}, "local_files_only.*HF_HUB_OFFLINE"),
+        ({"model_kwargs": {"token": "hf_x"}}, "token.*HF_TOKEN"),
+        ({"model_kwargs": {"model_kwargs": {"torch_dtype": "auto"}}}, "precision"),
+        ({"model_kwargs": {"backend": "onnx"}}, "OnnxEncoder"),
+        ({"multi_process": True}, "multi_process.*devices"),
+        ({"model": "tiny"}, "model and model_name"),
         ({"encode_kwargs": {"normalise": True}}, "normalise"),
+        ({"encode_kwargs": {"prompt_name": "query"}}, "prompt_name.*query_instruction"),
+        ({"encode_kwargs": {"precision": "int8"}}, "precision"),
+        ({"query_encode_kwargs": {"device": "cuda"}}, "device.*model_kwargs"),
         ({"encoder": HashEncoder(), "model_name": "tiny"}, "model_name"),
         ({"encoder": HashEncoder(), "model_kwargs": {}}, "model_kwargs"),
         ({"encoder": HashEncoder(), "query_instruction": ""}, "query_instruction"),
@@ -130,7 +168,7 @@ def test_what_cannot_be_is_refused(kwargs: dict[str, Any]) -> None:
 def test_cache_folder_is_where_models_are_looked_for(tmp_path: Path) -> None:
     _put_in_cache(tmp_path, "org/name")
     embeddings = M3Embeddings(model_name="org/name", cache_folder=str(tmp_path))
-    assert embeddings.encoder.model.startswith("org/name@")
+    assert str(embeddings.encoder.model).startswith("org/name@")
 
 
 def test_no_arguments_are_bge_m3_where_it_is_at_hand(tmp_path: Path) -> None:
@@ -211,12 +249,12 @@ def test_embeddings_have_no_other_representation() -> None:
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (lambda: EmbeddingsEncoder(FAKE), "DeterministicFakeEmbedding"),
+        (lambda: EmbeddingsEncoder(FAKE), None),  # a class says nothing of a model
         (lambda: EmbeddingsEncoder(FAKE, model="mine"), "mine"),
     ],
 )
 def test_an_encoder_of_embeddings_has_a_name(
-    make: Callable[[], EmbeddingsEncoder], name: str
+    make: Callable[[], EmbeddingsEncoder], name: str | None
 ) -> None:
     assert make().model == name
 
@@ -226,6 +264,66 @@ def test_the_name_holds_the_model_where_the_embeddings_say_it() -> None:
         model: str = "small-3"
 
     assert EmbeddingsEncoder(Named(size=2)).model == "Named:small-3"
+
+
+class Cached(Embeddings):
+    """As LangChain's `CacheBackedEmbeddings`, whose package is not installed here."""
+
+    def __init__(self, underlying_embeddings: Embeddings) -> None:
+        self.underlying_embeddings = underlying_embeddings
+        self.embedded = 0
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.embedded += len(texts)
+        return self.underlying_embeddings.embed_documents(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.underlying_embeddings.embed_query(text)
+
+
+class Imagining(Embeddings):
+    """As LangChain's `HypotheticalDocumentEmbedder`: queries are not embedded as they are."""
+
+    def __init__(self, base_embeddings: Embeddings) -> None:
+        self.base_embeddings = base_embeddings
+        self.embed_documents = base_embeddings.embed_documents  # type: ignore[method-assign]  # as it is
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        raise NotImplementedError(texts)
+
+    def embed_query(self, text: str) -> list[float]:
+        return self.base_embeddings.embed_query(f"an answer to {text}")
+
+
+def test_a_cache_around_m3_is_unwrapped() -> None:
+    encoder = HashEncoder()
+    embeddings = Cached(Cached(M3Embeddings(encoder=encoder)))
+    assert to_encoder(embeddings) is encoder
+    store = M3VectorStore.from_texts(["a", "b"], embeddings)
+    assert store.index.reps == {"dense", "sparse", "colbert"}
+    assert M3VectorStore(encoder, store.index).similarity_search("a")
+
+
+def test_a_cache_around_another_model_is_used_and_named_by_the_model() -> None:
+    class Named(DeterministicFakeEmbedding):
+        model: str = "small-3"
+
+    cached = Cached(Named(size=2))
+    encoder = to_encoder(cached)
+    assert encoder.model == "Named:small-3"
+    encoder.encode_documents(["a"])
+    assert cached.embedded == 1
+    store = M3VectorStore.from_texts(["a"], cached)
+    with pytest.raises(ModelMismatchError, match="small-3"):
+        M3VectorStore(EmbeddingsEncoder(FAKE, model="other"), store.index)
+    assert to_encoder(Cached(FAKE)).model is None
+
+
+def test_a_wrapper_that_embeds_queries_otherwise_stays_and_has_the_models_name() -> None:
+    encoder = HashEncoder()
+    wrapped = to_encoder(Imagining(M3Embeddings(encoder=encoder)))
+    assert isinstance(wrapped, EmbeddingsEncoder)
+    assert wrapped.model == encoder.model
 
 
 def test_to_encoder_finds_what_is_behind() -> None:

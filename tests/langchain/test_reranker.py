@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
+from pydantic import ValidationError
+from tests.torch.random_reranker import write_reranker
 
+from m3kit.torch import CrossEncoder
 from m3kit_langchain import M3Reranker
 
 DOCUMENTS = [
@@ -51,3 +56,53 @@ def test_a_number_for_each_document(given: int, message: str) -> None:
     reranker = M3Reranker(reranker=lambda *_: [float("nan")] * given)
     with pytest.raises(ValueError, match=message):
         reranker.compress_documents(DOCUMENTS, "a")
+
+
+def test_scores_are_in_the_metadata_where_a_key_is_given() -> None:
+    reranker = M3Reranker(reranker=count, top_n=1, score_key="relevance_score")
+    (best,) = reranker.compress_documents(DOCUMENTS, "a")
+    assert best.metadata == {"n": 2, "relevance_score": 3.0}
+    assert DOCUMENTS[2].metadata == {"n": 2}
+
+
+def test_what_is_set_later_holds_from_then_on() -> None:
+    reranker = M3Reranker(reranker=count)
+    reranker.reranker, reranker.top_n = (lambda *_: [1, 2, 3, 4]), 1
+    assert [document.id for document in reranker.compress_documents(DOCUMENTS, "a")] == ["3"]
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        reranker.top_n = 0
+    with pytest.raises(ValidationError, match="frozen"):
+        reranker.model_name = "other"
+
+
+def test_a_model_is_loaded_by_its_name(tmp_path: Path) -> None:
+    folder = write_reranker(tmp_path / "reranker")
+    reranker = M3Reranker(model_name=str(folder), model_kwargs={"device": "cpu"}, top_n=1)
+    scores = CrossEncoder.from_pretrained(folder)("a", ["aa", "a", "aaa", "b"])
+    (best,) = reranker.compress_documents(DOCUMENTS, "a")
+    assert best == DOCUMENTS[max(range(4), key=scores.__getitem__)]
+    with pytest.raises(ValueError, match="does not exist"):
+        M3Reranker(model_name="./nothing")
+
+
+class Scorer:
+    """As FlagEmbedding's rerankers."""
+
+    def compute_score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return [len(text) for _, text in pairs]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give reranker=.* or model_name="),
+        ({"reranker": count, "model_name": "tiny"}, "give reranker=.* or model_name="),
+        ({"reranker": count, "model_kwargs": {"device": "cpu"}}, "device would load a model"),
+        ({"reranker": "BAAI/bge-reranker-v2-m3"}, "give model_name='BAAI/bge-reranker-v2-m3'"),
+        ({"reranker": Scorer()}, r"Scorer scores pairs; .* model.compute_score\(\["),
+        ({"reranker": 3}, "a reranker is a function .*, not 3"),
+    ],
+)
+def test_what_cannot_rerank_is_refused_when_made(arguments: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        M3Reranker(**arguments)

@@ -110,6 +110,33 @@ def test_k_is_configurable_and_an_agents_tool_reads_texts(index: MemoryIndex) ->
     assert tool.invoke({"query": QUERY}) == expected
 
 
+def test_what_is_set_later_holds_from_then_on(index: MemoryIndex) -> None:
+    def longest(_: str, texts: Sequence[str]) -> list[float]:
+        return [len(text) for text in texts]
+
+    retriever = M3Retriever(encoder=HashEncoder(), index=index)
+    retriever.reranker, retriever.k = longest, 1
+    (found,) = retriever.invoke(QUERY)
+    assert found.page_content == "the salmon swims against the stream"
+    empty = MemoryIndex()
+    assert retriever.model_copy(update={"index": empty}).invoke(QUERY) == []
+    retriever.index = empty
+    assert retriever.invoke(QUERY) == []
+    with pytest.raises(ValidationError, match="top_k"):
+        retriever.top_k = 3  # type: ignore[attr-defined]  # that is the point
+
+
+def test_scores_are_in_the_metadata_where_a_key_is_given(index: MemoryIndex) -> None:
+    (plain,) = M3Retriever(encoder=HashEncoder(), index=index, k=1).invoke(QUERY)
+    (scored,) = M3Retriever(encoder=HashEncoder(), index=index, k=1, score_key="score").invoke(
+        QUERY
+    )
+    (hit,) = Retriever(HashEncoder(), index).search(QUERY, k=1, with_scores=True)
+    assert scored.metadata == {**plain.metadata, "score": hit.score, "scores": dict(hit.scores)}
+    assert set(hit.scores) == {"dense", "sparse", "colbert"}
+    assert "score" not in index.get([hit.document.id])[0].document.metadata
+
+
 def test_unknown_options_are_refused_by_name(index: MemoryIndex) -> None:
     with pytest.raises(ValidationError, match="top_k"):
         M3Retriever(encoder=HashEncoder(), index=index, top_k=3)  # type: ignore[call-arg]  # that is the point

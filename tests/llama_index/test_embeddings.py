@@ -7,21 +7,35 @@ import pickle
 from collections.abc import Collection, Sequence
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
+from llama_index.core import VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding
+from llama_index.core.schema import TextNode
+from llama_index.vector_stores.qdrant import QdrantVectorStore
+from pydantic import ValidationError
+from qdrant_client import QdrantClient
 from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import QUERY, Counting
 
 from m3kit.encoder import CachedEncoder
-from m3kit.index import RepresentationError
+from m3kit.index import ModelMismatchError, RepresentationError
 from m3kit.memory import MemoryIndex
 from m3kit.scoring import overlap
 from m3kit.testing import TEXTS, HashEncoder
+from m3kit.torch import TorchEncoder
 from m3kit.vectors import M3Output, Rep
-from m3kit_llama_index import M3Embedding, M3Retriever, M3SparseEmbedding, M3VectorStore
+from m3kit_llama_index import (
+    M3Embedding,
+    M3Retriever,
+    M3SparseEmbedding,
+    M3StoreEmbedding,
+    M3VectorStore,
+)
+from m3kit_llama_index.embeddings import DeferredEmbedding
 
 OUTPUTS = HashEncoder().encode_documents(TEXTS)
 
@@ -162,3 +176,74 @@ def _nodes() -> Any:
     from tests.llama_index.corpus import make_nodes
 
     return make_nodes()
+
+
+def test_a_model_is_loaded_by_its_name() -> None:
+    embedding = M3Embedding(model_name="tiny", device="cpu")
+    encoder = TorchEncoder.from_pretrained("tiny")
+    (expected,) = encoder.encode_documents(["a bear"], ["dense"])
+    assert embedding.get_text_embedding("a bear") == np.asarray(expected.dense).tolist()
+    assert embedding.model_name == encoder.model
+    with pytest.raises(TypeError, match="device would load a model"):
+        M3Embedding(encoder, device="cpu")
+    with pytest.raises(ModelMismatchError, match="BAAI/bge-m3@1"):
+        M3Embedding(encoder, model_name="BAAI/bge-m3@1")
+    with pytest.raises(ModelMismatchError, match="tiny@1"):
+        M3SparseEmbedding(model_name="tiny@1")
+    with pytest.raises(ValidationError, match="frozen"):
+        embedding.model_name = "another"
+
+
+def test_from_dict() -> None:
+    embedding = M3Embedding(model_name="tiny", device="cpu", embed_batch_size=3)
+    again = M3Embedding.from_dict(embedding.to_dict())
+    assert again.to_dict() == embedding.to_dict()
+    assert again.get_query_embedding(QUERY) == embedding.get_query_embedding(QUERY)
+    own = M3Embedding(HashEncoder())
+    assert M3Embedding.from_dict(own.to_dict(), encoder=HashEncoder()).to_dict() == own.to_dict()
+    sparse = M3SparseEmbedding(model_name="tiny")
+    copied = M3SparseEmbedding.from_dict(sparse.model_dump())
+    assert copied.get_query_embedding(QUERY) == sparse.get_query_embedding(QUERY)
+    stored = M3StoreEmbedding(embed_batch_size=7)
+    assert M3StoreEmbedding.from_dict(stored.to_dict()).to_dict() == stored.to_dict()
+
+
+def test_pickled() -> None:
+    sparse = pickle.loads(pickle.dumps(M3SparseEmbedding(HashEncoder())))  # noqa: S301  # our own
+    assert sparse.get_text_embedding(TEXTS[0]) == M3SparseEmbedding(
+        HashEncoder()
+    ).get_text_embedding(TEXTS[0])
+    stored = pickle.loads(pickle.dumps(M3StoreEmbedding()))  # noqa: S301  # our own
+    assert stored.to_dict() == M3StoreEmbedding().to_dict()
+
+
+def test_the_store_s_embedding_passes_texts_on(call: Call) -> None:
+    embedding = M3StoreEmbedding()
+    for query in (
+        call(embedding, "get_query_embedding", "a"),
+        call(embedding, "get_agg_embedding_from_queries", ["a"]),
+    ):
+        assert isinstance(query, DeferredEmbedding)
+        assert query.texts == ["a"]
+    assert call(embedding, "get_text_embedding_batch", ["a", "b"]) == [[0.0], [0.0]]
+    with pytest.raises(ValueError, match="agg_fn"):
+        embedding.get_agg_embedding_from_queries(["a"], agg_fn=max)
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+def test_sparse_vectors_fit_llama_index_s_qdrant_store() -> None:
+    encoder = HashEncoder()
+    sparse = M3SparseEmbedding(encoder)
+    theirs = QdrantVectorStore(
+        "papers",
+        client=QdrantClient(":memory:"),
+        enable_hybrid=True,
+        sparse_doc_fn=sparse.sparse_doc_fn,
+        sparse_query_fn=sparse.sparse_query_fn,
+    )
+    index = VectorStoreIndex.from_vector_store(theirs, embed_model=M3Embedding(encoder))
+    index.insert_nodes([TextNode(id_=str(UUID(int=n)), text=text) for n, text in enumerate(TEXTS)])
+    for mode in ("hybrid", "sparse"):
+        retriever = index.as_retriever(vector_store_query_mode=mode, similarity_top_k=1)
+        (found, *_) = retriever.retrieve("the salmon swims against the stream")
+        assert found.node.get_content() == "the salmon swims against the stream"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.types import FilterCondition, MetadataFilter, MetadataFilters
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 from tests.llama_index.corpus import FILTERS, OP, ids, keeps, make_nodes, one
@@ -117,7 +118,7 @@ def test_conditions_and_none_of_them() -> None:
         (one("a", OP.NE), "'a' != None .*is_empty"),
         (one("a", OP.EQ, ["b"]), "takes a single value"),
         (one("a", OP.CONTAINS, ["b"]), "'a' contains .*single value"),
-        (one("a", OP.GT, "b"), "'a' > 'b' takes a number"),
+        (one("a", OP.GT, "b"), "'a' > 'b' takes a number, or a date"),
         (one("a", OP.LTE, [1]), "takes a number"),
         (one("a", OP.IN, "b"), "'a' in 'b' takes a list"),
         (one("a", OP.ANY, 1), "'a' any 1 takes a list"),
@@ -157,3 +158,21 @@ def test_values_are_data(filled: M3VectorStore) -> None:
         "en' OR 'x",
     ):
         assert not filled.get_nodes(filters=one("lang", OP.EQ, value))
+
+
+def test_dates_and_nested_fields(store: M3VectorStore) -> None:
+    nodes = [
+        TextNode(id_=str(n), text="x", metadata={"day": f"2024-0{n}-01", "loc": {"lines": n}})
+        for n in (1, 2, 3)
+    ]
+    store.add(nodes)
+
+    def found(filters: MetadataFilters) -> list[str]:
+        return sorted(ids(store.get_nodes(filters=filters)))
+
+    assert found(one("day", OP.GT, "2024-02-01")) == ["3"]
+    assert found(one("day", OP.LTE, "2024-02-01T00:00:00Z")) == ["1", "2"]
+    assert found(one("loc.lines", OP.EQ, 2)) == ["2"]
+    assert found(one("loc.lines", OP.NE, 2)) == ["1", "3"]
+    assert found(one("loc.lines", OP.IS_EMPTY)) == []
+    assert found(one("loc.pages", OP.IS_EMPTY)) == ["1", "2", "3"]

@@ -13,16 +13,25 @@ from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.memory import VectorMemory
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine
-from llama_index.core.schema import IndexNode, MetadataMode, TextNode
+from llama_index.core.schema import IndexNode, MetadataMode, QueryBundle, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one, source
 
 from m3kit.encoder import CachedEncoder
+from m3kit.index import VectorError
+from m3kit.memory import MemoryIndex
 from m3kit.testing import DIM
-from m3kit_llama_index import M3Embedding, M3Reranker, M3Retriever, M3VectorStore
+from m3kit_llama_index import (
+    M3Embedding,
+    M3Reranker,
+    M3Retriever,
+    M3StoreEmbedding,
+    M3VectorStore,
+)
 from m3kit_qdrant import EdgeIndex
 
 MODE = VectorStoreQueryMode
@@ -56,15 +65,71 @@ def test_one_forward_pass_for_each_text(
     assert len(counting.documents) == len(TEXTS)
 
 
-def test_without_a_cache_a_mock_embedding_does(store: M3VectorStore, counting: Counting) -> None:
+def test_an_embed_model_that_costs_nothing(
+    store: M3VectorStore, counting: Counting, call: Call
+) -> None:
     index = VectorStoreIndex.from_vector_store(
-        M3VectorStore(counting, store.client), embed_model=MockEmbedding(1)
+        M3VectorStore(counting, store.client), embed_model=M3StoreEmbedding()
     )
-    index.insert_nodes(NODES)
-    (found, *_) = index.as_retriever().retrieve(TEXTS[1])
-    assert found.node_id == NODES[1].node_id
+    call(index, "insert_nodes", NODES)
+    for mode in (MODE.DEFAULT, MODE.SPARSE, MODE.HYBRID, MODE.MMR):
+        counting.queries.clear()
+        (found, *_) = call(index.as_retriever(vector_store_query_mode=mode), "retrieve", TEXTS[1])
+        assert found.node_id == NODES[1].node_id
+        assert counting.queries == [TEXTS[1]]
     assert sorted(counting.documents) == sorted(TEXTS)
-    assert counting.queries == [TEXTS[1]]
+
+
+def test_each_of_many_nodes_is_encoded_once(counting: Counting) -> None:
+    store = M3VectorStore(counting, MemoryIndex())
+    nodes = [TextNode(text=f"text {n}") for n in range(700)]
+    context = StorageContext.from_defaults(vector_store=store)
+    VectorStoreIndex(nodes, storage_context=context, embed_model=M3StoreEmbedding())
+    assert len(counting.documents) == 700
+    assert store.client.count() == 700
+
+
+def test_a_mock_embedding_is_refused_when_it_would_search(
+    store: M3VectorStore,
+) -> None:
+    index = VectorStoreIndex.from_vector_store(store, embed_model=MockEmbedding(1))
+    index.insert_nodes(NODES)
+    with pytest.raises(VectorError, match="M3StoreEmbedding"):
+        index.as_retriever().retrieve(QUERY)
+
+
+@pytest.mark.parametrize("deferred", [True, False])
+def test_what_hyde_imagines_is_searched_for(
+    store: M3VectorStore, encoder: CachedEncoder, call: Call, *, deferred: bool
+) -> None:
+    embed_model = M3StoreEmbedding() if deferred else M3Embedding(encoder)
+    index = VectorStoreIndex.from_vector_store(store, embed_model=embed_model)
+    nodes = [TextNode(text="a picture is inserted"), TextNode(text="rows are frozen in tables")]
+    index.insert_nodes(nodes)
+    bundle = QueryBundle("picture", custom_embedding_strs=["rows are frozen in tables"])
+    (found,) = call(index.as_retriever(similarity_top_k=1), "retrieve", bundle)
+    assert found.node.get_content() == "rows are frozen in tables"
+    assert found.score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("key", ["doc_id", "ref_doc_id", "document_id"])
+def test_a_source_is_found_by_its_other_names(host: VectorStoreIndex, call: Call, key: str) -> None:
+    for name in ("a", "b"):
+        host.insert(Document(id_=name, text=f"the {name}"))
+    found = call(host.as_retriever(filters=one(key, OP.EQ, "a")), "retrieve", "the")
+    assert [node.node.ref_doc_id for node in found] == ["a"]
+    found = call(host.as_retriever(filters=one(key, OP.NIN, ["a"])), "retrieve", "the")
+    assert [node.node.ref_doc_id for node in found] == ["b"]
+
+
+def test_a_cutoff_leaves_out_what_is_not_relevant(host: VectorStoreIndex) -> None:
+    host.insert_nodes(NODES)
+    engine = host.as_query_engine(
+        vector_store_query_mode="hybrid",
+        node_postprocessors=[SimilarityPostprocessor(similarity_cutoff=0.5)],
+    )
+    assert engine.retrieve(QueryBundle("quantum chromodynamics lagrangian")) == []
+    assert engine.retrieve(QueryBundle(TEXTS[1]))[0].node_id == NODES[1].node_id
 
 
 def test_as_retriever_in_every_mode(

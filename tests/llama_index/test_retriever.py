@@ -10,7 +10,7 @@ from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, Quer
 from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one
 
-from m3kit import RRF, Eq, MemoryIndex, Rep, RepresentationError, Retriever, WeightedSum
+from m3kit import RRF, Eq, MemoryIndex, Rep, RepresentationError, Retriever
 from m3kit.testing import HashEncoder
 from m3kit_llama_index import M3Retriever, M3VectorStore, to_filter
 
@@ -27,11 +27,11 @@ OPTIONS: list[dict[str, Any]] = [
     {"k": 3},
     {"where": Eq("lang", "de")},
     {"where": to_filter(one("n", OP.GT, 4))},
-    {"fusion": WeightedSum()},
+    {"fusion": RRF()},
     {"fusion": RRF(k=1), "reps": ["dense", "sparse"]},
     {"reps": ["dense"]},
     {"reps": ["sparse"]},
-    {"candidates": 3, "k": 3},
+    {"candidates": 3, "k": 3, "fusion": RRF()},
     {"min_score": 0.6},
 ]
 
@@ -48,9 +48,14 @@ def test_it_finds_what_m3kit_finds(options: dict[str, Any], call: Call) -> None:
         assert Retriever(HashEncoder(), store.client).search(QUERY, **others) != expected, name
     found = call(retriever, "retrieve", QUERY)
     assert expected
-    assert [(one.node_id, one.score) for one in found] == [
-        (hit.document.id, hit.score) for hit in expected
-    ]
+    assert ids([one.node for one in found]) == [hit.document.id for hit in expected]
+    sums = {
+        hit.document.id: min(max(hit.score, 0), 1)
+        for hit in Retriever(HashEncoder(), store.client).search(
+            QUERY, k=99, reps=options.get("reps")
+        )
+    }
+    assert [one.score for one in found] == pytest.approx([sums[one.node_id] for one in found])
     assert all(one.node == NODES[one.node_id] for one in found)
 
 
@@ -91,8 +96,30 @@ def test_a_bundle(filled: M3VectorStore, call: Call) -> None:
     plain = call(retriever, "retrieve", QUERY)
     left_by_another = QueryBundle(QUERY, embedding=[1.0, 2.0])
     assert call(retriever, "retrieve", left_by_another) == plain
-    with pytest.raises(ValueError, match="custom_embedding_strs"):
-        call(retriever, "retrieve", QueryBundle(QUERY, custom_embedding_strs=["imagined"]))
+    imagined = NODES["node/7 é"].get_content(MetadataMode.EMBED)
+    hyde = QueryBundle(QUERY, custom_embedding_strs=[imagined])
+    dense = M3Retriever(HashEncoder(), filled.client, reps=["dense"], k=1)
+    (found,) = call(dense, "retrieve", hyde)
+    assert (found.node_id, found.score) == ("node/7 é", pytest.approx(1))
+    assert call(retriever, "retrieve", hyde) != plain
+
+
+def test_what_is_set_later_holds_from_then_on(filled: M3VectorStore, call: Call) -> None:
+    retriever = M3Retriever(HashEncoder(), filled.client)
+    retriever.k = 1
+    retriever.where = Eq("lang", "de")
+    (found,) = call(retriever, "retrieve", QUERY)
+    assert found.node.metadata["lang"] == "de"
+    retriever.index = MemoryIndex()
+    assert call(retriever, "retrieve", QUERY) == []
+    with pytest.raises(AttributeError, match="no option similarity_top_k; there are k"):
+        retriever.similarity_top_k = 1
+
+
+def test_a_minimum_is_of_the_score_whatever_fusion_ranks(filled: M3VectorStore) -> None:
+    every = M3Retriever(HashEncoder(), filled.client, k=50, fusion="rrf").retrieve(QUERY)
+    best = M3Retriever(HashEncoder(), filled.client, k=50, fusion="rrf", min_score=0.5)
+    assert best.retrieve(QUERY) == [one for one in every if one.get_score() >= 0.5]
 
 
 def test_objects_are_entered(call: Call) -> None:

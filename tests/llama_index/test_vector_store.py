@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
-from llama_index.core.schema import MetadataMode
+from llama_index.core.schema import MetadataMode, TextNode
 from llama_index.core.vector_stores.types import (
     BasePydanticVectorStore,
     MetadataFilters,
@@ -31,11 +31,13 @@ from tests.llama_index.corpus import (
 )
 
 from m3kit.encoder import CachedEncoder
-from m3kit.index import ModelMismatchError, RepresentationError
+from m3kit.index import DocumentError, ModelMismatchError, RepresentationError, VectorError
 from m3kit.memory import MemoryIndex
 from m3kit.testing import HashEncoder
 from m3kit.vectors import Rep
+from m3kit.with_colbert import WithColbert
 from m3kit_llama_index import M3VectorStore
+from m3kit_llama_index.embeddings import DeferredEmbedding
 
 MODE = VectorStoreQueryMode
 MODES = [MODE.DEFAULT, MODE.SPARSE, MODE.HYBRID, MODE.MMR]
@@ -44,6 +46,7 @@ DENSE = {node.node_id: score("dense", QUERY, node) for node in NODES}
 SPARSE = {node.node_id: score("sparse", QUERY, node) for node in NODES}
 FOUND = {id_: score for id_, score in SPARSE.items() if score}
 COLBERT = {node.node_id: score("colbert", QUERY, node) for node in NODES}
+SUMS = {id_: (DENSE[id_] + 0.3 * SPARSE[id_] + COLBERT[id_]) / 2.3 for id_ in DENSE}
 
 
 def asked(mode: VectorStoreQueryMode, **options: Any) -> VectorStoreQuery:
@@ -58,10 +61,15 @@ def same(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> b
     ] == pytest.approx([score for _, score in expected], abs=1e-5)
 
 
+def clipped(scored: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Cut scores to what LlamaIndex's cutoffs expect; the order stays."""
+    return [(id_, min(max(score, 0), 1)) for id_, score in scored]
+
+
 def test_the_base(store: M3VectorStore) -> None:
     assert isinstance(store, BasePydanticVectorStore)
     assert store.stores_text
-    assert not store.is_embedding_query
+    assert store.is_embedding_query  # else LlamaIndex would drop what HyDE imagines
     assert store.class_name() == "M3VectorStore"
 
 
@@ -72,44 +80,48 @@ def test_default_is_dense(filled: M3VectorStore, call: Call) -> None:
 
 def test_sparse_finds_what_shares_a_word(filled: M3VectorStore, call: Call) -> None:
     result = call(filled, "query", asked(MODE.SPARSE, similarity_top_k=50))
-    assert same(pairs(result), ranked(FOUND))
+    assert same(pairs(result), clipped(ranked(FOUND)))
     result = call(filled, "query", asked(MODE.SPARSE, sparse_top_k=2))
-    assert same(pairs(result), ranked(FOUND)[:2])
+    assert same(pairs(result), clipped(ranked(FOUND)[:2]))
 
 
-def test_hybrid_is_rescored_by_colbert(filled: M3VectorStore, call: Call) -> None:
+def test_hybrid_is_m3_s_weighted_sum(filled: M3VectorStore, call: Call) -> None:
     result = call(filled, "query", asked(MODE.HYBRID))
-    assert same(pairs(result), ranked(COLBERT)[:5])
+    assert same(pairs(result), ranked(SUMS)[:5])
     result = call(filled, "query", asked(MODE.HYBRID, hybrid_top_k=3))
-    assert same(pairs(result), ranked(COLBERT)[:3])
+    assert same(pairs(result), ranked(SUMS)[:3])
 
 
-def rrf(candidates: int) -> list[tuple[str, float]]:
-    fused = dict.fromkeys(DENSE, 0.0)
-    for ranking in (ranked(DENSE)[:candidates], ranked(FOUND)[:candidates]):
-        for place, (id_, _) in enumerate(ranking, start=1):
-            fused[id_] += 1 / (60 + place)
-    return ranked({id_: score for id_, score in fused.items() if score})
+def weighted(candidates: int) -> list[tuple[str, float]]:
+    names = {id_ for branch in (DENSE, FOUND) for id_, _ in ranked(branch)[:candidates]}
+    return clipped(ranked({id_: (DENSE[id_] + 0.3 * SPARSE[id_]) / 1.3 for id_ in names}))
 
 
-def test_hybrid_without_colbert_fuses_ranks() -> None:
+def test_hybrid_without_colbert_and_with_few_candidates() -> None:
     store = M3VectorStore(HashEncoder(), MemoryIndex(reps=("dense", "sparse")))
     store.add(NODES)
-    assert same(pairs(store.query(asked(MODE.HYBRID))), rrf(100)[:5])
+    assert same(pairs(store.query(asked(MODE.HYBRID))), weighted(100)[:5])
     result = store.query(asked(MODE.HYBRID, similarity_top_k=1, sparse_top_k=2, hybrid_top_k=9))
-    assert same(pairs(result), rrf(9)[:9])  # never fewer candidates than are wanted
+    assert same(pairs(result), weighted(9)[:9])  # never fewer candidates than are wanted
     result = store.query(asked(MODE.HYBRID, similarity_top_k=7, sparse_top_k=1, hybrid_top_k=3))
-    assert same(pairs(result), rrf(7)[:3])
-    assert not same(rrf(7)[:3], rrf(3)[:3])
+    assert same(pairs(result), weighted(7)[:3])
     result = store.query(asked(MODE.HYBRID, similarity_top_k=2, sparse_top_k=3))
-    assert same(pairs(result), rrf(3)[:2])
+    assert same(pairs(result), weighted(3)[:2])
+
+
+def test_a_cutoff_keeps_what_is_relevant(filled: M3VectorStore) -> None:
+    for mode in (MODE.DEFAULT, MODE.SPARSE, MODE.HYBRID):
+        result = filled.query(asked(mode, query_str="quantum chromodynamics", similarity_top_k=50))
+        assert all(0 <= similarity < 0.5 for similarity in result.similarities or ())
+        best = filled.query(asked(mode, query_str=NODES[1].get_content(MetadataMode.EMBED)))
+        assert (best.similarities or [0])[0] > 0.9
 
 
 def test_alpha_weighs_dense_and_sparse(filled: M3VectorStore, call: Call) -> None:
     for alpha in (0, 0.0, 0.25, 1):
         weighted = {id_: alpha * DENSE[id_] + (1 - alpha) * SPARSE[id_] for id_ in DENSE}
         result = call(filled, "query", asked(MODE.HYBRID, alpha=alpha))
-        assert same(pairs(result), ranked(weighted)[:5]), alpha
+        assert same(pairs(result), clipped(ranked(weighted)[:5])), alpha
     sparse_alone = filled.query(asked(MODE.HYBRID, alpha=0))
     assert same(pairs(sparse_alone), pairs(filled.query(asked(MODE.SPARSE))))
 
@@ -258,7 +270,12 @@ def test_an_embedding_stands_in_where_there_is_no_text(
         assert same(pairs(result), ranked(DENSE)[:5])
     assert counting.queries == []
     other = filled.query(asked(MODE.DEFAULT, query_embedding=[0.0] * len(embedding)))
-    assert same(pairs(other), ranked(DENSE)[:5])  # the text counts
+    assert {score for _, score in pairs(other)} == {0}  # the embedding counts
+    longer = [7 * number for number in embedding]
+    hybrid = filled.query(asked(MODE.HYBRID, query_embedding=longer))
+    assert same(pairs(hybrid), pairs(filled.query(asked(MODE.HYBRID))))
+    with pytest.raises(VectorError, match=r"1 wide.*32 wide.*embed_model=M3StoreEmbedding\(\)"):
+        filled.query(asked(MODE.DEFAULT, query_embedding=[1.0]))
 
 
 def test_a_query_is_encoded_once(filled: M3VectorStore, counting: Counting, call: Call) -> None:
@@ -289,10 +306,24 @@ def test_add_returns_ids_and_replaces(store: M3VectorStore, call: Call) -> None:
 
 def test_nothing_is_written_if_a_node_is_refused(store: M3VectorStore) -> None:
     bad = make_nodes()[0]
-    bad.metadata["when"] = {1, 2}
-    with pytest.raises(TypeError, match="is not JSON"):
+    bad.metadata["when"] = b"1"
+    with pytest.raises(TypeError, match=r"document 10 .*metadata key 'when': .* is not JSON"):
         store.add([*NODES[1:], bad])
     assert store.client.count() == 0
+
+
+def test_what_the_engine_cannot_hold_is_refused_before_anything_is_encoded(
+    store: M3VectorStore, counting: Counting
+) -> None:
+    nodes = [TextNode(id_=str(n), text=f"text {n}") for n in range(300)]
+    nodes[200].text = "x" * 70_000
+    if isinstance(store.client, WithColbert):  # Milvus Lite: a text takes at most 65,535 bytes
+        with pytest.raises(DocumentError, match=r"document 200 \('200'\): .* 70000 bytes"):
+            store.add(nodes)
+        assert counting.documents == []
+        assert store.client.count() == 0
+        nodes[200].text = "x"
+    assert len(store.add(nodes)) == store.client.count() == 300
 
 
 def left(store: M3VectorStore) -> set[int]:
@@ -363,7 +394,7 @@ def test_cleared_and_filled_again(filled: M3VectorStore, call: Call) -> None:
     assert call(filled, "get_nodes") == []
     assert pairs(call(filled, "query", asked(MODE.HYBRID))) == []
     call(filled, "add", NODES)
-    assert same(pairs(call(filled, "query", asked(MODE.HYBRID))), ranked(COLBERT)[:5])
+    assert same(pairs(call(filled, "query", asked(MODE.HYBRID))), ranked(SUMS)[:5])
 
 
 def test_get_nodes(filled: M3VectorStore, call: Call) -> None:
@@ -413,3 +444,29 @@ def test_an_encoder_and_an_index_must_fit() -> None:
 def test_a_query_with_nothing_to_say(filled: M3VectorStore) -> None:
     assert pairs(filled.query(asked(MODE.SPARSE, query_str=""))) == []
     assert len(pairs(filled.query(asked(MODE.HYBRID, query_str="")))) == 5
+
+
+def test_what_hyde_imagines_is_the_dense_vector(filled: M3VectorStore, call: Call) -> None:
+    imagined = [NODES[7].get_content(MetadataMode.EMBED), NODES[3].get_content(MetadataMode.EMBED)]
+    outputs = HashEncoder().encode_documents(imagined)
+    mean = np.mean([np.asarray(output.dense) for output in outputs], axis=0)
+    embedding = DeferredEmbedding(imagined)
+    for mode in (MODE.DEFAULT, MODE.HYBRID):
+        deferred = call(filled, "query", asked(mode, query_embedding=embedding))
+        given = call(filled, "query", asked(mode, query_embedding=mean.tolist()))
+        assert same(pairs(deferred), pairs(given))
+        assert not same(pairs(deferred), pairs(filled.query(asked(mode))))
+
+
+def test_nothing_is_set_that_would_do_nothing(filled: M3VectorStore) -> None:
+    for name in ("client", "encoder", "index", "similarity_top_k"):
+        with pytest.raises((AttributeError, ValueError)):
+            setattr(filled, name, None)
+
+
+def test_from_dict_wants_an_encoder_and_an_index(filled: M3VectorStore) -> None:
+    data = filled.to_dict()
+    with pytest.raises(TypeError, match="encoder= and index="):
+        M3VectorStore.from_dict(data)
+    again = M3VectorStore.from_dict(data, encoder=HashEncoder(), index=filled.client)
+    assert again.client is filled.client

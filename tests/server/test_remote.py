@@ -44,7 +44,7 @@ class TestAsAnEncoder:
     ) -> None:
         served: Encoder = remote
         assert (served.model, served.dim, served.reps) == (encoder.model, 128, frozenset(REPS))
-        assert same_model(served.model, encoder.model)
+        assert same_model(str(served.model), encoder.model)
         assert served.encode_queries([]) == []
         assert repr(remote) == f"RemoteEncoder({url!r})"
 

@@ -41,12 +41,14 @@ def print_vectors(document: Document, output: M3Output) -> None:
     typer.echo(f"{{{', '.join(parts)}}}")
 
 
-def search_json(query: str, model: str, hits: Sequence[Hit]) -> dict[str, Any]:
+def search_json(query: str, model: str | None, hits: Sequence[Hit]) -> dict[str, Any]:
     """Return the object that `search --json` prints."""
     return {"query": query, "model": model, "hits": [_hit_json(hit) for hit in hits]}
 
 
-def explanation_json(query: str, id_: str, model: str, explained: Explanation) -> dict[str, Any]:
+def explanation_json(
+    query: str, id_: str, model: str | None, explained: Explanation
+) -> dict[str, Any]:
     """Return the object that `explain --json` prints."""
     return {
         "query": query,

@@ -77,8 +77,9 @@ def evaluate(
         raise EvaluationError("there is nothing to search: give index=, or leave exact=True")
     issues = Issues(policy)
     dataset = checked(dataset, issues)
-    if index is not None and index.model and not same_model(index.model, encoder.model):
-        check_other_model(index.model, encoder.model, issues)
+    model = encoder.model or "unknown"
+    if index is not None and index.model and not same_model(index.model, model):
+        check_other_model(index.model, model, issues)
     available = encoder.reps if index is None else encoder.reps & index.reps
     chosen = modes_for(modes, dataset.weights, available)
     plan = _Plan(
@@ -96,7 +97,7 @@ def evaluate(
         qrels = plan.qrels(results)
         report = Report(
             dataset=dataset.name,
-            model=encoder.model,
+            model=model,
             documents=totals.documents,
             rows=_rows(results, measures or dataset.measures, qrels, totals),
             runs={result.name: result.run for result in results},

@@ -66,7 +66,7 @@ class M3Model:
         self._candidates = candidates
         self._index: HybridIndex | None = None
         self._resources = ExitStack()
-        name, _, fingerprint = encoder.model.rpartition("@")
+        name, _, fingerprint = (encoder.model or "unknown").rpartition("@")
         self.mteb_model_meta = ModelMeta.create_empty(
             overwrites={
                 "name": name if "/" in name else f"m3kit/{name or fingerprint}",

@@ -32,7 +32,7 @@ class BlockingModel:
         self._loop = asyncio.get_running_loop()
 
     @property
-    def model(self) -> str:
+    def model(self) -> str | None:
         """The encoder's name."""
         return self._service.encoder.model
 

@@ -113,7 +113,7 @@ def router(service: Service) -> APIRouter:
             request.scope["m3kit"], body.texts, body.reps, body.kind, max_length=body.max_length
         )
         format_ = chosen_format(request.headers.get("accept", ""))
-        model = service.encoder.model
+        model = service.encoder.model or ""
         content = await service.run_short(
             lambda: encoded_bytes(encoded, model, format_, body.dtype)
         )

@@ -257,6 +257,7 @@ class Service:
         """Return what `/info` says; the keys below `model_id` are those of other servers."""
         encoder, limits = self.encoder, self.limits
         longest = getattr(encoder, "document_max_length", None)
+        name, _, fingerprint = (encoder.model or "").rpartition("@")
         return {
             "m3kit": m3kit.__version__,
             "model": encoder.model,
@@ -278,8 +279,8 @@ class Service:
                 "queue_tokens": limits.queue_tokens,
                 "deadline": limits.deadline,
             },
-            "model_id": encoder.model.rpartition("@")[0] or encoder.model,
-            "model_sha": encoder.model.rpartition("@")[2] or None,
+            "model_id": name or fingerprint,
+            "model_sha": fingerprint or None,
             "model_dtype": "float32",
             "model_type": {"embedding": {"pooling": "cls"}},
             "max_concurrent_requests": limits.requests,
