@@ -114,9 +114,11 @@ def test_an_index_is_opened_in_a_forked_process(directory: Path) -> None:
 def test_an_index_in_a_directory_is_not_copied(
     directory: Path, duplicate: Callable[[object], object]
 ) -> None:
-    with open_index(directory, dim=DIM) as index:
-        with pytest.raises(TypeError, match=r"cannot be pickled .* open an index by its address"):
-            duplicate(index)
+    with (
+        open_index(directory, dim=DIM) as index,
+        pytest.raises(TypeError, match=r"cannot be pickled .* open an index by its address"),
+    ):
+        duplicate(index)
 
 
 def test_an_index_on_a_server_is_opened_again(server: Any) -> None:

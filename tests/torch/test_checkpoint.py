@@ -420,7 +420,7 @@ def test_weights_in_several_files_are_read(folder: Path, kind: str) -> None:
     (folder / "model.safetensors").unlink()
     stem = "model" if kind == "safetensors" else "pytorch_model"
     save = save_file if kind == "safetensors" else torch.save
-    places = {}
+    places: dict[str, str] = {}
     for number in (1, 2):
         file = f"{stem}-0000{number}-of-00002.{kind}"
         part = {name: tensors[name] for name in sorted(tensors)[number - 1 :: 2]}
