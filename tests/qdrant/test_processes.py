@@ -114,8 +114,10 @@ def test_an_index_is_opened_in_a_forked_process(directory: Path) -> None:
 def test_an_index_in_a_directory_is_not_copied(
     directory: Path, duplicate: Callable[[object], object]
 ) -> None:
-    refused = pytest.raises(TypeError, match=r"cannot be pickled .* open an index by its address")
-    with open_index(directory, dim=DIM) as index, refused:
+    with (
+        open_index(directory, dim=DIM) as index,
+        pytest.raises(TypeError, match=r"cannot be pickled .* open an index by its address"),
+    ):
         duplicate(index)
 
 

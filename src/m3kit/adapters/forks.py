@@ -13,17 +13,17 @@ from pathlib import Path
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
-_registered: Counter[str] = Counter()
+_folders: Counter[str] = Counter()
 
 
 def hold(folder: Path) -> None:
     """Have a process that is forked from now on close the files below `folder` that it inherits."""
-    _registered[_prefix(folder)] += 1
+    _folders[_prefix(folder)] += 1
 
 
 def let_go(folder: Path) -> None:
     """Undo a `hold`."""
-    _registered[_prefix(folder)] -= 1
+    _folders[_prefix(folder)] -= 1
 
 
 def _prefix(folder: Path) -> str:
@@ -32,8 +32,8 @@ def _prefix(folder: Path) -> str:
 
 def _detach() -> None:
     """Put the null device in the place of inherited files; their descriptors stay valid."""
-    folders = tuple(folder for folder, count in _registered.items() if count > 0)
-    _registered.clear()
+    folders = tuple(folder for folder, count in _folders.items() if count > 0)
+    _folders.clear()
     if not folders or not _DESCRIPTORS.exists():
         return
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
