@@ -72,7 +72,8 @@ class Retriever:
         if missing:
             raise RepresentationError(
                 f"the index holds {', '.join(sorted(missing))} vectors, which "
-                f"{encoder.model or 'the encoder'} cannot make; create the index with encoder=encoder"
+                f"{encoder.model or 'the encoder'} cannot make; create the index with "
+                "encoder=encoder"
             )
         check_model(index.model, encoder.model, "the index")
         self.encoder = encoder
