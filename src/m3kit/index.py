@@ -317,8 +317,8 @@ def resolve_encoder(
         return encoder.dim, [rep for rep in default_reps if rep in encoder.reps], encoder.model
     if missing := [rep for rep in REPS if rep in reps and rep not in encoder.reps]:
         raise RepresentationError(
-            f"{encoder.model} makes no {', '.join(missing)} vectors; leave reps= out for all that "
-            "it makes"
+            f"{encoder.model or 'the encoder'} makes no {', '.join(missing)} vectors; leave reps= "
+            "out for all that it makes"
         )
     return encoder.dim, reps, encoder.model
 

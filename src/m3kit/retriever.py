@@ -72,8 +72,9 @@ class Retriever:
         missing = index.reps - encoder.reps
         if missing:
             raise RepresentationError(
-                f"the index holds {', '.join(sorted(missing))} vectors, which {encoder.model} "
-                "cannot make; create the index with encoder=encoder"
+                f"the index holds {', '.join(sorted(missing))} vectors, which "
+                f"{encoder.model or 'the encoder'} cannot make; create the index with "
+                "encoder=encoder"
             )
         check_model(index.model, encoder.model, "the index")
         self.encoder = encoder

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -154,6 +155,14 @@ def test_any_embeddings_may_encode() -> None:
     store = M3VectorStore.from_texts(["foo", "bar"], fake)
     retriever = M3Retriever(encoder=fake, index=store.index, k=1)
     assert [document.page_content for document in retriever.invoke("bar")] == ["bar"]
+
+
+def test_stores_and_retrievers_are_pickled_with_what_they_hold(index: MemoryIndex) -> None:
+    store = M3VectorStore(HashEncoder(), index)
+    retriever = M3Retriever(encoder=HashEncoder(), index=index, k=2)
+    same_store, same = pickle.loads(pickle.dumps((store, retriever)))  # noqa: S301  # our own
+    assert same_store.similarity_search(QUERY) == store.similarity_search(QUERY)
+    assert same.invoke(QUERY) == retriever.invoke(QUERY)
 
 
 def _document(hit: Hit) -> Document:
