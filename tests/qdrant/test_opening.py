@@ -354,7 +354,7 @@ def test_another_error_of_the_client_stays_what_it_is(
         ("secret-key@host:99999/a", "set the environment variable QDRANT_API_KEY"),
         ("host/a?https=yes", "the option https of 'host/a' is true or false"),
         ("host/a?grpc_port=x", "the option grpc_port of http://host is a port"),
-        ("host/a?timeout=3", "has no option 'timeout'; known are https, grpc_port"),
+        ("host/a?timeout=3", "has no option 'timeout'; valid are https, grpc_port"),
         ("secret-key@host/a", "set the environment variable QDRANT_API_KEY"),
     ],
 )
