@@ -192,7 +192,7 @@ def _locked(path: Path) -> FileLock:
     except Timeout:
         raise IndexLockedError(
             f"the index in {path} is open already, in another process or in this one; close it "
-            f"there, or share it between threads ({_SEVERAL})"
+            f"there, or share one index between threads ({_SEVERAL})"
         ) from None
     return lock
 
