@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from langchain_core.documents import Document
 
-from m3kit.adapters.frameworks import to_document
+from m3kit.frameworks import to_document
 from m3kit.records import Document as M3Document
 from m3kit.records import Hit
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 from langchain_core.embeddings import Embeddings
 
 from m3kit._batching import batched
-from m3kit.adapters.frameworks import unit
 from m3kit.encoder import Encoder
+from m3kit.frameworks import unit
 from m3kit.index import RepresentationError
 from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep
@@ -227,5 +227,5 @@ def _name(embeddings: Embeddings) -> str | None:
 def _wrapped(embeddings: Embeddings) -> Embeddings | None:
     """Return the embeddings that a wrapper holds, if it holds exactly one."""
     attributes = getattr(embeddings, "__dict__", {}).values()
-    held = [value for value in attributes if isinstance(value, Embeddings)]
-    return held[0] if len(held) == 1 else None
+    wrapped = [value for value in attributes if isinstance(value, Embeddings)]
+    return wrapped[0] if len(wrapped) == 1 else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from m3kit.adapters.frameworks import dotted, in_any, to_json
 from m3kit.filters import (
     All,
     And,
@@ -20,6 +19,7 @@ from m3kit.filters import (
     Range,
     Substring,
 )
+from m3kit.frameworks import dotted, in_any, to_json
 
 Where: TypeAlias = Filter | Mapping[str, Any]
 """A filter of m3kit, or a dict."""

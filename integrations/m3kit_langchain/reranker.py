@@ -9,7 +9,7 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import ConfigDict, Field, SkipValidation, model_validator
 
-from m3kit.adapters.frameworks import checked_reranker, load_reranker
+from m3kit.frameworks import checked_reranker, load_reranker
 from m3kit.retriever import Reranker, reranked_scores
 
 

@@ -14,8 +14,8 @@ from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from m3kit.adapters.closing import ClosesOnExit
-from m3kit.adapters.frameworks import Frozen, check_documents, relevance, unit
 from m3kit.encoder import Encoder
+from m3kit.frameworks import Frozen, check_documents, relevance, unit
 from m3kit.fusion import RRF, Fusion, FusionName, WeightedSum, to_fusion
 from m3kit.index import HybridIndex, Search, check_count, open_index
 from m3kit.memory import MemoryIndex

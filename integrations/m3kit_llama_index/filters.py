@@ -26,7 +26,6 @@ from llama_index.core.vector_stores.types import (
     MetadataFilters,
 )
 
-from m3kit.adapters.frameworks import dotted, in_any
 from m3kit.filters import (
     All,
     And,
@@ -41,6 +40,7 @@ from m3kit.filters import (
     Range,
     Substring,
 )
+from m3kit.frameworks import dotted, in_any
 from m3kit.instants import instant
 from m3kit_llama_index.nodes import REF_DOC_ID
 
@@ -89,11 +89,11 @@ def _comparison(condition: MetadataFilter) -> Filter:
         )
     negated = condition.operator in (FilterOperator.NE, FilterOperator.NIN, FilterOperator.IS_EMPTY)
     fields = dotted(condition.key)
-    found = in_any(fields, lambda field: _leaf(condition, field))
+    matching = in_any(fields, lambda field: _leaf(condition, field))
     if condition.key in _SOURCE_NAMES:
         by_source = And((Not(Exists(condition.key)), _leaf(condition, REF_DOC_ID)))
-        found = Or((found, by_source))
-    return Not(found) if negated else found
+        matching = Or((matching, by_source))
+    return Not(matching) if negated else matching
 
 
 def _leaf(condition: MetadataFilter, field: Field) -> Filter:

@@ -8,7 +8,7 @@ Conversion between LlamaIndex's nodes and m3kit's documents.
                 id), and `_m3kit_node`, the rest of the node as JSON text
 
 JSON in the metadata comes back unchanged. Dates, UUIDs, paths, decimals, enums, tuples, sets and
-NumPy's numbers become JSON (see `m3kit.adapters.frameworks.to_json`); other values are refused.
+NumPy's numbers become JSON (see `m3kit.frameworks.to_json`); other values are refused.
 The bytes of images and audio stay in the docstore, as everywhere in LlamaIndex. A document that
 another tool wrote becomes a `TextNode`.
 """
@@ -21,8 +21,8 @@ from typing import Any
 from llama_index.core import schema
 from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 
-from m3kit.adapters.frameworks import to_document as document_of
-from m3kit.adapters.frameworks import to_json
+from m3kit.frameworks import to_document as document_of
+from m3kit.frameworks import to_json
 from m3kit.records import Document
 
 REF_DOC_ID = "_m3kit_ref_doc_id"

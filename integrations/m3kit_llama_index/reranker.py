@@ -12,7 +12,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from m3kit.adapters.frameworks import load_reranker
+from m3kit.frameworks import load_reranker
 from m3kit.retriever import Reranker, reranked_scores
 
 dispatcher = get_dispatcher(__name__)

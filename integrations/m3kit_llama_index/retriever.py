@@ -11,9 +11,9 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilters
 
-from m3kit.adapters.frameworks import QueryEncoder, relevance
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
+from m3kit.frameworks import QueryEncoder, relevance
 from m3kit.fusion import RRF, Fusion, FusionName, WeightedSum, to_fusion
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker, Retriever

@@ -21,9 +21,9 @@ from llama_index.core.vector_stores.types import (
 )
 
 from m3kit.adapters.closing import ClosesOnExit
-from m3kit.adapters.frameworks import QueryEncoder, check_documents, unit, with_dense
 from m3kit.encoder import Encoder
 from m3kit.filters import All, And, Eq, Filter, Ids, In
+from m3kit.frameworks import QueryEncoder, check_documents, unit, with_dense
 from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex, Search, VectorError, check_reps, open_index
 from m3kit.records import Document
