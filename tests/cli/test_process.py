@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_line_and_the_index_stays_whole(tmp_path: Path) -> No
     )
     code, again = done.stdout.splitlines()
     assert code == "exit 1"
-    assert done.stderr.startswith("error: disk/index: ")
+    assert done.stderr.startswith(f"error: {tmp_path}/disk/index: ")
     assert done.stderr.count("\n") == 1
     written = int(done.stderr.split("(")[1].split()[0])
     assert 0 < written < 200

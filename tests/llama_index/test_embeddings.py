@@ -21,7 +21,7 @@ from qdrant_client import QdrantClient
 from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import QUERY, Counting
 
-from m3kit.encoder import CachedEncoder
+from m3kit.encoder import CachedEncoder, Encoder
 from m3kit.index import ModelMismatchError, RepresentationError
 from m3kit.memory import MemoryIndex
 from m3kit.scoring import overlap
@@ -115,11 +115,12 @@ def test_texts_are_handed_over_in_batches() -> None:
     assert sizes == [4, 4, 3] * 2
 
 
-def test_it_takes_its_encoder_to_another_process_or_stays() -> None:
-    there = pickle.loads(pickle.dumps(M3Embedding(HashEncoder())))  # noqa: S301  # our own
-    assert there.get_text_embedding(TEXTS[0]) == np.asarray(OUTPUTS[0].dense).tolist()
-    with pytest.raises(TypeError, match="without num_workers"):
-        pickle.dumps(M3Embedding(CachedEncoder(HashEncoder())))
+@pytest.mark.parametrize(
+    "encoder", [HashEncoder(), CachedEncoder(HashEncoder())], ids=["plain", "cached"]
+)
+def test_it_takes_its_encoder_to_another_process(encoder: Encoder) -> None:
+    copy = pickle.loads(pickle.dumps(M3Embedding(encoder)))  # noqa: S301  # our own
+    assert copy.get_text_embedding(TEXTS[0]) == np.asarray(OUTPUTS[0].dense).tolist()
 
 
 class Waiting(HashEncoder):

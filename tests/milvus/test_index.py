@@ -12,7 +12,7 @@ import pytest
 from pymilvus import DataType, MilvusClient
 
 from m3kit.adapters.manifest import Manifest
-from m3kit.filters import Eq
+from m3kit.filters import Contains, Eq
 from m3kit.index import (
     DocumentError,
     IndexNotFoundError,
@@ -189,10 +189,15 @@ LARGE: dict[str, Document] = {
     r"its text takes 65537 bytes, and Milvus holds 65535": Document("large", "ü" + "x" * 65_535),
     r"its id takes 65536 bytes": Document("large" + "x" * 65_531, ""),
     r"its metadata takes 65543 bytes": Document("large", "", {"a": ["x" * 65_533]}),
-    r"its metadata, as filters read it, takes 165\d+ bytes": Document(
-        "large", "", {"a": [*range(5_000)]}
-    ),
 }
+
+
+def test_metadata_with_more_terms_than_fit_is_stored_and_found(client: MilvusClient) -> None:
+    index = MilvusIndex(client, "papers", dim=DIM)
+    many = Document("many", "", {"a": [*range(5_000)]})
+    index.upsert([Record(many, output()), Record(Document("few", "", {"a": [1]}), output())])
+    assert [record.document for record in index.scan(Contains("a", 4_999))] == [many]
+    assert index.count(Contains("a", 1)) == 2
 
 
 @pytest.mark.parametrize("said", LARGE)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from time import sleep
 from typing import Any
 
 import numpy as np
 import pytest
-from pymilvus import DataType, MilvusClient
+from pymilvus import DataType, MilvusClient, MilvusException
 from pymilvus.client.prepare import Prepare
 from pymilvus.milvus_client.index import IndexParams
 
@@ -52,6 +53,18 @@ def test_an_index_of_the_vendors_is_made_as_its_words_say(client: MilvusClient) 
     assert_same_hits(index.search(search), oracle.search(search))
 
 
+def _load(client: MilvusClient) -> None:
+    """Load the collection, once Milvus Lite has written the index, which it builds meanwhile."""
+    for _ in range(50):
+        try:
+            client.load_collection("papers")
+        except MilvusException:
+            sleep(0.2)
+        else:
+            return
+    client.load_collection("papers")
+
+
 @pytest.mark.parametrize("kind", ["HNSW_SQ", "IVF_SQ8"])
 def test_scores_stay_exact_where_an_index_keeps_less_than_the_vectors(
     client: MilvusClient, kind: str
@@ -70,7 +83,7 @@ def test_scores_stay_exact_where_an_index_keeps_less_than_the_vectors(
     index.upsert([Record(Document(f"{n}", ""), M3Output(dense=v)) for n, v in enumerate(vectors)])
     index.flush()
     client.release_collection("papers")
-    client.load_collection("papers")
+    _load(client)
     asked = M3Output(dense=vectors[0])
     hits = index.search(Search(query=asked, k=10))
     assert hits[0].document.id == "0"

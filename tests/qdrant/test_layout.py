@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from m3kit import FieldNames
+from m3kit import RRF, FieldNames
 from m3kit.filters import All, Contains, Eq, Filter, Ids, Not, Range
 from m3kit.index import DocumentError, HybridIndex, Search
 from m3kit.records import DEEPEST, Document, Json
@@ -105,7 +105,8 @@ def test_edges_own_binding_reads_and_filters_what_m3kit_wrote(directory: Path) -
     shard.update(edge.UpdateOperation.upsert_points([edge.Point(9, vectors, payload)]))
     shard.close()
     with EdgeIndex(directory) as index:
-        search = Search(query=query("theirs"), where=Eq("lang", "it"), with_scores=True)
+        where = Eq("lang", "it")
+        search = Search(query=query("theirs"), where=where, with_scores=True, fusion=RRF())
         (hit,) = index.search(search)
         assert hit.document == Document("9", "theirs", {"lang": "it"})
         assert hit.scores["colbert"] == hit.score == 0

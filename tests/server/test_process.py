@@ -89,7 +89,7 @@ class TestCommands:
     def test_explain_reads_the_tokens_of_a_url(
         self, url: str, monkeypatch: pytest.MonkeyPatch, index: MemoryIndex
     ) -> None:
-        monkeypatch.setattr("m3kit.cli.app.opened", lambda _: nullcontext(index))
+        monkeypatch.setattr("m3kit.cli.app.open_existing", lambda _: nullcontext(index))
         arguments = ["explain", "a table", "--id", "rows.en", "--in", "index", "--json"]
         there, here = (
             CliRunner().invoke(app, [*arguments, "--model", model]) for model in (url, "tiny")
