@@ -13,11 +13,12 @@ from pymilvus import MilvusClient, MilvusException
 
 from m3kit.adapters.addresses import ServerAddress
 from m3kit.adapters.forks import hold, let_go
+from m3kit.adapters.read_only import ReadOnlyIndex
 from m3kit.index import IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.client import KEEPALIVE
 from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
-from m3kit_milvus.lite import has_log, repair, why_not
+from m3kit_milvus.lite import copied, has_log, repair, why_not
 from m3kit_milvus.lite import server_manager as _lite
 from m3kit_milvus.workarounds import silenced
 
@@ -32,7 +33,13 @@ _OPENING = Lock()
 
 
 def open_server(
-    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+    address: str,
+    /,
+    *,
+    dim: int | None,
+    reps: Collection[Rep],
+    model: str | None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open a collection on a server or in a file of Milvus Lite; see `m3kit.open_index`.
@@ -63,6 +70,8 @@ def open_server(
                 raise IndexNotFoundError(
                     f"there is no index at {file}; give encoder= (or dim=) to create one"
                 )
+            if read_only:
+                file = resources.enter_context(copied(file))
             was_killed = has_log(file, collection)
             client, again = resources.enter_context(_file_client(file)), None
         else:
@@ -73,6 +82,8 @@ def open_server(
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
         if was_killed:
             index.flush()  # or what a killed flush has written is there twice
+        if read_only:
+            return ReadOnlyIndex(index, resources, f"milvus://{address}")
         return index.owning(resources, address=again)
 
 
