@@ -53,6 +53,7 @@ def open_server(
         dim: As in `MilvusIndex`.
         reps: As in `MilvusIndex`.
         model: As in `MilvusIndex`.
+        read_only: Whether writes are refused, and a file is copied and not locked.
 
     Raises:
         ValueError: If the address is another.

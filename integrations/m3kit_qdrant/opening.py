@@ -93,6 +93,7 @@ def open_server(
         dim: As in `QdrantIndex`.
         reps: As in `QdrantIndex`.
         model: As in `QdrantIndex`.
+        read_only: Whether writes are refused.
 
     Raises:
         ValueError: If the address is malformed or holds a secret.

@@ -45,6 +45,7 @@ def open_server(
         dim: As in `VespaIndex`.
         reps: What is wanted of it.
         model: As in `VespaIndex`.
+        read_only: Whether writes are refused.
 
     Raises:
         ValueError: If the address is malformed.

@@ -166,7 +166,9 @@ def _without(path: Path, *names: str) -> None:
         (path / name).unlink()
 
 
-@pytest.mark.parametrize("missing", [["m3kit.json"], ["m3kit.json", "edge.new/edge_config.json"], []])
+@pytest.mark.parametrize(
+    "missing", [["m3kit.json"], ["m3kit.json", "edge.new/edge_config.json"], []]
+)
 def test_a_process_killed_while_it_made_the_files_leaves_a_new_index(
     directory: Path, missing: list[str]
 ) -> None:
@@ -209,9 +211,9 @@ def test_an_index_whose_folder_is_gone_is_an_error(
         index.upsert(records(DOCUMENTS))
     shutil.rmtree(directory / engine)
     before = sorted(directory.rglob("*"))
-    for options in ({}, {"dim": DIM}):
+    for dim in (None, DIM):
         with pytest.raises(IndexNotFoundError, match=f"its folder {engine}/ is gone.*from a copy"):
-            open_index(directory, **options)
+            open_index(directory, dim=dim)
     assert sorted(directory.rglob("*")) == before
 
 

@@ -6,16 +6,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.mounts import read_only
 from tests.processes import in_fork, pickled
 
 from m3kit import ReadOnlyError, open_index
+from m3kit.adapters.read_only import copy_files
 from m3kit.filters import All, Eq
 from m3kit.index import (
     HybridIndex,
@@ -127,7 +126,7 @@ def test_nobody_reads_what_is_open_to_be_written(made: Path) -> None:
 
 
 def test_other_processes_read_at_the_same_time(made: Path) -> None:
-    command = [sys.executable, "-c", COUNT.format("pass", ", read_only=True"), made]
+    command = [sys.executable, "-c", COUNT.format("pass", ", read_only=True"), f"{made}"]
     with open_index(made, read_only=True):
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
         assert [process.communicate(timeout=60)[0] for process in running] == ["11\n"] * 3
@@ -135,10 +134,7 @@ def test_other_processes_read_at_the_same_time(made: Path) -> None:
 
 def test_a_writer_waits_for_readers_that_copy(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And does not take them for a process that has the index open."""
-    from m3kit_qdrant import directory
-
     started: list[subprocess.Popen[str]] = []
-    copy_files = directory.copy_files
 
     def copy(source: Path, target: Path) -> None:
         command = [sys.executable, "-c", COUNT.format("print('up', flush=True)", ""), f"{made}"]
@@ -148,7 +144,7 @@ def test_a_writer_waits_for_readers_that_copy(made: Path, monkeypatch: pytest.Mo
         started.append(process)
         copy_files(source, target)
 
-    monkeypatch.setattr(directory, "copy_files", copy)
+    monkeypatch.setattr("m3kit_qdrant.directory.copy_files", copy)
     with open_index(made, read_only=True) as reader:
         assert started[0].communicate(timeout=60)[0] == "11\n"
         assert reader.count() == len(DOCUMENTS)
@@ -183,23 +179,8 @@ def test_what_is_not_there_is_not_made(directory: Path, made: Path, copies: Path
     assert [*copies.iterdir()] == []
 
 
-@contextmanager
-def _mounted(source: Path, view: Path) -> Iterator[None]:
-    """Mount a folder read-only."""
-    run: Any = partial(subprocess.run, check=True, capture_output=True)
-    try:
-        run(["mount", "--bind", f"{source}", f"{view}"])
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"needs to mount a file system: {error}")
-    try:
-        run(["mount", "-o", "remount,bind,ro", f"{view}"])
-        yield
-    finally:
-        run(["umount", "-l", f"{view}"])
-
-
 def test_a_file_system_that_is_read_only_is_read_and_not_written(made: Path) -> None:
-    with _mounted(made, made):
+    with read_only(made, made):
         with pytest.raises(OSError, match="Read-only file system") as raised:
             open_index(made)
         assert not isinstance(raised.value, IndexLockedError)
@@ -212,7 +193,7 @@ def test_a_file_system_that_is_read_only_is_read_and_not_written(made: Path) -> 
 def test_what_another_writes_is_not_read_from_a_read_only_mount(made: Path, tmp_path: Path) -> None:
     view = tmp_path / "view"
     view.mkdir()
-    with _mounted(made, view):
+    with read_only(made, view):
         with open_index(made), pytest.raises(IndexLockedError):
             open_index(view, read_only=True)
         with open_index(view, read_only=True) as index:

@@ -1,5 +1,7 @@
 """
-What a forked process must not use: files, whose locks end when no process has them open, and clients.
+What a forked process must not use: clients, and files.
+
+A lock on a file ends only when no process has it open.
 """
 
 from __future__ import annotations
