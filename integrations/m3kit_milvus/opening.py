@@ -18,8 +18,7 @@ from m3kit.index import IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.client import KEEPALIVE
 from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
-from m3kit_milvus.lite import copied, has_log, repair, why_not
-from m3kit_milvus.lite import server_manager as _lite
+from m3kit_milvus.lite import copied, has_log, repair, server_manager, why_not
 from m3kit_milvus.workarounds import silenced
 
 _FORM = "host:19530/collection or path/to/file.db/collection"
@@ -115,10 +114,10 @@ def _server_client(server: ServerAddress) -> Iterator[MilvusClient]:
 @contextmanager
 def _file_client(file: Path) -> Iterator[MilvusClient]:
     """Connect to Milvus Lite, which serves a file from a thread of this process until released."""
-    name, pid = str(file.absolute()), os.getpid()
+    name, pid, manager = str(file.absolute()), os.getpid(), server_manager()
     file.parent.mkdir(parents=True, exist_ok=True)
     with _OPENING:
-        in_use = name in _lite()._servers  # noqa: SLF001  # no public way
+        in_use = name in manager._servers  # noqa: SLF001  # no public way
         opened_by_others = not _OPEN_FILES[name] and in_use
         if not in_use:
             repair(file)
@@ -138,4 +137,4 @@ def _file_client(file: Path) -> Iterator[MilvusClient]:
                 let_go(file)
                 _OPEN_FILES[name] -= 1
                 if not _OPEN_FILES[name] and not opened_by_others:
-                    _lite().release_server(name)
+                    manager.release_server(name)

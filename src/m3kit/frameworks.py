@@ -188,6 +188,29 @@ def with_dense(
     ]
 
 
+def connect(url: str, api_key: str | None, others: Mapping[str, Any]) -> Encoder:
+    """
+    Return the encoder behind a URL; see `m3kit.remote.RemoteEncoder`.
+
+    Args:
+        url: Of the server.
+        api_key: What it wants to be shown.
+        others: Options that would load a model here, by name; None was not given.
+
+    Raises:
+        TypeError: If one of them is given.
+        RemoteError: If no server answers.
+    """
+    if given := [name for name, value in others.items() if value is not None]:
+        raise TypeError(
+            f"{', '.join(given)} would load a model, and url= is given, whose server has one; give "
+            "one of them, or encoder=m3kit.remote.RemoteEncoder(url, …)"
+        )
+    from m3kit.remote import RemoteEncoder  # which needs an extra of its own
+
+    return RemoteEncoder(url, api_key=api_key)
+
+
 def load_reranker(
     reranker: Reranker | None, model_name: str | None, options: Mapping[str, Any]
 ) -> Reranker:

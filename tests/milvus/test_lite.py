@@ -184,6 +184,18 @@ def test_a_forked_process_is_told_to_open_its_own_and_harms_nothing(file: Path) 
         assert index.count() == len(DOCUMENTS)
 
 
+def test_an_index_that_is_left_open_ends_quietly(file: Path) -> None:
+    script = "import sys; from m3kit import open_index; i = open_index(sys.argv[1], dim=32)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"milvus://{file}/papers"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+
+
 def test_an_index_in_a_file_is_not_pickled(file: Path) -> None:
     with (
         open_index(f"milvus://{file}/papers", dim=DIM) as index,
