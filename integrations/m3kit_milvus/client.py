@@ -14,6 +14,7 @@ from grpc import Call, RpcError, StatusCode
 from pymilvus import MilvusClient, MilvusException
 from pymilvus.client.types import Status
 
+from m3kit.adapters.forks import check_process
 from m3kit_milvus.workarounds import silenced
 
 Row: TypeAlias = Mapping[str, Any]
@@ -245,11 +246,7 @@ class CollectionClient:
             RuntimeError: If this process was forked since: gRPC does not survive that.
             OSError: If one has failed. Milvus Lite would lose what it acknowledged afterwards.
         """
-        if os.getpid() != self._pid:
-            raise RuntimeError(
-                f"the collection {self.name!r} was opened before this process was forked; open it "
-                "after the fork"
-            )
+        check_process(self._pid, f"the collection {self.name!r}")
         if self._failed == "flush" or (self._failed and method in _WRITES):
             raise OSError(
                 f"Milvus Lite could not write to its files before ({self._why}); make room, close "
