@@ -1,7 +1,12 @@
-"""Documents from files, folders and standard input; needs the extra `ingest` for some formats."""
+"""
+Documents from files, folders, URLs and standard input; some formats need the extra `ingest`.
+
+`m3kit.ingest.chunking` splits long ones.
+"""
 
 from __future__ import annotations
 
+from m3kit.ingest.convert import from_langchain, from_llama_index, from_rows
 from m3kit.ingest.documents import Reject, SourceDocument, SourceError
 from m3kit.ingest.files import Skipped, SourceFile, Sources, find_sources
 from m3kit.ingest.formats import Format, Split
@@ -17,6 +22,9 @@ __all__ = [
     "Sources",
     "Split",
     "find_sources",
+    "from_langchain",
+    "from_llama_index",
+    "from_rows",
     "read_sources",
     "strict",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from m3kit.ingest.documents import Item, Reject, SourceDocument
@@ -33,9 +34,24 @@ def to_item(
         text = _text(rest, options.text_fields)
         id_ = _id(rest, options.id_field, f"{source}#{number}")
         metadata = _metadata(rest)
+    except (TypeError, ValueError) as error:
+        item: Item = Reject(source, line, str(error))
+    else:
+        item = checked(id_, text, metadata, source=source, line=line)
+    if line is None and isinstance(item, Reject):
+        return replace(item, reason=f"record {number}: {item.reason}")
+    return item
+
+
+def checked(
+    id_: str, text: str, metadata: Mapping[str, Any], *, source: str, line: int | None
+) -> Item:
+    """Make a document, or reject what cannot be one."""
+    try:
         return SourceDocument(id_, text, metadata, source=source, line=line)
     except (TypeError, ValueError, RecursionError) as error:
-        return Reject(source, line, _reason(error, number if line is None else None))
+        notes = (f" ({note})" for note in getattr(error, "__notes__", ()))
+        return Reject(source, line, "".join([str(error), *notes]))
 
 
 def check_object(value: object) -> dict[str, Any]:
@@ -54,11 +70,6 @@ def brief(value: object) -> str:
     """Return a value as JSON, shortened to 40 characters."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _reason(error: Exception, number: int | None) -> str:
-    text = " ".join([str(error), *(f"({note})" for note in getattr(error, "__notes__", ()))])
-    return text if number is None else f"record {number}: {text}"
 
 
 def _text(rest: dict[str, Any], names: tuple[str, ...]) -> str:

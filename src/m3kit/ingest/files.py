@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, TypeAlias
 
 from m3kit.ingest.documents import SourceError
 from m3kit.ingest.formats import SUFFIXES, Format, format_of
 
 SourcePath: TypeAlias = str | PathLike[str]
-"""A file, a folder, or `-` for standard input."""
+"""A file, a folder, a URL of either, or `-` for standard input."""
 
 _EXAMPLES = 3
 
@@ -73,17 +74,23 @@ class Sources:
         return f"skipped {len(self.skipped)} in folders ({kinds}): {examples}{more}"
 
 
-def find_sources(paths: Iterable[SourcePath], *, format: Format | str | None = None) -> Sources:  # noqa: A002  # the option's name
+def find_sources(
+    paths: Iterable[SourcePath],
+    *,
+    format: Format | str | None = None,  # noqa: A002  # the option's name
+    storage_options: Mapping[str, Any] | None = None,
+) -> Sources:
     """
-    Resolve paths: files, folders with all that is in them, and `-` for standard input.
+    Resolve paths: files, folders with all that is in them, URLs, and `-` for standard input.
 
     In folders, files are read in the order of their paths. Left out, counted and named are those
     of an unknown suffix, links to folders, and whatever has a name that begins with a dot.
 
     Args:
-        paths: Files, folders and `-`.
+        paths: Files, folders, URLs of either, and `-`.
         format: The format of every file given itself, and of standard input; by default that of
             the suffix, and JSONL for standard input.
+        storage_options: Of fsspec's file system for the URLs, such as credentials.
 
     Raises:
         SourceError: If a path does not exist or its format is unknown, a folder has no file of a
@@ -93,7 +100,7 @@ def find_sources(paths: Iterable[SourcePath], *, format: Format | str | None = N
     files: dict[str, SourceFile] = {}
     skipped: list[Skipped] = []
     for path in paths:
-        for entry in _resolve(path, chosen):
+        for entry in _resolve(path, chosen, storage_options or {}):
             if isinstance(entry, Skipped):
                 skipped.append(entry)
                 continue
@@ -107,6 +114,32 @@ def find_sources(paths: Iterable[SourcePath], *, format: Format | str | None = N
     return Sources(tuple(files.values()), tuple(skipped))
 
 
+def format_or_error(name: str, format_: Format | None, location: str) -> Format:
+    """
+    Return the format that is given, or else that of the suffix.
+
+    Raises:
+        SourceError: If neither is known.
+    """
+    known = format_ or format_of(name)
+    if known is None:
+        raise SourceError(
+            f"{location}: the format is unknown, since the suffix is none of "
+            f"{', '.join(SUFFIXES)}; give it with --format {'|'.join(Format)}"
+        )
+    return known
+
+
+def reason_to_skip(name: str) -> str | None:
+    """Say why a file of a folder is left out, by its path in it; None if it is read."""
+    path = PurePosixPath(name)
+    if any(part.startswith(".") for part in path.parts):
+        return "hidden"
+    if format_of(name):
+        return None
+    return path.suffix or "without suffix"
+
+
 def _checked(name: str) -> Format:
     try:
         return Format(name)
@@ -114,14 +147,30 @@ def _checked(name: str) -> Format:
         raise SourceError(f"{name!r} is no format; write one of {', '.join(Format)}") from None
 
 
-def _resolve(given: SourcePath, format_: Format | None) -> Iterator[SourceFile | Skipped]:
+def _resolve(
+    given: SourcePath, format_: Format | None, storage_options: Mapping[str, Any]
+) -> Iterator[SourceFile | Skipped]:
     path = Path(given)
     if given == "-":
         yield SourceFile("stdin", format_ or Format.jsonl, "stdin", _stdin)
+    elif isinstance(given, str) and "://" in given:
+        yield from _at_url(given, format_, storage_options)
     elif path.is_dir():
         yield from _in_folder(path)
+    elif path.exists():
+        yield _file(path, path.name, format_or_error(path.name, format_, str(path)))
     else:
-        yield _file(path, path.name, _format(path, format_))
+        raise SourceError(f"{path}: there is no such file")
+
+
+def _at_url(
+    url: str, format_: Format | None, storage_options: Mapping[str, Any]
+) -> Iterator[SourceFile | Skipped]:
+    try:
+        from m3kit.ingest.urls import resolve_url
+    except ModuleNotFoundError as error:
+        raise SourceError(f"URLs need {error.name}: pip install 'm3kit[ingest]'") from error
+    return resolve_url(url, format_, storage_options)
 
 
 def _stdin() -> AbstractContextManager[BinaryIO]:
@@ -131,51 +180,45 @@ def _stdin() -> AbstractContextManager[BinaryIO]:
 def _file(path: Path, name: str, format_: Format) -> SourceFile:
     resolved = path.resolve()
     size = resolved.stat().st_size if resolved.is_file() else None
-    return SourceFile(name, format_, str(path), lambda: resolved.open("rb"), size)
-
-
-def _format(path: Path, format_: Format | None) -> Format:
-    known = format_ or format_of(path.name)
-    if known is None:
-        raise SourceError(
-            f"{path}: the format is unknown, since the suffix is none of {', '.join(SUFFIXES)}; "
-            f"give it with --format {'|'.join(Format)}"
-        )
-    if not path.exists():
-        raise SourceError(f"{path}: there is no such file")
-    return known
+    printable = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return SourceFile(printable, format_, str(path), lambda: resolved.open("rb"), size)
 
 
 def _in_folder(folder: Path) -> Iterator[SourceFile | Skipped]:
-    entries = sorted(_walk(folder))
+    entries = sorted(_walk(folder), key=lambda entry: entry[0])
     if not any(reason is None for _, reason in entries):
         raise SourceError(f"{folder}: no file in this folder ends with {', '.join(SUFFIXES)}")
     for path, reason in entries:
-        if reason is None:
-            yield _file(path, path.relative_to(folder).as_posix(), _format(path, None))
-        else:
+        name = path.relative_to(folder).as_posix()
+        if isinstance(reason, OSError):
+            yield SourceFile(f"{name}/", Format.txt, str(path), partial(_raise, reason))
+        elif reason:
             yield Skipped(str(path), reason)
+        else:
+            yield _file(path, name, format_or_error(name, None, str(path)))
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, str | None]]:
+def _walk(folder: Path) -> Iterator[tuple[Path, str | OSError | None]]:
     """Yield what is in a folder, at any depth, with the reason why it is left out, if it is."""
-    for parent, folders, names in os.walk(folder):
+    unreadable: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         for name in list(folders):
             path = Path(parent, name)
-            if reason := "hidden" if name.startswith(".") else _link(path):
+            if name.startswith(".") or path.is_symlink():
                 folders.remove(name)
-                yield path, reason
+                yield path, "hidden" if name.startswith(".") else "linked folders"
         for name in names:
-            yield Path(parent, name), _reason(name)
+            path = Path(parent, name)
+            yield path, reason_to_skip(name) or _irregular(path)
+    for error in unreadable:
+        yield Path(error.filename), error
 
 
-def _link(path: Path) -> str | None:
-    return "links to folders" if path.is_symlink() else None
-
-
-def _reason(name: str) -> str | None:
-    if name.startswith("."):
-        return "hidden"
-    if format_of(name):
+def _irregular(path: Path) -> str | None:
+    if path.is_file():
         return None
-    return Path(name).suffix or "without suffix"
+    return "special" if path.exists() else "broken links"
+
+
+def _raise(error: OSError) -> AbstractContextManager[BinaryIO]:
+    raise error

@@ -1,5 +1,5 @@
 """
-Documents from files, folders and standard input, read as a stream.
+Documents from files, folders, URLs and standard input, read as a stream.
 
     for item in read_sources(["docs"]):
         if isinstance(item, Reject):
@@ -9,8 +9,9 @@ Documents from files, folders and standard input, read as a stream.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from m3kit.ingest.documents import Item, Reject, SourceDocument, SourceError
 from m3kit.ingest.files import SourceFile, SourcePath, Sources, find_sources
@@ -29,6 +30,7 @@ def read_sources(
     text_fields: Iterable[str] = ("text",),
     id_field: str | None = None,
     split: Split | str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> Iterator[SourceDocument | Reject]:
     """
@@ -39,11 +41,12 @@ def read_sources(
     besides is one warning, and so is a file without documents.
 
     Args:
-        paths: Files, folders, `-` for standard input; or what `find_sources` returned.
+        paths: Files, folders, URLs, `-` for standard input; or what `find_sources` returned.
         format: The format of every file given itself; see `find_sources`.
         text_fields: The fields of a record that have its text; see `ReadOptions`.
         id_field: The field of a record that has its id; see `ReadOptions`.
         split: The documents of a text; see `ReadOptions`.
+        storage_options: Of fsspec's file system for URLs; see `find_sources`.
         on_bytes: Called with the number of bytes just read.
 
     Raises:
@@ -51,7 +54,11 @@ def read_sources(
     """
     if isinstance(paths, str | Path):
         raise TypeError(f"give a list of paths, such as [{str(paths)!r}], not a single one")
-    sources = paths if isinstance(paths, Sources) else find_sources(paths, format=format)
+    sources = (
+        paths
+        if isinstance(paths, Sources)
+        else find_sources(paths, format=format, storage_options=storage_options)
+    )
     options = ReadOptions(
         text_fields=tuple(text_fields),
         id_field=id_field,

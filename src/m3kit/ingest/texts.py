@@ -49,7 +49,7 @@ def lines_of(stream: BufferedReader) -> Iterator[Line]:
     Raises:
         NotTextError: If the beginning is that of another kind of file, or UTF-16 is broken.
     """
-    encoding = _encoding(stream)
+    encoding = encoding_of(stream)
     text = TextIOWrapper(stream, encoding, errors="surrogateescape", newline="\n")
     try:
         yield from enumerate(text, start=1)
@@ -85,7 +85,16 @@ def whole_text(name: str, stream: BufferedReader) -> str | Reject:
     return undecoded_line(name, iter(lines)) or "".join(line for _, line in lines)
 
 
-def _encoding(stream: BufferedReader) -> str:
+def encoding_of(stream: BufferedReader) -> str:
+    """
+    Return the encoding of a text: UTF-8 where no byte order mark names another.
+
+    Args:
+        stream: At its beginning, where it stays.
+
+    Raises:
+        NotTextError: If it begins as another kind of file does.
+    """
     head = stream.peek(_HEAD)[:_HEAD]
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):

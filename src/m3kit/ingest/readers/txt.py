@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from itertools import chain
 
-from m3kit.ingest.documents import Item, SourceDocument
+from m3kit.ingest.documents import Item
+from m3kit.ingest.fields import checked
 from m3kit.ingest.formats import ReadOptions, Split
 from m3kit.ingest.texts import Line, lines_of, undecoded_line
 
@@ -20,7 +21,7 @@ def read(stream: BufferedReader, name: str, options: ReadOptions) -> Iterator[It
     for number, part in enumerate(_parts(lines_of(stream), options.split), start=1):
         id_ = name if options.split is Split.file else f"{name}#{number}"
         text = "".join(line for _, line in part).strip()
-        yield SourceDocument(id_, text, {"source": name}, source=name, line=part[0][0])
+        yield checked(id_, text, {"source": name}, source=name, line=part[0][0])
 
 
 def _parts(lines: Iterator[Line], split: Split | None) -> Iterator[list[Line]]:
