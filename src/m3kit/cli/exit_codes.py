@@ -15,6 +15,7 @@ import typer
 
 from m3kit.cli.terminal import to_line
 from m3kit.index import DocumentError, M3Error
+from m3kit.ingest.documents import SourceError
 
 _UsageError = typer.BadParameter.__mro__[1]  # Typer exports only its subclasses
 
@@ -62,7 +63,7 @@ def report_errors() -> Iterator[None]:
 def code_of(error: BaseException) -> Code:
     """Return the exit code of an error."""
     match error:
-        case InputError() | DocumentError():
+        case InputError() | DocumentError() | SourceError():
             return Code.INPUT
         case ModelError():
             return Code.MODEL

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from m3kit.cli.sources import Source
+from m3kit.ingest.files import SourceFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class ProgressBar:
     display: AbstractContextManager[object]
 
 
-def progress_bar(activity: str, sources: Sequence[Source], *, enabled: bool = True) -> ProgressBar:
+def progress_bar(
+    activity: str, sources: Sequence[SourceFile], *, enabled: bool = True
+) -> ProgressBar:
     """Return a bar that shows how much of the sources is read, if stderr is a terminal."""
     if not (enabled and sys.stderr.isatty()):
         return ProgressBar(lambda _: None, lambda _: None, nullcontext())
