@@ -65,15 +65,16 @@ def open_server(
                 )
             was_killed = has_log(file, collection)
             client, again = resources.enter_context(_file_client(file)), None
+            sidecar = file.absolute().with_name(f"{file.name}.{collection}")
         else:
             was_killed = False
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
             client, collection = resources.enter_context(_server_client(server)), server.name
-            again = f"milvus://{address}"
+            again, sidecar = f"milvus://{address}", None
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
         if was_killed:
             index.flush()  # or what a killed flush has written is there twice
-        return index.owning(resources, address=again)
+        return index.owning(resources, address=again, sidecar=sidecar)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ A directory with an index: its manifest, its lock, and the space it has left.
 
     m3kit.json    which engine made the index, and its `Manifest`
     .lock         locked while it is open
+    m3kit.*       what others keep about the index, such as its ledger
     edge/, local/ the engine's own files
 """
 
@@ -27,6 +28,7 @@ from m3kit_qdrant.vectors import rows_of
 EngineName: TypeAlias = Literal["edge", "local"]
 
 _MANIFEST = "m3kit.json"
+_SIDECAR = "m3kit"
 _LOCK = ".lock"
 _UNFINISHED = ".new"
 _EMPTY = {_LOCK, f"{_MANIFEST}{_UNFINISHED}"}
@@ -117,6 +119,11 @@ class Directory:
         if self.is_ours and self._lock.is_locked:
             let_go(self.path)
             self._lock.release()
+
+    @property
+    def sidecar(self) -> Path:
+        """What the names of files about the index begin with; see `m3kit.index.HasSidecar`."""
+        return self.path / _SIDECAR
 
     @property
     def is_ours(self) -> bool:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from m3kit import open_index
 from m3kit.cli.app import app
 
-M3KIT = [sys.executable, "-m", "m3kit.cli"]
+M3KIT = [sys.executable, "-m", "m3kit_command"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, limits and devices of POSIX")
 
 

@@ -13,7 +13,7 @@ from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
 from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
-from m3kit.cli import evaluate_options
+from m3kit.cli import evaluate_options, indexing, operating
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
@@ -28,12 +28,10 @@ from m3kit.cli.opening import (
     load_encoder,
     model_of,
     open_existing,
-    open_for_writing,
     with_colbert,
 )
 from m3kit.cli.printing import explanation_json, print_json, print_vectors, search_json
 from m3kit.cli.progress import progress_bar
-from m3kit.cli.repeats import RepeatedIds
 from m3kit.explain import explain as explain_scores
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
@@ -115,44 +113,6 @@ def encode(
             for document, output in zip(chunk, outputs, strict=True):
                 print_vectors(document, output)
             progress.on_batch(done := done + len(chunk))
-
-
-@app.command(epilog=help_texts.INDEX)
-def index(
-    *,
-    files: r.Files,
-    to: Annotated[
-        str,
-        typer.Option(metavar="DIR|URL", show_default=False, help="The index, created if missing."),
-    ],
-    model: o.Model = DEFAULT_MODEL,
-    reps: o.Reps = None,
-    format_: r.FileFormat = None,
-    text_field: r.TextField = r.TEXT,
-    id_field: r.IdField = None,
-    split: r.SplitBy = None,
-    batch: o.Batch = 128,
-    device: o.Device = None,
-) -> None:
-    """Encode documents and write them to an index."""
-    chosen, sources, repeats = o.read_reps(reps), find_sources(files, format=format_), RepeatedIds()
-    progress = progress_bar("indexing", sources.files)
-    items = r.read_files(
-        sources,
-        text_fields=text_field,
-        id_field=id_field,
-        split=split,
-        on_bytes=progress.on_bytes,
-    )
-    documents = repeats.watch(strict(items))
-    encoder = load_encoder(model, device)
-    with progress.display, open_for_writing(encoder, to, chosen) as target:
-        retriever = Retriever(encoder, target)
-        written = retriever.add(documents, batch_size=batch, on_batch=progress.on_batch)
-        count = target.count()
-    repeats.log()
-    noun = "document" if written == 1 else "documents"
-    typer.echo(f"wrote {written} {noun} to {to}, which holds {count} now")
 
 
 @app.command(epilog=help_texts.SEARCH)
@@ -251,6 +211,10 @@ def export(
         typer.echo(line)
 
 
+app.command(epilog=help_texts.INDEX)(indexing.index)
+app.command(epilog=help_texts.DELETE)(operating.delete)
+app.command("list", epilog=help_texts.LIST)(operating.list_)
+app.command(epilog=help_texts.VERIFY)(operating.verify)
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)

@@ -16,6 +16,7 @@ import typer
 from m3kit.cli.terminal import to_line
 from m3kit.index import DocumentError, M3Error
 from m3kit.ingest.documents import SourceError
+from m3kit.ingest.signals import Stopped
 
 _UsageError = typer.BadParameter.__mro__[1]  # Typer exports only its subclasses
 
@@ -31,6 +32,7 @@ class Code(IntEnum):
     MODEL = 5
     STOPPED = 130
     UNREAD = 141
+    TERMINATED = 143
 
 
 class InputError(Exception):
@@ -69,6 +71,8 @@ def code_of(error: BaseException) -> Code:
             return Code.MODEL
         case M3Error():
             return Code.INDEX
+        case Stopped():
+            return Code(128 + error.signal_number)
         case KeyboardInterrupt():
             return Code.STOPPED
         case _:

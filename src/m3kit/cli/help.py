@@ -12,6 +12,7 @@ Exit codes:
   4    a problem with the index: missing, locked, made by another model
   5    a problem with the model: missing, not a checkpoint
   130  stopped by Ctrl-C
+  143  stopped by SIGTERM
   141  the reader of the output has closed it
 
 Errors are one line on stderr; M3KIT_DEBUG=1 shows the traceback too.
@@ -36,8 +37,36 @@ leaves out is missing.
 """
 
 INDEX = f"""{READING}
-Documents are replaced by id: repeat the command to update an index, or to complete
-a run that was stopped. Documents that are gone from the files stay in the index.
+Documents are replaced by id, and a ledger tells which of them are in the index: repeat
+the command to update an index, or to complete a run that was stopped or killed. What is
+no longer at its place in a file is deleted; --prune deletes whatever else these FILEs
+have no more. Documents that cannot be read are written to a file of rejects, and the exit
+code is 3.
+
+\b
+--json prints one object:
+  {{"index": "…", "count": 1000, "read": 20, "unchanged": 17, "encoded": 1,
+   "rewritten": 1, "deleted": 2, "rejected": 1, "recovered": 0, "retries": 0,
+   "seconds": 0.8, "rate": 25.0, "rejects": "…" or null}}
+"""
+
+DELETE = """
+\b
+--json prints one object: {"index": "…", "deleted": 3, "count": 997}
+"""
+
+LIST = """
+\b
+--json prints a line per document, {"id": "…", "text": "…", "metadata": {…}},
+or per source, {"source": "guide/faq.md", "documents": 12}.
+"""
+
+VERIFY = """
+\b
+The exit code is 4 if there is a difference. --json prints one object:
+  {"ok": false, "documents": 1000,
+   "doubled": {"count": 0, "examples": []}, "missing": …, "changed": …, "pending": …,
+   "outdated": …, "vanished": …, "unknown": …, "rejected": …}
 """
 
 SEARCH = """

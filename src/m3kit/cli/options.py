@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -96,6 +97,15 @@ Where: TypeAlias = Annotated[
         metavar="CONDITION",
         show_default=False,
         help="A condition on the metadata, see below; may be repeated.",
+    ),
+]
+LedgerFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE",
+        show_default=False,
+        help="The ledger of an index on a server; that of an index in files lies beside it.",
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, see below.")]
