@@ -89,11 +89,12 @@ def encode(
     text_field: r.TextField = r.TEXT,
     id_field: r.IdField = None,
     split: r.SplitBy = None,
+    prefix: r.Prefix = "",
     batch: o.Batch = 128,
     device: o.Device = None,
 ) -> None:
     """Print the vectors of texts as JSON, a line for each."""
-    chosen, sources = o.read_reps(reps), find_sources(files, format=format_)
+    chosen, sources = o.read_reps(reps), find_sources(files, format=format_, prefix=prefix)
     progress = progress_bar("encoding", sources.files, enabled=not sys.stdout.isatty())
     items = r.read_files(
         sources,

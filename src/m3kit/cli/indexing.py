@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from m3kit.cli import options as o
+from m3kit.cli import passages as p
 from m3kit.cli import reading as r
 from m3kit.cli.exit_codes import Code
 from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, open_for_writing
@@ -42,6 +43,9 @@ def index(
     text_field: r.TextField = r.TEXT,
     id_field: r.IdField = None,
     split: r.SplitBy = None,
+    prefix: r.Prefix = "",
+    chunk: p.Chunk = None,
+    chunk_overlap: p.ChunkOverlap = 0,
     batch: o.Batch = 128,
     device: o.Device = None,
     ledger: o.LedgerFile = None,
@@ -64,13 +68,14 @@ def index(
 ) -> None:
     """Encode documents and write them to an index; what did not change is skipped."""
     with stopping_at_once():
-        chosen, sources = o.read_reps(reps), find_sources(files, format=format_)
+        chosen, chunking = o.read_reps(reps), p.Chunking(chunk, chunk_overlap)
+        sources = find_sources(files, format=format_, prefix=prefix)
         progress = progress_bar("indexing", sources.files, enabled=not quiet)
         items = r.read_files(
             sources,
             text_fields=text_field,
             id_field=id_field,
-            split=split,
+            split=chunking.split(split),
             on_bytes=progress.on_bytes,
         )
         repeats = RepeatedIds()
@@ -85,8 +90,9 @@ def index(
             summary = sync(
                 encoder,
                 target,
-                repeats.watch(items),
+                repeats.watch(chunking.passages(items, encoder)),
                 ledger=opened,
+                chunking=chunking.name,
                 prune=prune,
                 strict=strict,
                 rejects=rejected,

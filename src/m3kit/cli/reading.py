@@ -56,6 +56,14 @@ SplitBy: TypeAlias = Annotated[
         help="The documents of a text; by default paragraphs, sections or pages.",
     ),
 ]
+Prefix: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="Stands before the ids of documents without one: NAME/guide.md#1.",
+    ),
+]
 
 
 def read_files(
