@@ -37,7 +37,7 @@ def saved(save: Callable[[BytesIO], object]) -> bytes:
     return stream.getvalue()
 
 
-def pdf(*pages: str, title: str = "", password: str = "") -> bytes:
+def pdf(*pages: str, title: str = "", key: str = "") -> bytes:
     """Write a PDF, each page with a line of Helvetica."""
     writer = PdfWriter()
     font = DictionaryObject(
@@ -56,8 +56,8 @@ def pdf(*pages: str, title: str = "", password: str = "") -> bytes:
         page[NameObject("/Contents")] = writer._add_object(content)
     if title:
         writer.add_metadata({"/Title": title})
-    if password:
-        writer.encrypt(password, algorithm="RC4-128")
+    if key:
+        writer.encrypt(key, algorithm="RC4-128")
     return saved(writer.write)
 
 
@@ -73,11 +73,11 @@ class TestPdf:
         assert (item.id, item.text) == ("a.pdf", "One.\n\fTwo.")
 
     def test_an_encrypted_one_is_rejected(self, read: Read) -> None:
-        assert "encrypted with a password" in reject(read("a.pdf", pdf("x", password="p")))
+        assert "encrypted with a password" in reject(read("a.pdf", pdf("x", key="p")))
 
     def test_one_that_asks_for_no_password_to_be_read_is_read(self, read: Read) -> None:
         writer = PdfWriter(BytesIO(pdf("Open.")))
-        writer.encrypt("", owner_password="owner", algorithm="RC4-128")
+        writer.encrypt("", "owner", algorithm="RC4-128")
         (item,) = documents(read("a.pdf", saved(writer.write)))
         assert item.text == "Open."
 

@@ -109,7 +109,7 @@ class TestMarkdown:
     @pytest.mark.parametrize(
         ("matter", "metadata"),
         [
-            ("---\ntags: [a, b]\ndate: 2024-05-01\n---\n", {"tags": ["a", "b"], "date": "2024-05-01"}),
+            ("---\ntags: [a]\nday: 2024-05-01\n---\n", {"tags": ["a"], "day": "2024-05-01"}),
             ("---\nn: 1\nnested: {x: 1.5}\n...\n", {"n": 1, "nested": {"x": 1.5}}),
             ("+++\ntitle = 'T'\ndate = 2024-05-01\n+++\n", {"title": "T", "date": "2024-05-01"}),
             ("---\n---\n", {}),
