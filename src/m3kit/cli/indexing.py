@@ -24,6 +24,7 @@ from m3kit.ingest.files import find_sources
 from m3kit.ingest.ledger import Ledger, ledger_path
 from m3kit.ingest.rejects import RejectsFile
 from m3kit.ingest.signals import stop_signals
+from m3kit.ingest.sources import read_sources
 from m3kit.ingest.summary import Summary
 from m3kit.ingest.sync import sync
 
@@ -71,13 +72,14 @@ def index(
         chosen, chunking = o.read_reps(reps), p.Chunking(chunk, chunk_overlap)
         sources = find_sources(files, format=format_, prefix=prefix)
         progress = progress_bar("indexing", sources.files, enabled=not quiet)
-        items = r.read_files(
+        items = read_sources(
             sources,
             text_fields=text_field,
             id_field=id_field,
             split=chunking.split(split),
             on_bytes=progress.on_bytes,
         )
+        items = r.started(items, sources)
         repeats = RepeatedIds()
         encoder = load_encoder(model, device)
         with (
