@@ -74,17 +74,18 @@ def open_server(
                 file = resources.enter_context(copied(file))
             was_killed = has_log(file, collection)
             client, again = resources.enter_context(_file_client(file)), None
+            sidecar = file.absolute().with_name(f"{file.name}.{collection}")
         else:
             was_killed = False
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
             client, collection = resources.enter_context(_server_client(server)), server.name
-            again = f"milvus://{address}"
+            again, sidecar = f"milvus://{address}", None
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
         if was_killed:
             index.flush()  # or what a killed flush has written is there twice
         if read_only:
             return ReadOnlyIndex(index, resources, f"milvus://{address}")
-        return index.owning(resources, address=again)
+        return index.owning(resources, address=again, sidecar=sidecar)
 
 
 @contextmanager

@@ -6,13 +6,15 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from grpc import RpcError, StatusCode
+from grpc import Call, RpcError, StatusCode
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from m3kit.adapters.forks import check_process
 from m3kit.scoring import scores
@@ -30,6 +32,15 @@ _RRF_K = 61
 """Qdrant counts ranks from 0, so this is the usual 60 of reciprocal rank fusion."""
 
 _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+
+_AWAY = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
+_BUSY = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""What a server answers that may take the same request later."""
 
 _WITH_SUBSTRING = (1, 20)
 """The first version of the server that has the condition."""
@@ -221,6 +232,15 @@ class ClientEngine:
     def flush(self) -> None:
         """Do nothing: each write waits until it is done."""
 
+    def is_transient(self, error: Exception, /) -> bool:
+        """See `Engine.is_transient`."""
+        if isinstance(error, UnexpectedResponse):
+            return error.status_code in _BUSY
+        if isinstance(error, RpcError) and isinstance(error, Call):
+            return error.code() in {*_AWAY, StatusCode.RESOURCE_EXHAUSTED}
+        busy = (ResourceExhaustedResponse, ConnectionError, TimeoutError)
+        return unanswered(error) is not None or isinstance(error, busy)
+
     def _query_locally(self, query: VectorQuery) -> Answer:
         """
         Let local mode find points, and score them as `MemoryIndex` would.
@@ -274,7 +294,7 @@ def unanswered(error: Exception) -> str | None:
     match error:
         case ResponseHandlingException():
             return str(error)
-        case RpcError() if error.code() in {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}:
+        case RpcError() if error.code() in _AWAY:
             return str(error.details())
         case _:
             return None

@@ -2,6 +2,7 @@
 A directory with an index: its manifest, its lock, and the space it has left.
 
     m3kit.json    which engine made the index, and its `Manifest`
+    m3kit.*       what others keep about the index, such as its ledger
     edge/, local/ the engine's own files
 """
 
@@ -29,6 +30,7 @@ from m3kit_qdrant.vectors import rows_of
 EngineName: TypeAlias = Literal["edge", "local"]
 
 _MANIFEST = "m3kit.json"
+_SIDECAR = "m3kit"
 _UNFINISHED = ".new"
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
@@ -122,6 +124,11 @@ class Directory:
         if self.is_ours and self._lock.is_locked:
             let_go(self.path)
             self._lock.release()
+
+    @property
+    def sidecar(self) -> Path:
+        """What the names of files about the index begin with; see `m3kit.index.HasSidecar`."""
+        return self.path / _SIDECAR
 
     @property
     def is_ours(self) -> bool:

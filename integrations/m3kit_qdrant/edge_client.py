@@ -148,6 +148,10 @@ class EdgeEngine:
         self._shard.flush()
         self._logged = 0
 
+    def is_transient(self, _: Exception, /) -> bool:
+        """See `Engine.is_transient`: files have no errors that pass by themselves."""
+        return False
+
     def close(self) -> None:
         """Flush and close the files; a second call does nothing, nor does a forked process."""
         if self._open_shard is not None:

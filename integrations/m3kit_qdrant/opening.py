@@ -156,7 +156,7 @@ def _open_local(
         index = OpenedQdrantIndex(
             client, _COLLECTION, dim=manifest.dim, reps=manifest.reps, model=manifest.model
         )
-        return index.owning(resources)
+        return index.owning(resources, sidecar=directory.sidecar)
 
 
 def _answers_grpc(host: str, *, secure: bool) -> bool:

@@ -23,6 +23,14 @@ _WRITERS = 8
 _RETRIES = 3
 """How often a request is repeated that the server was too busy for, or that lost its connection."""
 
+_BUSY = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""What a server answers that may take the same request later."""
+
 _VISITED = 512
 """How many documents a page of a visit has, or some more."""
 
@@ -42,10 +50,12 @@ class FeedError(M3Error):
 
     Args:
         failures: Why, by the document's id.
+        transient: Whether every failure was one of the connection, which may pass.
     """
 
-    def __init__(self, failures: Mapping[str, str]) -> None:
+    def __init__(self, failures: Mapping[str, str], *, transient: bool = False) -> None:
         self.failures = failures
+        self.transient = transient
         id_, why = next(iter(failures.items()))
         more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
         super().__init__(f"Vespa refused document {id_!r}{more}: {why}")
@@ -220,18 +230,31 @@ class SchemaClient:
             )
 
 
+def is_transient(error: Exception) -> bool:
+    """Tell whether a request may succeed later: a server that is away, or too busy."""
+    if isinstance(error, FeedError):
+        return error.transient
+    if isinstance(error, VespaError):
+        answer = getattr(error.__cause__, "response", None)
+        return getattr(answer, "status_code", None) in _BUSY
+    return isinstance(error, HTTPError | ConnectionError | TimeoutError)
+
+
 def _for_each(do: Callable[[Any], object], documents: Iterable[tuple[Any, ...]]) -> None:
     """Do something with each document, several at once; failures are raised when all are done."""
     failures: dict[str, str] = {}
+    permanent: list[str] = []
 
     def attempt(document: tuple[Any, ...]) -> None:
         try:
             do(document)
         except (VespaError, HTTPError, OSError, RuntimeError) as error:
             failures[document[0]] = str(error)
+            if not is_transient(error):
+                permanent.append(document[0])
 
     with ThreadPoolExecutor(_WRITERS) as pool:
         for _ in pool.map(attempt, documents):
             pass
     if failures:
-        raise FeedError(failures)
+        raise FeedError(failures, transient=not permanent)

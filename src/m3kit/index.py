@@ -201,6 +201,29 @@ class ChecksDocuments(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsTransient(Protocol):
+    """An index that tells errors which pass from those which stay."""
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether the call that raised `error` may succeed later, unchanged."""
+        ...
+
+
+@runtime_checkable
+class HasSidecar(Protocol):
+    """An index in files, beside which other files about it may lie."""
+
+    @property
+    def sidecar(self) -> Path | None:
+        """
+        The path that names of such files begin with; None on a server.
+
+        They move with the index, as `f"{sidecar}.ledger"` does.
+        """
+        ...
+
+
 class OpenedIndex(HybridIndex, Protocol):
     """An index that opened its own files or connection, and closes them."""
 

@@ -12,7 +12,7 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.filters import Filter, Ids, check_filter, matches
-from m3kit.index import Search, check_ids, check_records, check_reps, check_search
+from m3kit.index import Search, TellsTransient, check_ids, check_records, check_reps, check_search
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import M3Output, Rep, Sparse
 
@@ -138,6 +138,18 @@ class StoreIndex(Generic[_T]):
     def model(self) -> str | None:
         """What made the vectors, where the index was told."""
         return self._store.manifest.model
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the index records about itself."""
+        return self._store.manifest
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether the same call may succeed later; see `TellsTransient`."""
+        store = self._store
+        if isinstance(store, TellsTransient):
+            return store.is_transient(error)
+        return isinstance(error, ConnectionError | TimeoutError)
 
     def check_document(self, document: Document, /) -> None:
         """Check that the database can hold a document; see `ChecksDocuments`."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from m3kit.ingest.documents import Reject
 from m3kit.records import Document
 
 _log = logging.getLogger(__name__)
@@ -26,9 +27,12 @@ class RepeatedIds:
     examples: list[str] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
 
-    def watch(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """Pass the documents on."""
-        for document in documents:
+    def watch(self, items: Iterable[Document | Reject]) -> Iterator[Document | Reject]:
+        """Pass documents and rejects on."""
+        for document in items:
+            if isinstance(document, Reject):
+                yield document
+                continue
             hashed = hash(document.id)
             if hashed in self._seen:
                 self._add(document.id)
