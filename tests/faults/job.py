@@ -109,10 +109,10 @@ def _is_right(
     if document is None:
         return True  # it counts as doubled
     (output,) = Encoder().encode_documents([document.text], reps)
-    return (
-        (record.document.text, record.document.metadata) == (document.text, document.metadata)
-        and _same(record.output, output)
-    )
+    return (record.document.text, record.document.metadata) == (
+        document.text,
+        document.metadata,
+    ) and _same(record.output, output)
 
 
 def _same(stored: M3Output, output: M3Output) -> bool:
