@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -106,15 +107,14 @@ def _preload(folder: Path) -> None:
         print("no C compiler here: no kills at file operations", file=sys.stderr)
         return
     start = monotonic()
-    code = os.spawnve(
-        os.P_WAIT,
-        sys.executable,
+    done = subprocess.run(
         [sys.executable, "-m", "tests.faults", *sys.argv[1:]],
-        {**os.environ, "LD_PRELOAD": str(library)},
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        check=False,
     )
     shutil.rmtree(folder, ignore_errors=True)
     print(f"took {monotonic() - start:.0f} s")
-    sys.exit(code)
+    sys.exit(done.returncode)
 
 
 main()

@@ -1,4 +1,4 @@
-"""Killing a job, its server and its connections, running it again, and comparing with the oracle."""
+"""Disturbing a job in every way, running it again, and comparing with the oracle."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def _used(disk: Path) -> int:
 
 
 def of_the_server(source: Path, work: Path, points: int, *, at_operations: bool) -> Iterator[Tally]:
-    """Kill the server while a job writes to it, and start it again; the job goes on, or is run again."""
+    """Kill a job's server and start it again; the job goes on, or is run again."""
     kind = "the server, at a file operation" if at_operations else "the server, at a random time"
     tally, chance = Tally(tcp(0).name, kind), random.Random(2)  # noqa: S311
     seconds, total = _undisturbed(source, work)
