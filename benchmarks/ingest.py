@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -30,7 +29,6 @@ from tests.milvus.conftest import lite_server
 
 from m3kit import Document, Encoder, HybridIndex, M3Output, MemoryIndex, Record, Rep, open_index
 from m3kit.ingest import Ledger, Summary, sync
-from m3kit.torch import TorchEncoder
 
 BATCH = 64
 DIM = 256
@@ -111,6 +109,13 @@ def seconds(do: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
+def write(index: HybridIndex, batches: Sequence[Sequence[Record]]) -> None:
+    """Write batches, and flush."""
+    for records in batches:
+        index.upsert(records)
+    index.flush()
+
+
 def overlap(
     name: str,
     encoder: Encoder,
@@ -137,7 +142,7 @@ def overlap(
         for batch, outputs in zip(batched, encode, strict=True)
     ]
     with opened() as index:
-        writing = seconds(lambda: [*map(index.upsert, records), index.flush()])
+        writing = seconds(lambda: write(index, records))
     with opened() as index:
         run = seconds(lambda: sync(encoder, index, documents(BATCH * batches), batch_size=BATCH))
     return Overlap(name, encoding, writing, run)
@@ -191,6 +196,8 @@ def measure_overlaps(batches: int) -> Iterator[Overlap]:
     with TemporaryDirectory() as folder:
         with remote(Path(folder)) as opened:
             yield overlap("encoder 100 ms, Milvus over TCP", SleepingEncoder(0.1), opened, batches)
+        from m3kit.torch import TorchEncoder
+
         encoder = TorchEncoder.from_pretrained("tiny")
         numbers = iter(range(10))
         yield overlap(
@@ -208,20 +215,20 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    print(f"{'documents':>10} {'MiB':>8}")
+    held = memory(options.documents)
+    for count, mebibytes in held:
+        print(f"{count:10,} {mebibytes:8.1f}", flush=True)
     overlaps = []
-    print(f"{'':44} {'encoding':>9} {'writing':>9} {'run':>9} {'run / slower':>13}")
+    print(f"\n{'':44} {'encoding':>9} {'writing':>9} {'run':>9} {'run / slower':>13}")
     for row in measure_overlaps(options.batches):
         overlaps.append(row)
         numbers = f"{row.encoding:8.2f}s {row.writing:8.2f}s {row.run:8.2f}s {row.ratio:13.3f}"
         print(f"{row.name:44} {numbers}", flush=True)
-    print(f"\n{'documents':>10} {'MiB':>8}")
-    held = memory(options.documents)
-    for count, mebibytes in held:
-        print(f"{count:10,} {mebibytes:8.1f}")
     if options.json:
         result = {"overlap": [asdict(row) for row in overlaps], "memory": held}
         options.json.write_text(json.dumps(result), "utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
