@@ -65,7 +65,7 @@ def test_an_empty_file_makes_no_index(run: Command, tmp_path: Path) -> None:
     [
         ('{"id": "bad", "text": "x"', "stdin:3: not JSON: Expecting ',' delimiter at column 26"),
         ('{"id": "bad", "body": "x"}', "stdin:3: no field 'text'; the fields are id, body"),
-        ('{"id": "bad", "text": "\udcfc"}', "stdin:3: not UTF-8: invalid start byte at byte 135"),
+        ('{"id": "bad", "text": "\udcfc"}', "stdin:3: not UTF-8: byte 0xfc at character 24"),
     ],
 )
 def test_a_bad_line(run: Command, held: Callable[[], list[str]], line: str, named: str) -> None:

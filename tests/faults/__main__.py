@@ -51,7 +51,9 @@ def main() -> None:
         options.json.write_text(json.dumps([tally.to_json() for tally in tallies]), "utf-8")
 
 
-def _run(engines: Sequence[str], kinds: list[str] | None, points: int, folder: Path) -> Iterator[Tally]:
+def _run(
+    engines: Sequence[str], kinds: list[str] | None, points: int, folder: Path
+) -> Iterator[Tally]:
     print(f"{'engine':22} {'killed at':32} {'points':>6}", *(f"{name:>9}" for name in COUNTS))
     work = folder / "work"
     for name in engines:

@@ -48,7 +48,9 @@ def write_sources(folder: Path) -> tuple[Path, Path]:
     return first, second
 
 
-def _write(folder: Path, files: Mapping[str, list[str]], rows: Sequence[Mapping[str, object]]) -> None:
+def _write(
+    folder: Path, files: Mapping[str, list[str]], rows: Sequence[Mapping[str, object]]
+) -> None:
     folder.mkdir(parents=True)
     for name, paragraphs in files.items():
         (folder / name).write_text("\n\n".join(paragraphs) + "\n", "utf-8")

@@ -37,7 +37,7 @@ from m3kit.explain import explain as explain_scores
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
 from m3kit.ingest.files import find_sources
-from m3kit.ingest.sources import strict
+from m3kit.ingest.sources import read_sources, strict
 from m3kit.retriever import Retriever
 
 
@@ -92,20 +92,23 @@ def encode(
     text_field: r.TextField = r.TEXT,
     id_field: r.IdField = None,
     split: r.SplitBy = None,
+    prefix: r.Prefix = "",
     batch: o.Batch = 128,
     device: o.Device = None,
 ) -> None:
     """Print the vectors of texts as JSON, a line for each."""
-    chosen, sources = o.read_reps(reps), find_sources(files, format=format_)
+    chosen, sources = o.read_reps(reps), find_sources(files, format=format_, prefix=prefix)
     progress = progress_bar("encoding", sources.files, enabled=not sys.stdout.isatty())
-    items = r.read_files(
-        sources,
-        text_fields=text_field,
-        id_field=id_field,
-        split=split,
-        on_bytes=progress.on_bytes,
+    documents = strict(
+        read_sources(
+            sources,
+            text_fields=text_field,
+            id_field=id_field,
+            split=split,
+            on_bytes=progress.on_bytes,
+        )
     )
-    documents = strict(items)
+    documents = r.started(documents, sources)
     encoder = load_encoder(model, device)
     check_encoder_reps(encoder, chosen or ())
     encode_texts = encoder.encode_queries if queries else encoder.encode_documents

@@ -20,12 +20,17 @@ Errors are one line on stderr; M3KIT_DEBUG=1 shows the traceback too.
 
 READING = """
 \b
-Input formats:
-  JSONL     a document per line: {"id": …, "text": …, "metadata": {…}}. Only the
-            text is required; all other fields are metadata, too.
-  CSV       the same; the first row names the fields, and values stay strings.
+Input formats, by suffix (those marked * need the extra `ingest`):
+  JSONL, JSON, CSV, Parquet*   a document per record: {"id": …, "text": …, "metadata":
+            {…}}. Only the text is required; all other fields are metadata, too.
+            Columns of a CSV that hold numbers alone, or true and false, are such.
   TXT       a document per paragraph, line or file (--split).
-  Markdown  a document per section; metadata: source, title, headings.
+  Markdown, HTML*, DOCX*   a document per section, or file; metadata: source, title,
+            headings, and what the front matter says.
+  PDF*      a document per page, or file; metadata: source, title, page.
+In folders, all files of these formats are read, except hidden ones; what is left out
+is counted. FILE may also be a URL*: https://…, s3://…. Documents without an id are
+called file#number, by the file's path below the folder that is given.
 """
 
 ENCODE = f"""{READING}
@@ -37,6 +42,10 @@ leaves out is missing.
 """
 
 INDEX = f"""{READING}
+--chunk 512 splits documents into passages of at most 512 of the model's tokens, whole
+files by default. A passage has its document's metadata, and: parent (the document's
+id), position (its number), headings, page.
+
 Documents are replaced by id, and a ledger tells which of them are in the index: repeat
 the command to update an index, or to complete a run that was stopped or killed. What is
 no longer at its place in a file is deleted; --prune deletes whatever else these FILEs
@@ -75,9 +84,8 @@ Conditions (--where; all must match):
   lang=de      equals         lang=de,fr    equals one of them
   lang!=de     differs        tags~=new     the list contains it
   year>=2020   also > < <=    title*=table  the text contains it
-Numbers, true and false are compared as such; quotes make them strings, which is
-what all values from a CSV are: 'year="2020"'. Quotes also allow commas:
-'title="a, b"'.
+Numbers, true and false are compared as such; quotes make them strings:
+'zip="20200"'. Quotes also allow commas: 'title="a, b"'.
 
 \b
 --json prints one object:

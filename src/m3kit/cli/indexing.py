@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from m3kit.cli import options as o
+from m3kit.cli import passages as p
 from m3kit.cli import reading as r
 from m3kit.cli.exit_codes import Code
 from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, open_for_writing
@@ -23,6 +24,7 @@ from m3kit.ingest.files import find_sources
 from m3kit.ingest.ledger import Ledger, ledger_path
 from m3kit.ingest.rejects import RejectsFile
 from m3kit.ingest.signals import stop_signals
+from m3kit.ingest.sources import read_sources
 from m3kit.ingest.summary import Summary
 from m3kit.ingest.sync import sync
 
@@ -42,6 +44,9 @@ def index(
     text_field: r.TextField = r.TEXT,
     id_field: r.IdField = None,
     split: r.SplitBy = None,
+    prefix: r.Prefix = "",
+    chunk: p.Chunk = None,
+    chunk_overlap: p.ChunkOverlap = 0,
     batch: o.Batch = 128,
     device: o.Device = None,
     ledger: o.LedgerFile = None,
@@ -64,15 +69,17 @@ def index(
 ) -> None:
     """Encode documents and write them to an index; what did not change is skipped."""
     with stopping_at_once():
-        chosen, sources = o.read_reps(reps), find_sources(files, format=format_)
+        chosen, chunking = o.read_reps(reps), p.Chunking(chunk, chunk_overlap)
+        sources = find_sources(files, format=format_, prefix=prefix)
         progress = progress_bar("indexing", sources.files, enabled=not quiet)
-        items = r.read_files(
+        items = read_sources(
             sources,
             text_fields=text_field,
             id_field=id_field,
-            split=split,
+            split=chunking.split(split),
             on_bytes=progress.on_bytes,
         )
+        items = r.started(items, sources)
         repeats = RepeatedIds()
         encoder = load_encoder(model, device)
         with (
@@ -85,8 +92,9 @@ def index(
             summary = sync(
                 encoder,
                 target,
-                repeats.watch(items),
+                repeats.watch(chunking.passages(items, encoder)),
                 ledger=opened,
+                chunking=chunking.name,
                 prune=prune,
                 strict=strict,
                 rejects=rejected,

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from m3kit.cli import options as o
+from m3kit.cli import passages as p
 from m3kit.cli import reading as r
 from m3kit.cli.exit_codes import Code, InputError
-from m3kit.cli.opening import open_existing
+from m3kit.cli.opening import model_of, open_existing
 from m3kit.cli.printing import print_json
 from m3kit.cli.terminal import to_line
 from m3kit.index import HybridIndex
@@ -108,19 +109,30 @@ def verify(
     text_field: r.TextField = r.TEXT,
     id_field: r.IdField = None,
     split: r.SplitBy = None,
+    prefix: r.Prefix = "",
+    chunk: p.Chunk = None,
+    chunk_overlap: p.ChunkOverlap = 0,
+    model: o.SearchModel = None,
     ledger: o.LedgerFile = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Compare an index with its ledger, and with its sources if they are given."""
-    sources = find_sources(files, format=format_) if files else None
+    chunking = p.Chunking(chunk, chunk_overlap)
+    sources = find_sources(files, format=format_, prefix=prefix) if files else None
     with open_existing(in_) as index, _existing_ledger(index, ledger) as opened:
         if opened is None and sources is None:
             raise InputError(f"{in_} has no ledger; give its file with --ledger, or its sources")
-        documents = (
-            None
-            if sources is None
-            else read_sources(sources, text_fields=text_field, id_field=id_field, split=split)
-        )
+        documents = None
+        if sources is not None:
+            items = read_sources(
+                sources,
+                text_fields=text_field,
+                id_field=id_field,
+                split=chunking.split(split),
+            )
+            documents = (
+                items if chunk is None else chunking.passages(items, model or model_of(index))
+            )
         report = verify_index(index, ledger=opened, documents=documents)
     if as_json:
         print_json(report.to_json())

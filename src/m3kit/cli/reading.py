@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
 from m3kit.cli.exit_codes import InputError
-from m3kit.ingest.documents import Item
 from m3kit.ingest.files import Sources
 from m3kit.ingest.formats import Format, Split
-from m3kit.ingest.sources import read_sources
+
+_T = TypeVar("_T")
 
 TEXT = ["text"]
 """The default of `--text-field`."""
@@ -56,25 +56,23 @@ SplitBy: TypeAlias = Annotated[
         help="The documents of a text; by default paragraphs, sections or pages.",
     ),
 ]
+Prefix: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="Stands before the ids of documents without one: NAME/guide.md#1.",
+    ),
+]
 
 
-def read_files(
-    sources: Sources,
-    *,
-    text_fields: list[str],
-    id_field: str | None,
-    split: Split | None,
-    on_bytes: Callable[[int], object],
-) -> Iterator[Item]:
+def started(items: Iterator[_T], sources: Sources) -> Iterator[_T]:
     """
-    Read the first document or reject at once, so that no model is loaded if there is none.
+    Read the first item at once, so that no model is loaded if there is none.
 
     Raises:
         InputError: If there is none.
     """
-    items = read_sources(
-        sources, text_fields=text_fields, id_field=id_field, split=split, on_bytes=on_bytes
-    )
     first = next(items, None)
     if first is None:
         names = ", ".join(file.location for file in sources.files)

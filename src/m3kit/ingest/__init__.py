@@ -6,8 +6,8 @@ Sources into an index, which follows them: readers, the ledger, and what keeps t
     with open_index("docs.index", encoder=encoder) as index, Ledger.beside(index) as ledger:
         print(sync(encoder, index, read_sources(["docs"]), ledger=ledger, prune=True))
 
-Needs `pip install 'm3kit[ingest]'`. `docs/operate.md` is the guide, and
-`docs/sources.md` that to what is read; `m3kit.ingest.chunking` splits long documents.
+Needs `pip install 'm3kit[ingest]'`. The guides are `docs/operate.md`, and `docs/sources.md` for
+what is read; `m3kit.ingest.chunking` splits long documents.
 """
 
 from __future__ import annotations

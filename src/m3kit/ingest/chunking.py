@@ -24,11 +24,15 @@ from dataclasses import replace
 from io import StringIO
 from itertools import accumulate, takewhile
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, TypeVar
 
 from semantic_text_splitter import MarkdownSplitter
 
+from m3kit.backend.files import read_json
+from m3kit.backend.locate import locate
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer
+from m3kit.backend.tokenizer import load_tokenizer as read_tokenizer
 from m3kit.ingest.documents import Reject, SourceDocument
 from m3kit.ingest.markdown import outline
 from m3kit.ingest.token_counts import TokenCounter
@@ -74,6 +78,22 @@ def chunk(
         raise ValueError(f"an overlap of {overlap} tokens is none of 0 to {tokens // 2}")
     chunker = _Chunker(tokens - SPECIAL_TOKENS, overlap, tokenizer)
     return _chunked(documents, chunker)
+
+
+def load_tokenizer(model: str | Path) -> TextTokenizer:
+    """
+    Load the tokenizer of a model, without its weights.
+
+    Args:
+        model: `"tiny"`, a folder, or a name on the Hugging Face hub.
+
+    Raises:
+        CheckpointError: If there is no such model.
+    """
+    _, folder = locate(
+        model, revision=None, cache_dir=None, progress=False, weights=("tokenizer.json",)
+    )
+    return read_tokenizer(folder, read_json(folder / "config.json", dict))
 
 
 def _chunked(documents: Iterable[_D | Reject], chunker: _Chunker) -> Iterator[_D | Reject]:
@@ -140,7 +160,9 @@ class _Headings:
         self._given = list(given) if isinstance(given, list) else None
         lines = list(StringIO(document.text))
         starts = list(accumulate(map(len, lines), initial=0))
-        self._paths = [(starts[n], path) for n, path in outline(enumerate(lines))]
+        self._paths = [
+            (starts[line - 1], path) for line, path in outline(enumerate(lines, start=1))
+        ]
 
     def above(self, start: int, end: int) -> list[Any]:
         """Return the headings that all characters from `start` to `end` stand under."""

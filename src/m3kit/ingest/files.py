@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,12 @@ SourcePath: TypeAlias = str | PathLike[str]
 """A file, a folder, a URL of either, or `-` for standard input."""
 
 _EXAMPLES = 3
+
+_INDEX_FILES = (("m3kit.json",), ("LOCK", "collections"))
+"""What is in the folder of an index: m3kit's, Milvus Lite's."""
+
+_REJECTS = ".rejects.jsonl"
+"""The end of the name of a file of rejects, which lies beside an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +84,21 @@ def find_sources(
     paths: Iterable[SourcePath],
     *,
     format: Format | str | None = None,  # noqa: A002  # the option's name
+    prefix: str = "",
     storage_options: Mapping[str, Any] | None = None,
 ) -> Sources:
     """
     Resolve paths: files, folders with all that is in them, URLs, and `-` for standard input.
 
     In folders, files are read in the order of their paths. Left out, counted and named are those
-    of an unknown suffix, links to folders, and whatever has a name that begins with a dot.
+    of an unknown suffix, links to folders, indexes, and what has a name that begins with a dot.
 
     Args:
         paths: Files, folders, URLs of either, and `-`.
         format: The format of every file given itself, and of standard input; by default that of
             the suffix, and JSONL for standard input.
+        prefix: Stands before the names of files, and so before their documents' ids: `v2` makes
+            `v2/guide.md#1` of `guide.md#1`.
         storage_options: Of fsspec's file system for the URLs, such as credentials.
 
     Raises:
@@ -104,12 +113,13 @@ def find_sources(
             if isinstance(entry, Skipped):
                 skipped.append(entry)
                 continue
-            other = files.setdefault(entry.name, entry)
-            if other.location != entry.location:
+            named = replace(entry, name=f"{prefix}/{entry.name}" if prefix else entry.name)
+            other = files.setdefault(named.name, named)
+            if os.path.realpath(other.location) != os.path.realpath(entry.location):
                 raise SourceError(
                     f"{other.location} and {entry.location} are both {entry.name!r} below what was "
                     "given, and their documents would have the same ids; give the folder that has "
-                    "both in it, or index one after the other"
+                    "both in it, or index one of them with a prefix (--prefix)"
                 )
     return Sources(tuple(files.values()), tuple(skipped))
 
@@ -135,6 +145,8 @@ def reason_to_skip(name: str) -> str | None:
     path = PurePosixPath(name)
     if any(part.startswith(".") for part in path.parts):
         return "hidden"
+    if path.name.endswith(_REJECTS):
+        return "rejects"
     if format_of(name):
         return None
     return path.suffix or "without suffix"
@@ -203,15 +215,23 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str | OSError | None]]:
     unreadable: list[OSError] = []
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         for name in list(folders):
-            path = Path(parent, name)
-            if name.startswith(".") or path.is_symlink():
+            if reason := _folder_to_skip(Path(parent, name)):
                 folders.remove(name)
-                yield path, "hidden" if name.startswith(".") else "linked folders"
+                yield Path(parent, name), reason
         for name in names:
             path = Path(parent, name)
             yield path, reason_to_skip(name) or _irregular(path)
     for error in unreadable:
         yield Path(error.filename), error
+
+
+def _folder_to_skip(folder: Path) -> str | None:
+    if folder.name.startswith("."):
+        return "hidden"
+    if folder.is_symlink():
+        return "linked folders"
+    is_index = any(all((folder / name).exists() for name in names) for names in _INDEX_FILES)
+    return "indexes" if is_index else None
 
 
 def _irregular(path: Path) -> str | None:

@@ -30,6 +30,7 @@ def read_sources(
     text_fields: Iterable[str] = ("text",),
     id_field: str | None = None,
     split: Split | str | None = None,
+    prefix: str = "",
     storage_options: Mapping[str, Any] | None = None,
     on_bytes: Callable[[int], object] = lambda _: None,
 ) -> Iterator[SourceDocument | Reject]:
@@ -46,6 +47,7 @@ def read_sources(
         text_fields: The fields of a record that have its text; see `ReadOptions`.
         id_field: The field of a record that has its id; see `ReadOptions`.
         split: The documents of a text; see `ReadOptions`.
+        prefix: Stands before the ids of documents that have none of their own; see `find_sources`.
         storage_options: Of fsspec's file system for URLs; see `find_sources`.
         on_bytes: Called with the number of bytes just read.
 
@@ -57,7 +59,7 @@ def read_sources(
     sources = (
         paths
         if isinstance(paths, Sources)
-        else find_sources(paths, format=format, storage_options=storage_options)
+        else find_sources(paths, format=format, prefix=prefix, storage_options=storage_options)
     )
     options = ReadOptions(
         text_fields=tuple(text_fields),

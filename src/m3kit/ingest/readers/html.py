@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from io import BufferedReader
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, UnusualUsageWarning
 from bs4.dammit import EncodingDetector
 from markdownify import MarkdownConverter
 
@@ -31,7 +32,7 @@ def read(stream: BufferedReader, name: str, options: ReadOptions) -> Iterator[It
     if encoding.startswith("utf-8"):
         encoding = EncodingDetector.find_declared_encoding(data, is_html=True) or encoding
     try:
-        soup = BeautifulSoup(data.decode(encoding), "lxml")
+        soup = _parsed(data.decode(encoding))
     except (UnicodeDecodeError, LookupError) as error:
         raise NotTextError(
             f"not {encoding.upper()}: {error}; declare the encoding in <meta charset=…>"
@@ -47,3 +48,9 @@ def read(stream: BufferedReader, name: str, options: ReadOptions) -> Iterator[It
     yield from markdown_items(
         text, name, options, {"title": title} if title else {}, first_line=None
     )
+
+
+def _parsed(text: str) -> BeautifulSoup:
+    with warnings.catch_warnings():  # such as that XHTML is parsed as HTML, which it may be
+        warnings.simplefilter("ignore", UnusualUsageWarning)
+        return BeautifulSoup(text, "lxml")
