@@ -1,4 +1,4 @@
-"""Killing a job, its server and its connections, running it again, and comparing with the oracle."""
+"""Disturbing a job in every way, running it again, and comparing with the oracle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from time import monotonic, sleep
 
 from tests.faults import disks, preload
@@ -18,6 +19,7 @@ from tests.faults.proxy import FAULTS, Proxy
 
 _EXAMPLES = 5
 _POLL_S = 0.01
+_REPORT_S = 0.1
 COUNTS = ("lost", "doubled", "corrupted", "refused", "failed")
 
 
@@ -197,17 +199,18 @@ def _used(disk: Path) -> int:
     return shutil.disk_usage(disk).used // 1024
 
 
-def of_the_server(folder: Path, work: Path, points: int, *, at_operations: bool) -> Iterator[Tally]:
-    """Kill the server while a job writes to it, and start it again; the job goes on, or is run again."""
-    first, _ = write_sources(folder / "sources")
+def of_the_server(source: Path, work: Path, points: int, *, at_operations: bool) -> Iterator[Tally]:
+    """Kill a job's server and start it again; the job goes on, or is run again."""
     kind = "the server, at a file operation" if at_operations else "the server, at a random time"
     tally, chance = Tally(tcp(0).name, kind), random.Random(2)  # noqa: S311
-    seconds, total = _undisturbed(first, work)
-    for at in _evenly(total, points):
+    seconds, total = _undisturbed(source, work)
+    for at in _evenly(total, points) if at_operations else range(points):
         after = chance.uniform(0, seconds)
         data, port = _clean(work) / "data", free_port()
-        server = start_server(data, port, partial(preload.arm, data, at) if at_operations else _nothing)
-        job = Child(partial(run_job, tcp(port), work, first))
+        server = start_server(
+            data, port, partial(preload.arm, data, at) if at_operations else _nothing
+        )
+        job = Child(partial(run_job, tcp(port), work, source))
         started = monotonic()
         while job.is_alive():
             if not at_operations and monotonic() - started > after:
@@ -217,35 +220,33 @@ def of_the_server(folder: Path, work: Path, points: int, *, at_operations: bool)
                 server = start_server(data, port)
             sleep(_POLL_S)
         job.result()
-        tally.finish(f"{at} of {total}, {after:.3f} s", partial(_end, port, work, first))
+        tally.finish(f"{at} of {total}, {after:.3f} s", partial(_end, port, work, source))
         server.kill()
         server.result()
     yield tally
 
 
-def of_the_client(folder: Path, work: Path, points: int) -> Iterator[Tally]:
+def of_the_client(source: Path, work: Path, points: int) -> Iterator[Tally]:
     """Kill jobs that write to a server, at random times."""
-    first, _ = write_sources(folder / "sources")
     tally, chance = Tally(tcp(0).name, "a random time"), random.Random(4)  # noqa: S311
-    seconds, _ = _undisturbed(first, work)
+    seconds, _ = _undisturbed(source, work)
     data, port = _clean(work) / "data", free_port()
     for _ in range(points):
         _clean(work)
         server = start_server(data, port)
         after = chance.uniform(0, seconds)
-        job = Child(partial(run_job, tcp(port), work, first))
+        job = Child(partial(run_job, tcp(port), work, source))
         sleep(after)
         job.kill()
         job.result()
-        tally.finish(f"{after:.3f} s", partial(_end, port, work, first))
+        tally.finish(f"{after:.3f} s", partial(_end, port, work, source))
         server.kill()
         server.result()
     yield tally
 
 
-def of_connections(folder: Path, work: Path, points: int) -> Iterator[Tally]:
+def of_connections(source: Path, work: Path, points: int) -> Iterator[Tally]:
     """Cut, reset, truncate and delay a job's connections to its server."""
-    first, _ = write_sources(folder / "sources")
     chance = random.Random(3)  # noqa: S311
     tally = Tally(tcp(0).name, "a connection")
     for number in range(points):
@@ -254,8 +255,8 @@ def of_connections(folder: Path, work: Path, points: int) -> Iterator[Tally]:
         server = start_server(data, port)
         proxy = Child(partial(_serve, front, port, fault, after))
         sleep(0.05)
-        Child(partial(run_job, tcp(front), work, first)).result()
-        tally.finish(f"{fault} after {after} bytes", partial(_end, front, work, first))
+        Child(partial(run_job, tcp(front), work, source)).result()
+        tally.finish(f"{fault} after {after} bytes", partial(_end, front, work, source))
         for process in (proxy, server):
             process.kill()
             process.result()
@@ -274,17 +275,29 @@ def _end(port: int, work: Path, source: Path) -> dict[str, int]:
 def _undisturbed(source: Path, work: Path) -> tuple[float, int]:
     """Return how long a job takes, and how often the server changes its files meanwhile."""
     data, port = _clean(work) / "data", free_port()
-    server = start_server(data, port, partial(preload.arm, data) if preload.is_preloaded() else _nothing)
+    counted = work / "calls"
+    server = start_server(data, port, partial(_report_calls, data, counted))
     start = monotonic()
     _done(Child(partial(run_job, tcp(port), work, source)))
     seconds = monotonic() - start
+    sleep(2 * _REPORT_S)
     server.kill()
     server.result()
-    return seconds, _SERVER_CALLS
+    return seconds, int(counted.read_text("ascii")) if counted.exists() else 0
 
 
-_SERVER_CALLS = 400
-"""About as many as a server makes from its start to the end of the job."""
+def _report_calls(data: Path, file: Path) -> None:
+    """Have a thread of a server write how often it has changed its files."""
+    if not preload.is_preloaded():
+        return
+    preload.arm(data)
+
+    def report() -> None:
+        while True:
+            sleep(_REPORT_S)
+            file.write_text(str(preload.calls()), "ascii")
+
+    Thread(target=report, daemon=True).start()
 
 
 def _clean(work: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,9 @@ def write_sources(folder: Path) -> tuple[Path, Path]:
     return first, second
 
 
-def _write(folder: Path, files: Mapping[str, list[str]], rows: list[dict[str, object]]) -> None:
+def _write(
+    folder: Path, files: Mapping[str, list[str]], rows: Sequence[Mapping[str, object]]
+) -> None:
     folder.mkdir(parents=True)
     for name, paragraphs in files.items():
         (folder / name).write_text("\n\n".join(paragraphs) + "\n", "utf-8")
@@ -109,10 +111,10 @@ def _is_right(
     if document is None:
         return True  # it counts as doubled
     (output,) = Encoder().encode_documents([document.text], reps)
-    return (
-        (record.document.text, record.document.metadata) == (document.text, document.metadata)
-        and _same(record.output, output)
-    )
+    return (record.document.text, record.document.metadata) == (
+        document.text,
+        document.metadata,
+    ) and _same(record.output, output)
 
 
 def _same(stored: M3Output, output: M3Output) -> bool:

@@ -66,8 +66,9 @@ def test_unseen_documents_tell_whether_their_source_was_seen(
 def test_metadata_counts_whatever_its_order() -> None:
     first = Fingerprint.of(Document("a", "x", {"b": 1, "c": {"d": 2, "e": 3}}))
     assert first == Fingerprint.of(Document("a", "x", {"c": {"e": 3, "d": 2}, "b": 1}))
-    for other in ({"b": 1.0, "c": {"d": 2, "e": 3}}, {"b": True, "c": {"d": 2, "e": 3}}):
-        assert first.metadata != Fingerprint.of(Document("a", "x", other)).metadata
+    for value in (1.0, True, "1"):
+        other = Document("a", "x", {"b": value, "c": {"d": 2, "e": 3}})
+        assert first.metadata != Fingerprint.of(other).metadata
     assert first.text != Fingerprint.of(Document("a", "y")).text
 
 
@@ -83,7 +84,9 @@ def test_metadata_counts_whatever_its_order() -> None:
     ],
 )
 def test_ids_of_places_are_told_from_those_that_documents_bring(
-    id_: str, source: str, positional: bool
+    id_: str,
+    source: str,
+    positional: bool,  # noqa: FBT001  # a parameter of the test
 ) -> None:
     assert is_positional(id_, source) == positional
 
@@ -93,7 +96,7 @@ def test_a_damaged_or_foreign_file_is_one_line_that_says_what_to_do(
 ) -> None:
     damaged = tmp_path / "damaged"
     damaged.write_bytes(b"SQLite format 3\0" + b"x" * 4096)
-    with pytest.raises(LedgerError, match="damaged .*remove it, and the next run"):
+    with pytest.raises(LedgerError, match=r"damaged .*remove it, and the next run"):
         Ledger(damaged, index)
     foreign = tmp_path / "foreign"
     with sqlite3.connect(foreign) as database:

@@ -140,7 +140,7 @@ def test_what_could_not_be_read_is_not_pruned(
     encoder: CountingEncoder, index: MemoryIndex, ledger: Ledger, tmp_path: Path
 ) -> None:
     sync(encoder, index, paragraphs("cats", "dogs"), ledger=ledger)
-    broken = [*paragraphs("cats"), Reject("notes.txt", 7, "not UTF-8")]
+    broken: list[Document | Reject] = [*paragraphs("cats"), Reject("notes.txt", 7, "not UTF-8")]
     with RejectsFile(tmp_path / "rejects.jsonl") as rejects:
         summary = sync(encoder, index, broken, ledger=ledger, prune=True, rejects=rejects)
     assert (summary.rejected, summary.deleted) == (1, 0)

@@ -38,7 +38,7 @@ def main() -> None:
     try:
         from m3kit.cli.app import app
         from m3kit.cli.exit_codes import Code
-        from m3kit.cli.stopping import leave, restore_signals
+        from m3kit.cli.stopping import leave
     except ModuleNotFoundError as error:
         if os.environ.get("M3KIT_DEBUG"):
             raise
@@ -46,7 +46,6 @@ def main() -> None:
             f"error: the command line needs {error.name}, which is not installed: "
             "pip install 'm3kit[cli]'"
         )
-    restore_signals()
     try:
         app()
     except SystemExit as error:

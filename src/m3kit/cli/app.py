@@ -32,6 +32,7 @@ from m3kit.cli.opening import (
 )
 from m3kit.cli.printing import explanation_json, print_json, print_vectors, search_json
 from m3kit.cli.progress import progress_bar
+from m3kit.cli.stopping import restore_signals
 from m3kit.explain import explain as explain_scores
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
@@ -72,6 +73,8 @@ def start(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Print the version or the help."""
+    if ctx.invoked_subcommand != "index":  # which has its handlers of signals throughout
+        restore_signals()
     if version:
         typer.echo(m3kit.__version__)
     elif ctx.invoked_subcommand is None:

@@ -17,12 +17,12 @@ from m3kit.cli.exit_codes import Code
 from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, open_for_writing
 from m3kit.cli.printing import print_json
 from m3kit.cli.progress import progress_bar
-from m3kit.cli.repeats import RepeatedIds
 from m3kit.cli.stopping import stopping_at_once
 from m3kit.index import HasSidecar, HybridIndex
 from m3kit.ingest.files import find_sources
 from m3kit.ingest.ledger import Ledger, ledger_path
 from m3kit.ingest.rejects import RejectsFile
+from m3kit.ingest.repeats import RepeatedIds
 from m3kit.ingest.signals import stop_signals
 from m3kit.ingest.sources import read_sources
 from m3kit.ingest.summary import Summary
@@ -89,10 +89,11 @@ def index(
             RejectsFile(rejects or _rejects_path(target)) as rejected,
             stop_signals(),
         ):
+            passages = chunking.passages(items, encoder)
             summary = sync(
                 encoder,
                 target,
-                repeats.watch(chunking.passages(items, encoder)),
+                passages if opened else repeats.watch(passages),
                 ledger=opened,
                 chunking=chunking.name,
                 prune=prune,

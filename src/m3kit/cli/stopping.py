@@ -30,9 +30,13 @@ def stopping_at_once() -> Iterator[None]:
 
 
 def restore_signals() -> None:
-    """Handle signals as Python does: Ctrl-C raises, SIGTERM ends the process."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Handle signals as Python does, where they still end the process at once."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is exit_at_once:
+            signal.signal(number, handler)
 
 
 def leave(code: int) -> None:

@@ -32,7 +32,7 @@ CREATE TABLE documents (
 ) WITHOUT ROWID
 """
 _ENTRIES = """
-SELECT id, source, text, metadata, recipes.recipe
+SELECT id, source, text, metadata, recipes.recipe, run
 FROM documents LEFT JOIN recipes ON documents.recipe = recipes.number
 """
 _UNSEEN = """
@@ -55,10 +55,12 @@ class Entry:
     Args:
         fingerprint: The document; without hashes while it is pending.
         recipe: How it was chunked and encoded; None while it is pending.
+        seen: Whether this run has seen it already.
     """
 
     fingerprint: Fingerprint
     recipe: str | None
+    seen: bool = False
 
     @property
     def is_durable(self) -> bool:
@@ -122,13 +124,13 @@ class Ledger:
         for page in batched(dict.fromkeys(ids), _PAGE):
             marks = ",".join("?" * len(page))
             rows = self._db.rows(f"{_ENTRIES} WHERE id IN ({marks})", *page)
-            entries.update((row[0], _entry(row)) for row in rows)
+            entries.update((row[0], self._entry(row)) for row in rows)
         return entries
 
     def entries(self) -> Iterator[Entry]:
         """Stream all that is known, by id."""
         for page in self._pages(f"{_ENTRIES} WHERE id > ? ORDER BY id LIMIT ?"):
-            yield from map(_entry, page)
+            yield from map(self._entry, page)
 
     def count(self, *, pending: bool = False) -> int:
         """Count the documents that are durable, or those that are pending."""
@@ -194,8 +196,8 @@ class Ledger:
             "INSERT INTO temp.seen SELECT DISTINCT source FROM documents WHERE run = ?", self._run
         )
         for page in self._pages(_UNSEEN, self._run):
-            for *row, source_seen in page:
-                yield _entry((*row, None)).fingerprint, bool(source_seen)
+            for id_, source, text, metadata, source_seen in page:
+                yield Fingerprint(id_, source, text or b"", metadata or b""), bool(source_seen)
 
     def compare(self, stored_ids: Iterable[str]) -> tuple[int, list[str]]:
         """
@@ -269,6 +271,11 @@ class Ledger:
         with self._db.transaction():
             self._db.execute_each("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        id_, source, text, metadata, recipe, run = row
+        fingerprint = Fingerprint(id_, source, text or b"", metadata or b"")
+        return Entry(fingerprint, recipe, seen=run == self._run)
+
     def _pages(self, query: str, *values: object) -> Iterator[list[Any]]:
         """Run a query that ends in `id > ? … LIMIT ?` again from where its page has ended."""
         last = ""
@@ -281,11 +288,6 @@ def ledger_path(index: HybridIndex) -> Path | None:
     """Return where the ledger of an index in files lies; None for one on a server."""
     sidecar = index.sidecar if isinstance(index, HasSidecar) else None
     return None if sidecar is None else sidecar.with_name(f"{sidecar.name}.ledger")
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    id_, source, text, metadata, recipe = row
-    return Entry(Fingerprint(id_, source, text or b"", metadata or b""), recipe)
 
 
 def _record_of(index: HybridIndex) -> str:

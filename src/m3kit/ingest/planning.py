@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from m3kit.index import ChecksDocuments, DocumentError, HybridIndex
 from m3kit.ingest.documents import Reject, SourceDocument, SourceError
 from m3kit.ingest.fingerprints import Fingerprint
 from m3kit.ingest.ledger import Entry, Ledger
 from m3kit.ingest.rejects import RejectsFile
+from m3kit.ingest.repeats import RepeatedIds
 from m3kit.ingest.summary import Summary
 from m3kit.records import Document
 
@@ -54,6 +55,7 @@ class Planner:
         strict: bool,
     ) -> None:
         self.broken_sources: set[str] = set()
+        self.repeats = RepeatedIds()
         self.summary = summary
         self._check = index.check_document if isinstance(index, ChecksDocuments) else None
         self._ledger = ledger
@@ -80,12 +82,15 @@ class Planner:
         unchanged: list[Fingerprint] = []
         for document, fingerprint in zip(documents, fingerprints, strict=True):
             entry = known.get(fingerprint.id)
+            if entry is not None and entry.seen:
+                self.repeats.add(fingerprint.id)
             if entry is not None and self._is_same(entry, fingerprint):
                 unchanged.append(fingerprint)
+                known[fingerprint.id] = replace(entry, seen=True)
                 continue
             same_text = entry is not None and self._has_vectors(entry, fingerprint)
             jobs.append(Job(document, fingerprint, encode=not (same_text and self._reuses)))
-            known[fingerprint.id] = Entry(fingerprint, None)  # an id may be repeated
+            known[fingerprint.id] = Entry(fingerprint, None, seen=True)
         self._ledger.plan(unchanged=unchanged, pending=[job.fingerprint for job in jobs])
         self.summary.unchanged += len(unchanged)
         yield from jobs

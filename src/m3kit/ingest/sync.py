@@ -62,7 +62,8 @@ def sync(
 
     With a ledger, a document whose text, metadata, chunking and model are the same is skipped; one
     whose metadata alone changed is written with the vectors that it has. Documents that were at a
-    place in a file, and are no longer, are deleted, if the file was read in whole.
+    place in a file, and are no longer, are deleted, if the file was read in whole. Of documents
+    with one id the last is written, with a warning.
 
     A run may be killed at any moment and repeated: then every document is in the index once. In the
     main thread, Ctrl-C and SIGTERM flush what is written.
@@ -159,6 +160,7 @@ class _Run:
         except BaseException as error:
             self._stop(error)
             raise
+        self._planner.repeats.log()
         self._report()
         return self.summary
 

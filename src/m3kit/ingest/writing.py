@@ -66,42 +66,44 @@ class Writer:
         } | self._reused(batch)
         ordered = [records[place] for place in range(len(batch))]
         try:
-            self._upsert(ordered)
-            written = list(batch)
+            self._retries.call(self._index, self._store, batch, ordered)
         except (DocumentError, VectorError):
-            pairs = zip(batch, ordered, strict=True)
-            written = [job for job, record in pairs if self._accepted(job, record)]
-        self._summary.encoded += sum(job.encode for job in written)
-        self._summary.rewritten += sum(not job.encode for job in written)
-        self._unflushed += [job.fingerprint for job in written]
+            for job, record in zip(batch, ordered, strict=True):
+                self._store_alone(job, record)
         due = monotonic() - self._flushed > self._seconds
         if due or len(self._unflushed) >= _UNFLUSHED:
             self.checkpoint()
 
     def checkpoint(self, *, last: bool = False) -> None:
         """Flush the index, and note it in the ledger; the `last` one does not wait for a server."""
+        if last:
+            with shielded():
+                self._flush()
+        else:
+            self._retries.call(self._index, self._flush)
+
+    def _store(self, batch: Sequence[Job], records: Sequence[Record]) -> None:
+        """Write records, and count them before a signal is heard."""
+        self._index.upsert(records)
+        encoded = sum(job.encode for job in batch)
+        self._summary.encoded += encoded
+        self._summary.rewritten += len(batch) - encoded
+        self._unflushed += [job.fingerprint for job in batch]
+
+    def _store_alone(self, job: Job, record: Record) -> None:
+        try:
+            self._retries.call(self._index, self._store, [job], [record])
+        except (DocumentError, VectorError) as error:
+            cause = error if isinstance(error, DocumentError) else DocumentError(str(error))
+            self._planner.reject_document(job.document, cause)
+
+    def _flush(self) -> None:
         if self._unflushed or self._ledger is None:
-            if last:
-                with shielded():
-                    self._index.flush()
-            else:
-                self._retries.call(self._index, self._index.flush)
+            self._index.flush()
         if self._unflushed and self._ledger is not None:
             self._ledger.commit(self._unflushed, self._recipe)
         self._unflushed = []
         self._flushed = monotonic()
-
-    def _upsert(self, records: Sequence[Record]) -> None:
-        self._retries.call(self._index, self._index.upsert, records)
-
-    def _accepted(self, job: Job, record: Record) -> bool:
-        try:
-            self._upsert([record])
-        except (DocumentError, VectorError) as error:
-            cause = error if isinstance(error, DocumentError) else DocumentError(str(error))
-            self._planner.reject_document(job.document, cause)
-            return False
-        return True
 
     def _reused(self, batch: Sequence[Job]) -> dict[int, Record]:
         """Take the vectors of documents whose metadata alone changed from the index."""

@@ -20,7 +20,8 @@ class RepeatedIds:
     """
     Counts documents whose id occurred before.
 
-    To bound the memory, only repeats of the first million ids are counted.
+    `watch` finds them by itself. To bound the memory, it counts only repeats of the first million
+    ids; a ledger knows all.
     """
 
     count: int = 0
@@ -35,7 +36,7 @@ class RepeatedIds:
                 continue
             hashed = hash(document.id)
             if hashed in self._seen:
-                self._add(document.id)
+                self.add(document.id)
             elif len(self._seen) < _MAX_SEEN:
                 self._seen.add(hashed)
             yield document
@@ -51,7 +52,8 @@ class RepeatedIds:
                 more,
             )
 
-    def _add(self, id_: str) -> None:
+    def add(self, id_: str) -> None:
+        """Count a document."""
         self.count += 1
         if len(self.examples) < _MAX_EXAMPLES and id_ not in self.examples:
             self.examples.append(id_)
