@@ -10,8 +10,9 @@ from typing import TypeAlias
 from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
-from m3kit.filters import Filter
+from m3kit.filters import Field, Filter
 from m3kit.fusion import Fusion, FusionName, WeightedSum, to_fusion
+from m3kit.grouping import group_hits
 from m3kit.index import (
     ChecksDocuments,
     DocumentError,
@@ -143,22 +144,27 @@ class Retriever:
         candidates: int = 100,
         min_score: float | None = None,
         with_scores: bool = False,
+        group_by: Field | None = None,
+        group_size: int = 1,
     ) -> list[Hit]:
         """
         Find the documents that answer `text`.
 
-        With a reranker, the best `candidates` hits, never fewer than `k`, are reranked, and
-        `min_score` applies to its scores.
+        With a reranker, the best `candidates` hits, never fewer than `k · group_size`, are
+        reranked, and `min_score` and the order of groups go by its scores.
 
         Args:
             text: The query.
-            k: How many hits are wanted.
+            k: How many hits are wanted; with `group_by`, of how many groups.
             where: What they must match.
             reps: Which representations take part; by default all that the index holds.
             fusion: How they become one ranking.
             candidates: How many candidates each branch brings, and how many are rescored.
             min_score: Hits below it are left out.
             with_scores: Whether to fill `Hit.scores`.
+            group_by: A field of the metadata, of whose values each has but its best hits; see
+                `m3kit.Search`.
+            group_size: How many hits of a group are wanted.
 
         Raises:
             TypeError: If an argument is of another kind.
@@ -178,12 +184,19 @@ class Retriever:
             candidates=candidates,
             min_score=min_score,
             with_scores=with_scores,
+            group_by=group_by,
+            group_size=group_size,
         )
         if self.reranker is None:
             return self.index.search(search)
-        pool = self.index.search(replace(search, k=search.candidates, min_score=None))
+        pool = self.index.search(
+            replace(search, k=search.candidates, min_score=None, group_by=None, group_size=1)
+        )
         reranked = _reranked(self.reranker, text, pool)
-        return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
+        hits = [hit for hit in reranked if min_score is None or hit.score >= min_score]
+        if search.group_by is None:
+            return hits[:k]
+        return group_hits(hits, search.group_by, k=k, group_size=group_size)
 
     def _check(self, documents: Iterable[Document], first: int) -> None:
         """Check documents before they are encoded; `first` is the position of the first."""
