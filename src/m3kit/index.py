@@ -73,11 +73,11 @@ class Search:
             are rescored by ColBERT; never below `k · group_size`.
         min_score: Hits below this score are left out.
         with_scores: Whether to fill `Hit.scores`.
-        group_by: A field of the metadata, or a path to it. Of the documents that hold the same
-            value in it (see `m3kit.grouping`), only the best are returned: the hits of a group stand
+        group_by: A field of the metadata, or the path to it. Of documents with the same value in
+            it (see `m3kit.grouping`) only the best are returned. The hits of a group stand
             together, best first, and groups are in the order of their best hits. They are made of
-            the candidates alone, and no others are looked for if these form fewer groups than `k`.
-            Of one representation alone, the best `candidates` documents are the candidates.
+            the candidates alone: no others are looked for if these form fewer than `k` groups. Of
+            one representation alone, the best `candidates` documents are the candidates.
         group_size: How many hits of a group are wanted, at least 1.
 
     Raises:
@@ -107,7 +107,7 @@ class Search:
         object.__setattr__(self, "candidates", check_count(self.candidates, "candidates"))
         object.__setattr__(self, "group_size", check_count(self.group_size, "group_size"))
         if self.group_by is not None:
-            object.__setattr__(self, "group_by", check_field(self.group_by, "group_by"))
+            object.__setattr__(self, "group_by", check_field(self.group_by, "a group"))
         elif self.group_size > 1:
             raise ValueError("group_size is the hits of a group; give group_by= with it")
         object.__setattr__(self, "fusion", to_fusion(self.fusion))

@@ -682,18 +682,14 @@ class IndexConformance:
                 continue  # the last of the candidates may be another
             ranking = _plain_candidates(encoded, self.stored(DOCUMENTS), fusion, candidates=3)
             for field in ("lang", "even"):
-                search = Search(
-                    query=encoded, fusion=fusion, k=3, candidates=3, group_by=field, with_scores=True
-                )
-                hits = filled.search(search)
+                search = Search(query=encoded, fusion=fusion, k=3, candidates=3, group_by=field)
+                hits = filled.search(replace(search, with_scores=True))
                 assert_ranking(hits, _plain_groups(ranking, field, k=3, group_size=1))
                 assert all(set(hit.scores) == set(reps) for hit in hits)
             wider = replace(search, group_size=4)
             assert wider.candidates == 12
             ranking = _plain_candidates(encoded, self.stored(DOCUMENTS), fusion, candidates=12)
-            assert_ranking(
-                filled.search(wider), _plain_groups(ranking, "even", k=3, group_size=4)
-            )
+            assert_ranking(filled.search(wider), _plain_groups(ranking, "even", k=3, group_size=4))
 
     def test_a_filter_keeps_before_groups_are_made(self, filled: HybridIndex) -> None:
         rep: Rep = "dense" if "dense" in filled.reps else "colbert"

@@ -159,12 +159,17 @@ def search(
     reps: o.Reps = None,
     fusion: o.FuseBy = o.FusionName.weighted,
     candidates: o.Candidates = 100,
+    group_by: o.GroupBy = None,
+    group_size: o.GroupSize = 1,
     model: o.SearchModel = None,
     device: o.Device = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Find the documents that answer a query."""
     chosen, conditions = o.read_reps(reps), o.read_where(where or [])
+    groups = o.read_group_by(group_by)
+    if groups is None and group_size > 1:
+        raise typer.BadParameter("give --group-by with it", param_hint="--group-size")
     with open_existing(in_) as source:
         encoder = load_encoder(model or model_of(source), device)
         hits = Retriever(encoder, with_colbert(source, encoder, chosen)).search(
@@ -175,6 +180,8 @@ def search(
             fusion=RRF() if fusion is o.FusionName.rrf else WeightedSum(),
             candidates=candidates,
             with_scores=True,
+            group_by=groups,
+            group_size=group_size,
         )
     if as_json:
         print_json(search_json(query, encoder.model, hits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -10,7 +11,8 @@ import typer
 from m3kit.cli.reading import Split
 from m3kit.cli.sources import Format
 from m3kit.cli.where import WhereError, where
-from m3kit.filters import Filter
+from m3kit.filter_json import field_from_json
+from m3kit.filters import Field, Filter
 from m3kit.vectors import REPS, Rep
 
 
@@ -122,6 +124,18 @@ Where: TypeAlias = Annotated[
         help="A condition on the metadata, see below; may be repeated.",
     ),
 ]
+GroupBy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIELD",
+        show_default=False,
+        help="A metadata field: of documents with the same value only the best are shown, and -k "
+        'counts values. A path to a nested field is JSON: \'["loc", "page"]\'.',
+    ),
+]
+GroupSize: TypeAlias = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="How many hits of each value.")
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, see below.")]
 
 
@@ -136,6 +150,16 @@ def read_reps(value: str | None) -> list[Rep] | None:
             f"{', '.join(map(repr, unknown))}: write some of {','.join(REPS)}", param_hint="--reps"
         )
     return [rep for rep in REPS if rep in names]
+
+
+def read_group_by(value: str | None) -> Field | None:
+    """Parse the value of `--group-by`: a name, or a list of names in JSON."""
+    if value is None:
+        return None
+    try:
+        return field_from_json(json.loads(value) if value.startswith("[") else value, place=value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--group-by") from error
 
 
 def read_where(conditions: list[str]) -> Filter | None:

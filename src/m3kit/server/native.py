@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from m3kit.arrays import Dtype
 from m3kit.explain import Explanation, explain
-from m3kit.filter_json import filter_from_json
+from m3kit.filter_json import field_from_json, filter_from_json
 from m3kit.fusion import Fusion, FusionName, WeightedSum
 from m3kit.index import HybridIndex, RepresentationError, check_model
 from m3kit.pairs import score_pairs
@@ -75,6 +75,12 @@ class SearchBody(_Body):
     min_score: float | None = None
     with_scores: bool = False
     rerank: bool = Field(default=False, description="Whether the reranker orders the candidates.")
+    group_by: str | list[str] | None = Field(
+        default=None,
+        description="A field of the metadata, or the path to it as a list: k counts groups of "
+        "documents with the same value in it, and each has but its best hits.",
+    )
+    group_size: Annotated[int, Field(ge=1)] = 1
 
 
 class WeightsBody(_Body):
@@ -170,6 +176,10 @@ def _check_search(service: Service, body: SearchBody) -> None:
     service.check_texts([body.query])
     if max(body.k, body.candidates) > service.limits.hits:
         raise too_large(f"k and candidates are at most {service.limits.hits}")
+    if body.k * body.group_size > service.limits.hits:
+        raise too_large(f"k times group_size is at most {service.limits.hits}")
+    if body.group_size > 1 and body.group_by is None:
+        raise invalid("group_size is the hits of a group; give group_by with it")
     if body.rerank and service.reranker is None:
         raise unsupported("this server has no reranker; start it with --reranker")
 
@@ -178,6 +188,7 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
     fusion: Fusion | FusionName | WeightsBody = body.fusion
     try:
         where = None if body.where is None else filter_from_json(body.where)
+        group_by = None if body.group_by is None else field_from_json(body.group_by)
         if isinstance(fusion, WeightsBody):
             fusion = WeightedSum(**dict(fusion))
             fusion.score(dict.fromkeys(index.reps if body.reps is None else body.reps, 0.0))
@@ -199,6 +210,8 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
             candidates=body.candidates,
             min_score=body.min_score,
             with_scores=body.with_scores,
+            group_by=group_by,
+            group_size=body.group_size,
         )
     except RepresentationError as error:
         raise invalid(str(error)) from error
