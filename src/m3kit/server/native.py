@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from m3kit.arrays import Dtype
+from m3kit.encoder import ReadsTokens
 from m3kit.explain import Explanation, explain
 from m3kit.filter_json import filter_from_json
 from m3kit.fusion import Fusion, FusionName, WeightedSum
@@ -27,7 +27,7 @@ from m3kit.server.formats import (
     json_response,
 )
 from m3kit.server.service import Service
-from m3kit.server.texts import Kind, TokenEncoder
+from m3kit.server.texts import Kind
 from m3kit.vectors import REPS, M3Output, Rep
 from m3kit.with_colbert import WithColbert
 
@@ -139,7 +139,7 @@ def router(service: Service) -> APIRouter:
         hits = await service.run(lambda: _search(index, model, body))
         return Response(
             await service.run_short(
-                lambda: json_bytes({"model": model.model, "hits": [_hit(hit) for hit in hits]})
+                lambda: json_bytes({"model": model.model, "hits": [hit.to_json() for hit in hits]})
             ),
             media_type="application/json",
         )
@@ -148,14 +148,14 @@ def router(service: Service) -> APIRouter:
     async def explanation(body: ExplainBody, request: Request) -> Response:
         """Say which tokens of a query and of a document met, and what each was worth."""
         index, encoder = _index(service), service.encoder
-        if not isinstance(encoder, TokenEncoder):
+        if not isinstance(encoder, ReadsTokens):
             raise unsupported("this encoder does not give its tokens")
         service.check_texts([body.query])
         model = BlockingModel(service, request.scope["m3kit"])
         result = await service.run(lambda: _explain(index, model, encoder, body))
         if result is None:
             raise RequestError(404, "not_found", "there is no document of this id")
-        return json_response({"id": body.id, "model": model.model, **_explained(result)})
+        return json_response({"id": body.id, "model": model.model, **result.to_json()})
 
     return routes
 
@@ -205,7 +205,7 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
 
 
 def _explain(
-    index: HybridIndex, model: BlockingModel, encoder: TokenEncoder, body: ExplainBody
+    index: HybridIndex, model: BlockingModel, encoder: ReadsTokens, body: ExplainBody
 ) -> Explanation | None:
     check_model(index.model, model.model, "the index")
     records = index.get([body.id], index.reps & model.reps)
@@ -221,22 +221,3 @@ def _explain(
             colbert=document.colbert if document.colbert is not None else made.colbert,
         )
     return explain(query, document, encoder.query_tokens(body.query), encoder.document_tokens(text))
-
-
-def _hit(hit: Hit) -> dict[str, Any]:
-    return {
-        "id": hit.document.id,
-        "score": hit.score,
-        "scores": dict(hit.scores),
-        "text": hit.document.text,
-        "metadata": hit.document.metadata,
-    }
-
-
-def _explained(explanation: Explanation) -> dict[str, Any]:
-    matches = [{**asdict(match), "product": match.product} for match in explanation.matches]
-    return {
-        "scores": dict(explanation.scores),
-        "matches": matches,
-        "alignment": [asdict(row) for row in explanation.alignment],
-    }
