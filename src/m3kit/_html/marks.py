@@ -17,7 +17,11 @@ _WINDOW = 48
 
 
 def mark_tokens(
-    text: str, tokens: Sequence[tuple[int, str]], weights: Mapping[int, float]
+    text: str,
+    tokens: Sequence[tuple[int, str]],
+    weights: Mapping[int, float],
+    *,
+    highest: float | None = None,
 ) -> list[Part]:
     """
     Split a text into parts by the weights of its tokens; the parts add up to the text.
@@ -28,9 +32,11 @@ def mark_tokens(
     Args:
         text: As it was written.
         tokens: Token ids with their spelling, in order; `▁` begins a word.
-        weights: What a token counts, by its id; the highest weight gets the level 4.
+        weights: What a token counts, by its id.
+        highest: The weight of level 4; by default the highest of `weights`.
     """
-    highest = max(weights.values(), default=0.0)
+    if highest is None:
+        highest = max(weights.values(), default=0.0)
     parts: list[Part] = []
     end = 0
     for start, stop, id_ in _spans(text, tokens):

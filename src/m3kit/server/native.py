@@ -9,16 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from m3kit.arrays import Dtype
-from m3kit.encoder import ReadsTokens
-from m3kit.explain import Explanation, explain
 from m3kit.filter_json import filter_from_json
 from m3kit.fusion import Fusion, FusionName, WeightedSum
-from m3kit.index import HybridIndex, RepresentationError, check_model
+from m3kit.index import HybridIndex, RepresentationError
 from m3kit.pairs import score_pairs
 from m3kit.records import Hit
 from m3kit.retriever import Retriever
 from m3kit.server.blocking import BlockingModel
-from m3kit.server.errors import RequestError, invalid, too_large, unsupported
+from m3kit.server.errors import invalid, too_large, unsupported
+from m3kit.server.explaining import explain_document, token_reader
 from m3kit.server.formats import (
     MEDIA_TYPES,
     chosen_format,
@@ -28,7 +27,7 @@ from m3kit.server.formats import (
 )
 from m3kit.server.service import Service
 from m3kit.server.texts import Kind
-from m3kit.vectors import REPS, M3Output, Rep
+from m3kit.vectors import REPS, Rep
 from m3kit.with_colbert import WithColbert
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -147,14 +146,12 @@ def router(service: Service) -> APIRouter:
     @routes.post("/explain")
     async def explanation(body: ExplainBody, request: Request) -> Response:
         """Say which tokens of a query and of a document met, and what each was worth."""
-        index, encoder = _index(service), service.encoder
-        if not isinstance(encoder, ReadsTokens):
-            raise unsupported("this encoder does not give its tokens")
+        index, tokens = _index(service), token_reader(service.encoder)
         service.check_texts([body.query])
         model = BlockingModel(service, request.scope["m3kit"])
-        result = await service.run(lambda: _explain(index, model, encoder, body))
-        if result is None:
-            raise RequestError(404, "not_found", "there is no document of this id")
+        _, result = await service.run(
+            lambda: explain_document(index, model, tokens, body.query, body.id)
+        )
         return json_response({"id": body.id, "model": model.model, **result.to_json()})
 
     return routes
@@ -202,22 +199,3 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
         )
     except RepresentationError as error:
         raise invalid(str(error)) from error
-
-
-def _explain(
-    index: HybridIndex, model: BlockingModel, encoder: ReadsTokens, body: ExplainBody
-) -> Explanation | None:
-    check_model(index.model, model.model, "the index")
-    records = index.get([body.id], index.reps & model.reps)
-    if not records:
-        return None
-    (query,) = model.encode_queries([body.query])
-    document, text = records[0].output, records[0].document.text
-    if missing := model.reps - document.reps:
-        (made,) = model.encode_documents([text], missing)
-        document = M3Output(
-            dense=document.dense if document.dense is not None else made.dense,
-            sparse=document.sparse if document.sparse is not None else made.sparse,
-            colbert=document.colbert if document.colbert is not None else made.colbert,
-        )
-    return explain(query, document, encoder.query_tokens(body.query), encoder.document_tokens(text))
