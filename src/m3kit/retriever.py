@@ -58,6 +58,8 @@ class Retriever:
         encoder: Encodes documents and queries.
         index: Where the documents live.
         reranker: Scores the final candidates, if given; its score becomes the hit's.
+        fusion: How representations become one ranking where a search does not say;
+            `WeightedSum.load("weights.json")` takes weights from a file.
 
     Raises:
         TypeError: If an argument is of another kind, such as the name of a model.
@@ -66,7 +68,12 @@ class Retriever:
     """
 
     def __init__(
-        self, encoder: Encoder, index: HybridIndex, *, reranker: Reranker | None = None
+        self,
+        encoder: Encoder,
+        index: HybridIndex,
+        *,
+        reranker: Reranker | None = None,
+        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
     ) -> None:
         check_encoder(encoder)
         check_index(index)
@@ -81,6 +88,7 @@ class Retriever:
         self.encoder = encoder
         self.index = index
         self.reranker = reranker
+        self.fusion = to_fusion(fusion)
 
     def add(
         self,
@@ -140,7 +148,7 @@ class Retriever:
         k: int = 10,
         where: Filter | None = None,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion | FusionName | None = None,
         candidates: int = 100,
         min_score: float | None = None,
         with_scores: bool = False,
@@ -158,7 +166,7 @@ class Retriever:
             k: How many hits are wanted; with `group_by`, of how many groups.
             where: What they must match.
             reps: Which representations take part; by default all that the index holds.
-            fusion: How they become one ranking.
+            fusion: How they become one ranking; None takes the retriever's.
             candidates: How many candidates each branch brings, and how many are rescored.
             min_score: Hits below it are left out.
             with_scores: Whether to fill `Hit.scores`.
@@ -180,7 +188,7 @@ class Retriever:
             query=query,
             k=k,
             where=where,
-            fusion=to_fusion(fusion),
+            fusion=self.fusion if fusion is None else to_fusion(fusion),
             candidates=candidates,
             min_score=min_score,
             with_scores=with_scores,
