@@ -18,6 +18,7 @@ from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
+from m3kit.cli import mcp as agents
 from m3kit.cli import options as o
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
@@ -255,6 +256,7 @@ def export(
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
+app.command(epilog=help_texts.MCP)(agents.mcp)
 app.command()(examining.doctor)
 
 

@@ -105,3 +105,11 @@ GET /health, /ready, /info and /metrics.
 Every command takes the server's URL as --model. Both sides read M3KIT_API_KEY. SIGTERM ends
 the server when what it accepted is answered.
 """
+
+MCP = """
+\b
+Tools: search, explain, get, count, list_fields; with --write also add and delete. A client that
+starts the server itself is configured with
+  {"mcpServers": {"papers": {"command": "m3kit", "args": ["mcp", "--in", "/path/to/papers"]}}}
+With --http, clients connect to http://127.0.0.1:8080/mcp.
+"""

@@ -136,6 +136,27 @@ GroupBy: TypeAlias = Annotated[
 GroupSize: TypeAlias = Annotated[
     int, typer.Option(min=1, max=1_000_000, help="How many hits of each value.")
 ]
+Host: TypeAlias = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="0.0.0.0 for other machines.")
+]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")]
+HostName: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="A name that clients call the server by, behind a proxy; may come several times.",
+    ),
+]
+ApiKey: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="M3KIT_API_KEY",
+        metavar="KEY",
+        show_default=False,
+        help="What clients show; other users see it on this command line, not in the variable.",
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, see below.")]
 
 
