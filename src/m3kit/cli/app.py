@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from m3kit.cli import evaluate_options
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import options as o
+from m3kit.cli import playground as playing
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
 from m3kit.cli.info import collect_info, to_rows
@@ -38,7 +40,7 @@ from m3kit.cli.reading import Reading, Split
 from m3kit.cli.repeats import RepeatedIds
 from m3kit.cli.sources import Source, find_sources
 from m3kit.explain import explain as explain_scores
-from m3kit.fusion import RRF, WeightedSum
+from m3kit.explain import explanation_page
 from m3kit.index import check_model
 from m3kit.records import Document
 from m3kit.retriever import Retriever
@@ -158,6 +160,7 @@ def search(
     where: o.Where = None,
     reps: o.Reps = None,
     fusion: o.FuseBy = o.FusionName.weighted,
+    weights: o.Weights = None,
     candidates: o.Candidates = 100,
     model: o.SearchModel = None,
     device: o.Device = None,
@@ -165,6 +168,7 @@ def search(
 ) -> None:
     """Find the documents that answer a query."""
     chosen, conditions = o.read_reps(reps), o.read_where(where or [])
+    fused = o.read_fusion(fusion, weights)
     with open_existing(in_) as source:
         encoder = load_encoder(model or model_of(source), device)
         hits = Retriever(encoder, with_colbert(source, encoder, chosen)).search(
@@ -172,7 +176,7 @@ def search(
             k=k,
             where=conditions,
             reps=chosen,
-            fusion=RRF() if fusion is o.FusionName.rrf else WeightedSum(),
+            fusion=fused,
             candidates=candidates,
             with_scores=True,
         )
@@ -196,6 +200,10 @@ def explain(
     ],
     model: o.SearchModel = None,
     device: o.Device = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="Write it as a page with pictures."),
+    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Explain the scores of a document for a query."""
@@ -212,8 +220,15 @@ def explain(
         encoder.query_tokens(query),
         encoder.document_tokens(record.document.text),
     )
+    if html is not None:
+        page = explanation_page(
+            explanation, query=query, document=record.document, model=encoder.model
+        )
+        html.write_text(page, encoding="utf-8")
     if as_json:
         print_json(explanation_json(query, id_, encoder.model, explanation))
+    elif html is not None:
+        typer.echo(f"wrote {html}")
     else:
         from m3kit.cli.tables import show_explanation
 
@@ -248,6 +263,7 @@ def export(
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
+app.command(epilog=help_texts.PLAYGROUND)(playing.playground)
 app.command()(examining.doctor)
 
 

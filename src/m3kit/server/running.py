@@ -57,6 +57,7 @@ def serve(
     hosts: Collection[str] = (),
     limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
     playground: Playground | None = None,
+    log_level: int = logging.INFO,
     on_start: Callable[[str], None] = lambda _: None,
 ) -> None:
     """
@@ -72,9 +73,10 @@ def serve(
         hosts: Further names of the server; on loopback, others than its own are refused.
         limits: See `create_app`.
         playground: See `create_app`.
+        log_level: What is less is not logged.
         on_start: Called with the server's URL once it takes requests.
     """
-    to_stderr()
+    to_stderr(log_level)
     local = host in LOOPBACK
     names = (*LOOPBACK, *hosts) if local or hosts else ()
     if not local and api_key is None:
