@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
+from m3kit.cli.exit_codes import InputError
 from m3kit.cli.reading import Split
 from m3kit.cli.sources import Format
 from m3kit.cli.where import WhereError, where
 from m3kit.filter_json import field_from_json
 from m3kit.filters import Field, Filter
+from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.vectors import REPS, Rep
 
 
@@ -103,6 +106,15 @@ FuseBy: TypeAlias = Annotated[
         "weighted: by scores, with M3's weights 1 : 0.3 : 1."
     ),
 ]
+Weights: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        show_default=False,
+        help="Weights of the sum, as the playground saves them: JSON.",
+    ),
+]
 Candidates: TypeAlias = Annotated[
     int,
     typer.Option(
@@ -181,6 +193,27 @@ def read_group_by(value: str | None) -> Field | None:
         return field_from_json(json.loads(value) if value.startswith("[") else value, place=value)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--group-by") from error
+
+
+def read_weights(path: Path | None) -> WeightedSum:
+    """Read the file of `--weights`; without one the weights are M3's."""
+    if path is None:
+        return WeightedSum()
+    try:
+        return WeightedSum.load(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def read_fusion(name: FusionName, weights: Path | None) -> Fusion:
+    """Return the fusion of `--fusion` and `--weights`."""
+    if name is FusionName.weighted:
+        return read_weights(weights)
+    if weights is not None:
+        raise typer.BadParameter(
+            "the weights are those of a weighted sum; leave --fusion out", param_hint="--weights"
+        )
+    return RRF()
 
 
 def read_where(conditions: list[str]) -> Filter | None:

@@ -16,6 +16,9 @@ _WIDEST = 80
 _CONTEXT = 4
 """Of a longer document, columns on each side of a nearest token."""
 
+_MOST = 10
+"""Matched tokens that are listed."""
+
 _HEATS = 20
 """Steps of the colour scale, from similarity 0 to 1."""
 
@@ -45,12 +48,12 @@ class Picture:
 
     def to_html(self) -> str:
         """Return it as an element."""
-        parts = [self._texts(), self._scores()]
-        if "sparse" in self.scores:
-            parts.append(self._matches())
-        if self.similarity is not None:
-            parts.append(self._heat_map(self.similarity))
-        return f'<article class="m3 m3-why">{"".join(parts)}</article>'
+        matches = self._matches() if "sparse" in self.scores else ""
+        heat_map = "" if self.similarity is None else self._heat_map(self.similarity)
+        return (
+            f'<article class="m3 m3-why"><div class="m3-top">{self._texts()}'
+            f"<div>{self._scores()}{matches}</div></div>{heat_map}</article>"
+        )
 
     def _texts(self) -> str:
         if not self.query and not self.document:
@@ -73,10 +76,10 @@ class Picture:
     def _matches(self) -> str:
         highest = max((match.product for match in self.matches), default=0.0)
         rows = "".join(
-            f'<tr><th scope="row">{escape(match.token)}</th><td>{number(match.query_weight)}</td>'
+            f'<tr><th scope="row">{_shown(match.token)}</th><td>{number(match.query_weight)}</td>'
             f"<td>{number(match.document_weight)}</td><td>{number(match.product)}</td>"
             f"<td>{bar(match.product, highest, kind='sparse')}</td></tr>"
-            for match in self.matches
+            for match in self.matches[:_MOST]
         )
         table = (
             '<table class="m3-matches"><thead><tr><th scope="col">token</th>'
@@ -84,19 +87,24 @@ class Picture:
             '<th scope="col">product</th><th scope="col">share</th></tr></thead>'
             f"<tbody>{rows}</tbody></table>"
         )
-        none = '<p class="m3-note">No token is in both texts: the sparse score is 0.</p>'
-        return f"<section><h3>Matched tokens</h3>{table if rows else none}</section>"
+        note = "" if rows else "No token is in both texts: the sparse score is 0."
+        if rest := self.matches[_MOST:]:
+            note = f"{len(rest)} more, together {number(sum(match.product for match in rest))}."
+        return (
+            f"<section><h3>Matched tokens</h3>{table if rows else ''}"
+            f'<p class="m3-note">{note}</p></section>'
+        )
 
     def _heat_map(self, similarity: Floats) -> str:
         shown = _shown_columns(len(self.columns), [row.position - 1 for row in self.alignment])
         heads = "".join(
-            f'<th scope="col" class="m3-column"><span>{escape(self.columns[column])}</span></th>'
+            f'<th scope="col" class="m3-column"><span>{_shown(self.columns[column])}</span></th>'
             if column is not None
             else '<th scope="col" class="m3-gap"><span>…</span></th>'
             for column in shown
         )
         body = "".join(
-            f'<tr><th scope="row">{escape(row.query)}</th>'
+            f'<tr><th scope="row">{_shown(row.query)}</th>'
             f"<td>{number(row.similarity)}</td>{''.join(_cells(similarity[n], row, shown))}</tr>"
             for n, row in enumerate(self.alignment)
         )
@@ -114,6 +122,11 @@ class Picture:
             '<thead><tr><th scope="col">query</th><th scope="col">nearest</th>'
             f"{heads}</tr></thead><tbody>{body}</tbody></table></div></section>"
         )
+
+
+def _shown(token: str) -> str:
+    """Return a token without the sign of a word's beginning, `␣` where it is nothing else."""
+    return escape(token.removeprefix("▁") or "␣")
 
 
 def _cells(similarities: Floats, row: Alignment, shown: Sequence[int | None]) -> Iterator[str]:

@@ -58,6 +58,7 @@ def serve(
     hosts: Collection[str] = (),
     limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
     playground: Playground | None = None,
+    log_level: int = logging.INFO,
     on_start: Callable[[str], None] = lambda _: None,
 ) -> None:
     """
@@ -73,8 +74,10 @@ def serve(
         hosts: Further names of the server; on loopback, others than its own are refused.
         limits: See `create_app`.
         playground: See `create_app`.
+        log_level: What is less is not logged.
         on_start: Called with the server's URL once it takes requests.
     """
+    to_stderr(log_level)
     names = check_exposure(host, hosts, api_key)
     app = create_app(
         encoder,
@@ -100,7 +103,6 @@ def check_exposure(host: str, hosts: Collection[str], api_key: str | None) -> tu
     Returns:
         Nothing for every name.
     """
-    to_stderr()
     local = host in LOOPBACK
     if not local and api_key is None:
         log("anyone who reaches this address may use the server; set a key", logging.WARNING)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from m3kit.encoder import Encoder
 from m3kit.index import HybridIndex
 from m3kit.server.limits import Limits
+from m3kit.server.logs import to_stderr
 from m3kit.server.mcp.app import create_mcp, create_mcp_app
 from m3kit.server.running import check_exposure, run_app
 
@@ -54,6 +55,7 @@ def serve_mcp_http(
         limits: See `create_mcp_app`.
         on_start: Called with the server's URL once it takes requests.
     """
+    to_stderr()
     server = create_mcp(encoder, index, write=write, max_tokens=max_tokens)
     names = check_exposure(host, hosts, api_key)
     app = create_mcp_app(server, limits=limits, api_key=api_key, hosts=names)
