@@ -8,11 +8,10 @@ from typing import Any, TypeAlias
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
-from tests.server.conftest import serving
-
 from benchmarks.chromium import MISSING, chromium_path
 from benchmarks.chromium import chromium as run_chromium
+from playwright.sync_api import Browser, Page
+from tests.server.conftest import serving
 
 from m3kit import Document, MemoryIndex, Retriever
 from m3kit.server import Playground, create_app

@@ -215,7 +215,7 @@ def test_filters_of_numbers_dates_and_text_are_joined(
     search(page, QUERY)
 
     def fill(label: str, value: str) -> None:
-        page.locator("summary", has_text=label.split()[0]).click()
+        page.locator("summary", has_text=label.split(maxsplit=1)[0]).click()
         with page.expect_response("**/playground/search"):
             page.get_by_label(label).fill(value)
             page.get_by_label(label).press("Tab")
