@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from m3kit.arrays import Dtype
-from m3kit.filter_json import filter_from_json
+from m3kit.filter_json import field_from_json, filter_from_json
 from m3kit.fusion import Fusion, FusionName, WeightedSum
 from m3kit.index import HybridIndex, RepresentationError
 from m3kit.pairs import score_pairs
@@ -74,6 +74,12 @@ class SearchBody(_Body):
     min_score: float | None = None
     with_scores: bool = False
     rerank: bool = Field(default=False, description="Whether the reranker orders the candidates.")
+    group_by: str | list[str] | None = Field(
+        default=None,
+        description="A field of the metadata, or the path to it as a list: k counts groups of "
+        "documents with the same value in it, and each has but its best hits.",
+    )
+    group_size: Annotated[int, Field(ge=1)] = 1
 
 
 class WeightsBody(_Body):
@@ -167,6 +173,10 @@ def _check_search(service: Service, body: SearchBody) -> None:
     service.check_texts([body.query])
     if max(body.k, body.candidates) > service.limits.hits:
         raise too_large(f"k and candidates are at most {service.limits.hits}")
+    if body.k * body.group_size > service.limits.hits:
+        raise too_large(f"k times group_size is at most {service.limits.hits}")
+    if body.group_size > 1 and body.group_by is None:
+        raise invalid("group_size is the hits of a group; give group_by with it")
     if body.rerank and service.reranker is None:
         raise unsupported("this server has no reranker; start it with --reranker")
 
@@ -175,9 +185,10 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
     fusion: Fusion | FusionName | WeightsBody = body.fusion
     try:
         where = None if body.where is None else filter_from_json(body.where)
+        group_by = None if body.group_by is None else field_from_json(body.group_by)
         if isinstance(fusion, WeightsBody):
             fusion = WeightedSum(**dict(fusion))
-            fusion.score(dict.fromkeys(index.reps if body.reps is None else body.reps, 0.0))
+            fusion.total(index.reps if body.reps is None else body.reps)
     except ValueError as error:
         raise invalid(str(error)) from error
     composed = "colbert" in (body.reps or ()) and "colbert" not in index.reps
@@ -196,6 +207,8 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
             candidates=body.candidates,
             min_score=body.min_score,
             with_scores=body.with_scores,
+            group_by=group_by,
+            group_size=body.group_size,
         )
     except RepresentationError as error:
         raise invalid(str(error)) from error

@@ -13,6 +13,7 @@ import uvicorn
 from m3kit.encoder import Encoder
 from m3kit.index import HybridIndex
 from m3kit.server.app import LOOPBACK, create_app
+from m3kit.server.gate import Gate
 from m3kit.server.limits import Limits
 from m3kit.server.logs import log, to_stderr
 from m3kit.server.playground import Playground
@@ -77,10 +78,7 @@ def serve(
         on_start: Called with the server's URL once it takes requests.
     """
     to_stderr(log_level)
-    local = host in LOOPBACK
-    names = (*LOOPBACK, *hosts) if local or hosts else ()
-    if not local and api_key is None:
-        log("anyone who reaches this address may use the server; set a key", logging.WARNING)
+    names = check_exposure(host, hosts, api_key)
     app = create_app(
         encoder,
         reranker=reranker,
@@ -90,6 +88,40 @@ def serve(
         hosts=names,
         playground=playground,
     )
+    run_app(app, host=host, port=port, limits=limits, on_start=on_start)
+
+
+def check_exposure(host: str, hosts: Collection[str], api_key: str | None) -> tuple[str, ...]:
+    """
+    Return the names under which a server may be called, and warn if anyone may use it.
+
+    Args:
+        host: The address that it listens at.
+        hosts: Further names of the server.
+        api_key: What clients have to show, if anything.
+
+    Returns:
+        Nothing for every name.
+    """
+    local = host in LOOPBACK
+    if not local and api_key is None:
+        log("anyone who reaches this address may use the server; set a key", logging.WARNING)
+    return (*LOOPBACK, *hosts) if local or hosts else ()
+
+
+def run_app(
+    app: Gate, *, host: str, port: int, limits: Limits, on_start: Callable[[str], None]
+) -> None:
+    """
+    Run an application until SIGINT or SIGTERM; requests that were accepted are answered first.
+
+    Args:
+        app: The application.
+        host: The address to listen at.
+        port: Its port; 0 for any that is free.
+        limits: Whose deadline holds for the requests that are left at the end.
+        on_start: Called with the server's URL once it takes requests.
+    """
     config = uvicorn.Config(
         app,
         host=host,
