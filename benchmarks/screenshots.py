@@ -19,11 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from benchmarks.chromium import MISSING, chromium, chromium_path
+from benchmarks.sample_corpus import passages
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from benchmarks.chromium import MISSING, chromium, chromium_path
-from benchmarks.sample_corpus import passages
 from m3kit import Retriever, open_index
 from m3kit.torch import TorchEncoder
 
