@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import ConsoleMessage, Page, expect
 from tests.browser.conftest import CANDIDATES, MARKED, MARKUP, TIES, Open, ids, search, violations
 from tests.server.conftest import serving
 from typer.testing import CliRunner
@@ -18,7 +18,7 @@ from m3kit.cli.app import app
 from m3kit.filters import Contains, Filter, In, Range, Substring
 from m3kit.server import Playground, create_app
 from m3kit.torch import TorchEncoder
-from m3kit.vectors import REPS
+from m3kit.vectors import REPS, Rep
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +53,7 @@ def retriever(encoder: TorchEncoder, index: MemoryIndex) -> Retriever:
     return Retriever(encoder, index)
 
 
-def oracle(retriever: Retriever, weights: dict[str, float], k: int = 10) -> list[Hit]:
+def oracle(retriever: Retriever, weights: dict[Rep, float], k: int = 10) -> list[Hit]:
     return retriever.search(QUERY, k=k, candidates=CANDIDATES, fusion=WeightedSum(**weights))
 
 
@@ -68,11 +68,13 @@ def union(retriever: Retriever) -> list[Hit]:
     return [hit for hit in hits if hit.document.id in ids]
 
 
-def positions(count: int = 100) -> list[dict[str, float]]:
+def positions(count: int = 100) -> list[dict[Rep, float]]:
     """Draw places of the three sliders, on their grid; the first few are the corners."""
     draw = random.Random(7)  # noqa: S311  # reproducible
-    corners = [dict.fromkeys(REPS, 0.0) | {rep: 1.0} for rep in REPS]
-    drawn = [{rep: draw.randrange(41) * 5 / 100 for rep in REPS} for _ in range(count - 3)]
+    corners: list[dict[Rep, float]] = [dict.fromkeys(REPS, 0.0) | {rep: 1.0} for rep in REPS]
+    drawn: list[dict[Rep, float]] = [
+        {rep: draw.randrange(41) * 5 / 100 for rep in REPS} for _ in range(count - 3)
+    ]
     return corners + [place for place in drawn if any(place.values())]
 
 
@@ -388,13 +390,13 @@ def test_an_explanation_page_is_accessible_and_runs_nothing(
     assert result.exit_code == 0, result.output
     for scheme in ("light", "dark"):
         page: Page = chromium.new_page(color_scheme=scheme)
-        messages: list[str] = []
-        page.on("console", lambda message, seen=messages: seen.append(message.text))
+        messages: list[ConsoleMessage] = []
+        page.on("console", messages.append)
         page.goto(path.as_uri())
         expect(page.locator(".m3-heat")).to_be_visible()
         expect(page.locator(".m3-texts")).to_contain_text(MARKUP)
         assert violations(page) == []
-        assert messages == []
+        assert [message.text for message in messages] == []
         page.close()
 
 
