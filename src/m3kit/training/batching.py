@@ -80,9 +80,12 @@ def plan(
     for task in np.unique(keys):
         members = shuffled[keys[shuffled] == task]
         if options.group_by_length:
-            members = members[np.argsort(levels[members], kind="stable")]
-        cuts = _cuts(levels[members], options, processes)
-        cuts = _without_short_end(cuts, members, np.asarray(alone, dtype=bool), processes)
+            members = members[np.argsort(-levels[members], kind="stable")]
+            upper = levels[members]
+        else:
+            upper = np.full(len(members), levels[members].max())
+        sole = bool(np.asarray(alone, dtype=bool)[members].all())
+        cuts = _with_full_end(_cuts(upper, options, processes), 1 if sole else 2, processes)
         parts = [members[first:last] for first, last in pairwise(cuts)]
         units += [[part[rank::processes] for rank in range(processes)] for part in parts]
     order = random.permutation(len(units))
@@ -91,30 +94,33 @@ def plan(
 
 def _cuts(levels: Ints, options: BatchOptions, processes: int) -> list[int]:
     """
-    Cut examples in order of their length; sizes are rounded up to those of their level.
+    Cut examples, the longest first; sizes are rounded up to those of their level.
 
     So cuts depend on the lengths alone, not on the shuffling.
     """
-    largest = np.exp2(np.maximum.accumulate(levels) / _LEVELS)
+    largest = np.exp2(levels / _LEVELS)
     cuts, first = [0], 0
-    for place in range(1, len(levels) + 1):
+    for place in range(1, len(levels)):
         queries = -(-(place + 1 - first) // processes)
-        full = place == len(levels) or queries > options.batch_size
-        if full or queries * largest[place] > max(options.batch_tokens, largest[place]):
+        tokens = queries * largest[first]
+        if queries > options.batch_size or (queries > 1 and tokens > options.batch_tokens):
             cuts.append(place)
             first = place
+    return [*cuts, len(levels)]
+
+
+def _with_full_end(cuts: list[int], least: int, processes: int) -> list[int]:
+    """Divide the last two batches evenly, or join them, if the last has too few queries."""
+    few = least * processes
+    if len(cuts) > 2 and cuts[-1] - cuts[-2] < few:
+        before, end = cuts[-3], cuts[-1]
+        middle = [(before + end) // 2] if end - before >= 2 * few else []
+        cuts = [*cuts[:-2], *middle, end]
+    smallest = min(last - first for first, last in pairwise(cuts))
+    if smallest < few:
+        raise TrainingError(
+            f"a batch of {smallest} examples for {processes} devices has nothing to compare a "
+            "positive with: it needs two queries on each, or negatives for all queries of the "
+            "task; raise batch_size and batch_tokens, add examples, or negatives (m3kit mine)"
+        )
     return cuts
-
-
-def _without_short_end(cuts: list[int], members: Ints, alone: Ints, processes: int) -> list[int]:
-    """Give the last batch to the one before, where a device would have nothing to compare."""
-    *rest, last, end = cuts
-    few = end - last
-    if few >= 2 * processes or (few >= processes and alone[members[last:]].all()):
-        return cuts
-    if rest:
-        return [*rest, end]
-    raise TrainingError(
-        f"a task of {few} examples is too small for {processes} devices: a batch needs two queries "
-        "or a query with a negative on each; add examples, or negatives (m3kit mine), or mix tasks"
-    )
