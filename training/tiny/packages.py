@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def extract(into: Path, packages: Path | None = None, workers: int = 1) -> list[
     texts = [into / f"{source}.{lang}.jsonl" for source in _READERS for lang in _READERS[source][2]]
     missing = [path for path in texts if not path.is_file()]
     if missing:
-        unpacked = _unpacked(into, packages)
+        unpacked = fetch(PACKAGES, into, packages)
         with ProcessPoolExecutor(workers) as pool:
             list(pool.map(_extract, missing, [unpacked] * len(missing)))
     check(texts)
@@ -78,17 +78,28 @@ def _extract(path: Path, unpacked: Path) -> None:
     unfinished.replace(path)
 
 
-def _unpacked(into: Path, packages: Path | None) -> Path:
-    unpacked, debs = into / "unpacked", packages or into / "packages"
+def fetch(names: Sequence[str], into: Path, debs: Path | None = None) -> Path:
+    """
+    Unpack packages, and return the root of their files.
+
+    Args:
+        names: The packages.
+        into: Where they are unpacked.
+        debs: A folder of .deb files; by default apt-get downloads those that are not in `into`.
+
+    Raises:
+        SystemExit: If one is not there.
+    """
+    unpacked, folder = into / "unpacked", debs or into / "packages"
     unpacked.mkdir(parents=True, exist_ok=True)
-    if packages is None:
-        debs.mkdir(exist_ok=True)
-        absent = [name for name in PACKAGES if not list(debs.glob(f"{name}_*.deb"))]
+    if debs is None:
+        folder.mkdir(exist_ok=True)
+        absent = [name for name in names if not list(folder.glob(f"{name}_*.deb"))]
         if absent:
-            subprocess.run(["apt-get", "download", *absent], cwd=debs, check=True)  # noqa: S603, S607
-    for name in PACKAGES:
-        files = sorted(debs.glob(f"{name}_*.deb"))
+            subprocess.run(["apt-get", "download", *absent], cwd=folder, check=True)  # noqa: S603, S607
+    for name in names:
+        files = sorted(folder.glob(f"{name}_*.deb"))
         if not files:
-            raise SystemExit(f"{debs} has no {name}_*.deb; download it with apt-get")
+            raise SystemExit(f"{folder} has no {name}_*.deb; download it with apt-get")
         subprocess.run(["dpkg", "-x", str(files[-1]), str(unpacked)], check=True)  # noqa: S603, S607
     return unpacked

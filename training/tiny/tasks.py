@@ -23,7 +23,7 @@ def heading_task(entries: Sequence[Entry], queries: Iterable[str], passage: str)
         for entry in entries
         if lang in entry.titles and entry.id in texts
     }
-    return _dataset(
+    return make_dataset(
         passage,
         texts,
         {query: title for query, (title, _) in titles.items()},
@@ -40,7 +40,7 @@ def long_task(entries: Iterable[Entry], split: Split) -> Dataset:
     queries = {entry.id: entry.titles["en"] for entry in handbook if entry.split == split}
     answers = {entry.id: [entry.page] for entry in handbook}
     texts = {page: "\n".join(parts) for page, parts in pages.items()}
-    return _dataset("handbook", texts, queries, answers)
+    return make_dataset("handbook", texts, queries, answers)
 
 
 def measure(
@@ -53,7 +53,7 @@ def measure(
         modes=[MODES[name] for name in COLUMNS],
         measures=["nDCG@10"],
         k=10,
-        candidates=1000,
+        candidates=100,
         baselines={"bm25": bm25_baselines()["bm25"]} if bm25 else None,
     )
     return {row.name: dict(row.values["nDCG@10"]) for row in report.rows}
@@ -96,12 +96,14 @@ def _mean_of(
     }
 
 
-def _dataset(
+def make_dataset(
     name: str,
     texts: Mapping[str, str],
     queries: Mapping[str, str],
     answers: Mapping[str, Iterable[str]],
 ) -> Dataset:
+    """Return a test collection in memory."""
+
     def documents() -> Iterator[Document]:
         return (Document(id_, text) for id_, text in texts.items())
 
