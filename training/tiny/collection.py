@@ -101,34 +101,26 @@ def _leaks(section: Section, trained: set[str]) -> bool:
 
 def _entries(versions: Mapping[str, Page], headings: Counter[str]) -> Iterator[Entry]:
     english = versions["en"]
-    sections = {
-        lang: {section.id: section for section in page.sections}
+    aligned = {
+        lang: page.sections
         for lang, page in versions.items()
-        if len(page.sections) == len(english.sections)
+        if [section.id for section in page.sections] == [section.id for section in english.sections]
     }
-    first = next((section for section in english.sections if section.heading), None)
-    for section in english.sections:
-        if not section.heading or not section.paragraphs or len(section.text) < SHORTEST:
+    lead = next((place for place, section in enumerate(english.sections) if section.heading), 0)
+    for place, section in enumerate(english.sections):
+        if not section.heading or len(section.text) < SHORTEST:
             continue
         translations = {
-            lang: by_id[section.id]
-            for lang, by_id in sections.items()
-            if section.id in by_id and (lang == "en" or _translated(by_id[section.id], section))
+            lang: sections[place]
+            for lang, sections in aligned.items()
+            if lang == "en" or _translated(sections[place], section)
         }
-        generic = headings[section.heading] > 1 and first is not section
+        generic = headings[section.heading] > 1 and place != lead
         titles = {
-            lang: _title(sections[lang], translation, first if generic else None)
-            for lang, translation in translations.items()
+            lang: f"{aligned[lang][lead].heading}: {version.heading}" if generic else version.heading
+            for lang, version in translations.items()
         }
         yield Entry(english.source, english.name, split_of(english.name), titles, translations)
-
-
-def _title(
-    by_id: Mapping[str, Section], section: Section, first: Section | None
-) -> str:
-    if first is None or first.id not in by_id:
-        return section.heading
-    return f"{by_id[first.id].heading}: {section.heading}"
 
 
 def _translated(section: Section, english: Section) -> bool:

@@ -18,6 +18,7 @@ from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
+from m3kit.cli import mine as mining
 from m3kit.cli import options as o
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
@@ -249,6 +250,8 @@ app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command()(examining.doctor)
+app.command(epilog=help_texts.MINE)(mining.mine)
+app.command(epilog=help_texts.SCORE)(mining.score)
 
 
 def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:

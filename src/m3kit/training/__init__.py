@@ -1,4 +1,4 @@
-"""Fine-tuning of BGE-M3, of dense models and of rerankers: `finetune`."""
+"""Fine-tuning of BGE-M3, of dense models and of rerankers; mining of its data; pre-training."""
 
 from m3kit.training.batches import TextOptions
 from m3kit.training.batching import BatchOptions
@@ -7,7 +7,16 @@ from m3kit.training.errors import TrainingDataError, TrainingError
 from m3kit.training.finetune import Finetuned, finetune
 from m3kit.training.lora import LoraOptions
 from m3kit.training.losses import LossOptions
+from m3kit.training.mining import MiningOptions, mine
 from m3kit.training.options import FinetuneOptions
+from m3kit.training.queries import (
+    MiningQuery,
+    from_callable,
+    from_examples,
+    from_headings,
+    from_spans,
+)
+from m3kit.training.teacher import score, to_line, write_examples
 
 __all__ = [
     "BatchOptions",
@@ -16,9 +25,19 @@ __all__ = [
     "Finetuned",
     "LoraOptions",
     "LossOptions",
+    "MiningOptions",
+    "MiningQuery",
     "TextOptions",
     "TrainingDataError",
     "TrainingError",
     "finetune",
+    "from_callable",
+    "from_examples",
+    "from_headings",
+    "from_spans",
+    "mine",
     "read_examples",
+    "score",
+    "to_line",
+    "write_examples",
 ]
