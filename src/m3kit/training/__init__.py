@@ -8,6 +8,7 @@ from m3kit.training.finetune import Finetuned, finetune
 from m3kit.training.lora import LoraOptions
 from m3kit.training.losses import LossOptions
 from m3kit.training.options import FinetuneOptions
+from m3kit.training.reranker import RerankerOptions, finetune_reranker
 
 __all__ = [
     "BatchOptions",
@@ -16,9 +17,11 @@ __all__ = [
     "Finetuned",
     "LoraOptions",
     "LossOptions",
+    "RerankerOptions",
     "TextOptions",
     "TrainingDataError",
     "TrainingError",
     "finetune",
+    "finetune_reranker",
     "read_examples",
 ]

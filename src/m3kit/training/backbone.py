@@ -18,7 +18,9 @@ from m3kit.torch.weights import Weights
 _PACKED = "m3kit_packed"
 
 
-def load_backbone(checkpoint: Checkpoint, dropout: float | None = None) -> PreTrainedModel:
+def load_backbone(
+    checkpoint: Checkpoint, dropout: float | None = None, *, pooler: bool = True
+) -> PreTrainedModel:
     """
     Load a checkpoint's transformer in float32, attending within each text of a pack.
 
@@ -28,8 +30,9 @@ def load_backbone(checkpoint: Checkpoint, dropout: float | None = None) -> PreTr
     Args:
         checkpoint: The model.
         dropout: Of hidden states and attention; None for that of `config.json`.
+        pooler: Whether to load it.
     """
-    pooler = any(name.startswith("pooler.") for name in _names(checkpoint))
+    pooler = pooler and any(name.startswith("pooler.") for name in _names(checkpoint))
     settings = {} if dropout is None else dropout_settings(dropout)
     with quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(

@@ -106,9 +106,7 @@ class M3Model(nn.Module):
     @property
     def max_length(self) -> int:
         """How many tokens a text may have, special ones included."""
-        positions: int = self.config.max_position_embeddings
-        bert = self.config.model_type == "bert"
-        return positions - (0 if bert else self.config.pad_token_id + 1)
+        return max_length(self.config)
 
     def forward(self, texts: Sequence[Ints]) -> Representations:
         """Compute the chosen representations of the token ids of some texts, in float32."""
@@ -134,10 +132,10 @@ class M3Model(nn.Module):
         if self.lora:
             save_adapter(self.backbone, folder)
         state = merged_state(self.backbone) if self.lora else self.backbone.state_dict()
-        save_file(_on_cpu(state), folder / "model.safetensors", {"format": "pt"})
+        save_file(on_cpu(state), folder / "model.safetensors", {"format": "pt"})
         for name in HEADS.values():
             if (head := getattr(self, name)) is not None:
-                torch.save(_on_cpu(head.state_dict()), folder / f"{name}.pt")
+                torch.save(on_cpu(head.state_dict()), folder / f"{name}.pt")
         write_small_files(self.checkpoint, folder)
 
     def load(self, folder: Path) -> None:
@@ -183,6 +181,12 @@ class M3Model(nn.Module):
                 for run, block in zip(pack.runs, blocks, strict=True)
             ]
         )
+
+
+def max_length(config: Any) -> int:
+    """Return how many tokens a text may have by transformers' configuration of a model."""
+    positions: int = config.max_position_embeddings
+    return positions - (0 if config.model_type == "bert" else config.pad_token_id + 1)
 
 
 def write_small_files(checkpoint: Checkpoint, folder: Path, **settings: Any) -> None:
@@ -232,5 +236,6 @@ def _head(weights: Weights, width: int) -> nn.Linear:
     return head
 
 
-def _on_cpu(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def on_cpu(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy tensors to the CPU, as files need them."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

@@ -151,7 +151,7 @@ class M3Trainer(BatchTrainer):
         self,
         model: torch.nn.Module,
         args: TrainingArguments,
-        batches: Batches,
+        batches: Batches[Batch],
         *,
         loss: LossOptions,
         chunk_tokens: int | None = None,
