@@ -75,6 +75,7 @@ def finetune(
         freeze_encoder=options.freeze_encoder,
         dropout=options.dropout,
         lora=options.lora,
+        cls_every=options.cls_every,
     )
     texts = with_instructions(options.texts, checkpoint)
     examples = TrainingData(
