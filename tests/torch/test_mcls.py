@@ -93,9 +93,7 @@ def test_a_text_within_one_block_has_the_vectors_of_a_single_cls(encoder: TorchE
     usual = TorchEncoder.from_pretrained("tiny")
     short, long = TEXTS[1], TEXTS[5]
     _assert_close(encoder.encode_documents([short])[0], usual.encode_documents([short])[0])
-    dense: list[Floats] = [
-        vectors(e.encode_documents([long])[0])[0] for e in (encoder, usual)
-    ]
+    dense: list[Floats] = [vectors(e.encode_documents([long])[0])[0] for e in (encoder, usual)]
     assert np.abs(dense[0] - dense[1]).max() > 1e-3
 
 
@@ -114,9 +112,7 @@ def test_the_longest_text_fits_with_its_inner_cls_and_a_longer_does_not(position
     assert len(insert_cls(ids, EVERY)) > positions
 
 
-def test_a_text_at_the_limit_is_encoded(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_text_at_the_limit_is_encoded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = write_long_tiny(tmp_path / "long", 66)
     encoder = TorchEncoder.from_pretrained(folder, cls_every=EVERY)
     with caplog.at_level(logging.WARNING, logger="m3kit"):

@@ -16,7 +16,22 @@ from m3kit.vectors import Ints
 
 pytest.importorskip("accelerate")
 
-WORDS = "table row column print page cell font style image chart header footer link note".split()
+WORDS = [
+    "table",
+    "row",
+    "column",
+    "print",
+    "page",
+    "cell",
+    "font",
+    "style",
+    "image",
+    "chart",
+    "header",
+    "footer",
+    "link",
+    "note",
+]
 
 
 @pytest.fixture
@@ -57,9 +72,9 @@ def rows(count: int, negatives: int = 3) -> list[dict[str, Any]]:
         filler = " ".join(random.choice(WORDS, random.randint(1, 30)).tolist())
         examples.append(
             {
-                "query": f"how to insert a {first} {number}",
-                "pos": [f"Choose Insert - {first} {others[0]}. {number} {filler}"],
-                "neg": [f"Delete the {other} from {number} documents." for other in others[1:]],
+                "query": f"how to insert a {first} in the {others[0]}",
+                "pos": [f"{filler}. Choose Insert - {others[0]} {number}."],
+                "neg": [f"Choose Insert - {first} in the {other}." for other in others[1:]],
                 "pos_scores": [float(random.random_sample() * 4)],
                 "neg_scores": (random.random_sample(negatives) * 3).tolist(),
             }

@@ -15,7 +15,9 @@ from m3kit.training.sparse import sparse_scores
 LEAST = torch.finfo(torch.float32).min
 
 
-def groups(members: list[list[int]], passages: int, teacher: list[list[float]] | None = None) -> Groups:
+def groups(
+    members: list[list[int]], passages: int, teacher: list[list[float]] | None = None
+) -> Groups:
     shape = len(members), passages
     return Groups(
         torch.tensor(members),
@@ -148,7 +150,9 @@ def test_a_batch_of_a_large_vocabulary_takes_columns_for_shared_tokens_alone() -
     ids = torch.arange(4000) * 60
     long = Lexical(torch.ones(4000), ids, torch.tensor([1000] * 4))
     sizes: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: (sizes.append(t.numel()), t)[1], lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: (sizes.append(t.numel()), t)[1], lambda t: t
+    ):
         long.weights.requires_grad_()
         sparse_scores(long, long)
     assert max(sizes) <= 4 * 4000 < 4 * 250_002

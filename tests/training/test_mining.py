@@ -24,7 +24,22 @@ from m3kit.training import (
     mine,
 )
 
-WORDS = "table row column print page cell font style image chart header footer link note".split()
+WORDS = [
+    "table",
+    "row",
+    "column",
+    "print",
+    "page",
+    "cell",
+    "font",
+    "style",
+    "image",
+    "chart",
+    "header",
+    "footer",
+    "link",
+    "note",
+]
 QUERIES = ["insert a table", "print a page", "change the font"]
 
 
@@ -54,9 +69,13 @@ def examples(index: MemoryIndex | None = None) -> list[Example]:
     return [Example(query, [f"the answer to {query}"]) for query in QUERIES]
 
 
-def ranked(encoder: TorchEncoder, index: MemoryIndex, query: str, options: MiningOptions) -> list[str]:
+def ranked(
+    encoder: TorchEncoder, index: MemoryIndex, query: str, options: MiningOptions
+) -> list[str]:
     (output,) = encoder.encode_queries([query], options.mode.reps)
-    search = Search(query=output, k=options.last, fusion=options.mode.fusion, candidates=options.last)
+    search = Search(
+        query=output, k=options.last, fusion=options.mode.fusion, candidates=options.last
+    )
     return [hit.document.text for hit in index.search(search)][options.first :]
 
 

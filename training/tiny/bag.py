@@ -8,11 +8,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 from torch import nn
+from training.tiny.examples import Sampler
+from training.tiny.options import Options
 
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.vectors import Floats
-from training.tiny.examples import Sampler
-from training.tiny.options import Options
 
 
 class Bag(nn.Module):

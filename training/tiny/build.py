@@ -12,10 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-
-from m3kit.backend.tokenizer import load_tokenizer
-from m3kit.training.model import M3Model
-from m3kit.vectors import Floats
 from training.tiny import lsa, packages
 from training.tiny.bag import Bag, train_bag
 from training.tiny.collection import Entry, collect
@@ -25,6 +21,10 @@ from training.tiny.options import Options
 from training.tiny.pages import Page
 from training.tiny.unified import Variant, train_unified
 from training.tiny.vocabulary import train_tokenizer, training_texts, write_tokenizer
+
+from m3kit.backend.tokenizer import load_tokenizer
+from m3kit.training.model import M3Model
+from m3kit.vectors import Floats
 
 _FITTED = 400  # passages by which the sparse head is initialised
 

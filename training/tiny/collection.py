@@ -117,7 +117,9 @@ def _entries(versions: Mapping[str, Page], headings: Counter[str]) -> Iterator[E
         }
         generic = headings[section.heading] > 1 and place != lead
         titles = {
-            lang: f"{aligned[lang][lead].heading}: {version.heading}" if generic else version.heading
+            lang: f"{aligned[lang][lead].heading}: {version.heading}"
+            if generic
+            else version.heading
             for lang, version in translations.items()
         }
         yield Entry(english.source, english.name, split_of(english.name), titles, translations)
@@ -128,9 +130,7 @@ def _translated(section: Section, english: Section) -> bool:
     if section.paragraphs.keys() != english.paragraphs.keys():
         return False
     same = sum(
-        len(text)
-        for id_, text in english.paragraphs.items()
-        if section.paragraphs[id_] == text
+        len(text) for id_, text in english.paragraphs.items() if section.paragraphs[id_] == text
     )
     words = set(_WORDS.findall(english.text.casefold()))
     ours = _WORDS.findall(section.text.casefold())

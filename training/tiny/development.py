@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from lxml import html
-
-from m3kit.evaluation import Dataset
 from training.tiny.packages import fetch
 from training.tiny.pages import clean
 from training.tiny.tasks import make_dataset
 
+from m3kit.evaluation import Dataset
+
 SOURCES = {
     "faq": ("debian-faq", "usr/share/doc/debian/FAQ", "*.en.html"),
     "reference": ("debian-reference-en", "usr/share/debian-reference", "*.en.html"),
-    "installation": ("installation-guide-amd64", "usr/share/doc/installation-guide-amd64/en", "*.html"),
+    "installation": (
+        "installation-guide-amd64",
+        "usr/share/doc/installation-guide-amd64/en",
+        "*.html",
+    ),
     "policy": ("debian-policy", "usr/share/doc/debian-policy/policy.html", "*.html"),
     "developers": ("developers-reference", "usr/share/developers-reference", "*.html"),
 }
@@ -40,7 +44,8 @@ def development_sets(work: Path, debs: Path | None = None) -> dict[str, Dataset]
     """Return each set by name, with headings as queries; and `"words"`, single words over all."""
     root = fetch([package for package, _, _ in SOURCES.values()], work, debs)
     sections = {
-        name: list(_sections(root / folder, pattern)) for name, (_, folder, pattern) in SOURCES.items()
+        name: list(_sections(root / folder, pattern))
+        for name, (_, folder, pattern) in SOURCES.items()
     }
     sets = {name: _by_heading(name, pairs) for name, pairs in sections.items()}
     return sets | {"words": _by_word([pair for pairs in sections.values() for pair in pairs])}
@@ -83,5 +88,9 @@ def _by_word(sections: list[tuple[str, str]]) -> Dataset:
             if word in text.casefold():
                 places[word].append(number)
     texts = {str(number): text for number, (_, text) in enumerate(sections)}
-    chosen = {word: list(map(str, numbers)) for word, numbers in sorted(places.items()) if len(numbers) <= _FEW}
+    chosen = {
+        word: list(map(str, numbers))
+        for word, numbers in sorted(places.items())
+        if len(numbers) <= _FEW
+    }
     return make_dataset("words", texts, {word: word for word in chosen}, chosen)

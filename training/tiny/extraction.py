@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lxml import etree, html
-
 from training.tiny.pages import Page, Section, clean
 
 HELP = {

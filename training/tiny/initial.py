@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from training.tiny.bag import Bag
+from training.tiny.options import Options
 
 from m3kit.torch import TorchEncoder
 from m3kit.vectors import Floats
-from training.tiny.bag import Bag
-from training.tiny.options import Options
 
 _SMALL = 0.02
 _LATER = 0.1  # of what layers behind the first one mix in
@@ -56,7 +56,7 @@ def fit_sparse_head(folder: Path, texts: list[str], rarity: Floats) -> None:
     encoder = TorchEncoder.from_pretrained(folder, device="cpu")
     ids = [tokens.ids for tokens in encoder.document_ids(texts)]
     hidden = [output.colbert for output in encoder.encode_ids(ids, ["colbert"])]
-    rows = np.concatenate([h for h in hidden if h is not None]) * np.sqrt(encoder.dense_dim)
+    rows = np.concatenate([h for h in hidden if h is not None]) * np.sqrt(encoder.dim)
     wanted = np.concatenate([rarity[row[1:]] for row in ids]) / rarity.max() * _LARGEST_WEIGHT
     rows = np.concatenate([rows, np.ones((len(rows), 1), dtype=np.float32)], axis=1)
     gram = rows.T @ rows + 1e-2 * len(rows) * np.eye(rows.shape[1])

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy import sparse
 from tokenizers import Tokenizer
-
-from m3kit.vectors import Floats
 from training.tiny.collection import split_of
 from training.tiny.pages import Page
+
+from m3kit.vectors import Floats
 
 _OVERSAMPLED = 16
 _POWERS = 2
@@ -81,5 +81,3 @@ def _left_singular(matrix: sparse.csr_matrix, width: int, seed: int) -> tuple[Fl
 def _unit(rows: Floats) -> Floats:
     unit: Floats = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
     return unit
-
-

@@ -41,7 +41,7 @@ class Options:
     query_length: int = 40
     passage_length: int = 112
     temperature: float = 0.05
-    bag_steps: int = 500
+    bag_steps: int = 600
     bag_batch: int = 256
     bag_rate: float = 2e-3
     steps: int = 1500

@@ -36,7 +36,9 @@ def as_question(heading: str, lang: str, source: random.Random) -> str:
     gerund = _GERUND.match(heading) if lang == "en" else None
     if gerund and source.random() < 0.8:
         return source.choice(_TO_DO).format(f"{_verb(gerund[1].lower())} {gerund[2]}".strip())
-    subject = heading[:1].lower() + heading[1:] if lang in {"en", "fr", "es", "it", "pt"} else heading
+    subject = (
+        heading[:1].lower() + heading[1:] if lang in {"en", "fr", "es", "it", "pt"} else heading
+    )
     return source.choice(FORMS[lang]).format(subject)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-
-from m3kit.training.model import HEADS, M3Model
 from training.tiny.initial import config
 from training.tiny.options import Options
+
+from m3kit.training.model import HEADS, M3Model
 
 _MANTISSA = 10  # bits of a float16
 SMALL = ("tokenizer.json", "tokenizer_config.json")

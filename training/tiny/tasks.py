@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 
+from training.tiny.collection import Entry, Split, held_out
+
 from m3kit.encoder import Encoder
 from m3kit.evaluation import MODES, Dataset, bm25_baselines, evaluate
 from m3kit.records import Document
-from training.tiny.collection import Entry, Split, held_out
 
 COLUMNS = ("dense", "sparse", "colbert", "all")
 MONOLINGUAL = ("de", "ja", "ru")
@@ -16,7 +17,9 @@ MONOLINGUAL = ("de", "ja", "ru")
 
 def heading_task(entries: Sequence[Entry], queries: Iterable[str], passage: str) -> Dataset:
     """Return headings in some languages as queries, and the sections of another as passages."""
-    texts = {entry.id: entry.sections[passage].text for entry in entries if passage in entry.sections}
+    texts = {
+        entry.id: entry.sections[passage].text for entry in entries if passage in entry.sections
+    }
     titles = {
         f"{lang}:{entry.id}": (entry.titles[lang], entry.id)
         for lang in queries
@@ -76,7 +79,9 @@ def measure_help(
     ]
     return {
         "English": _mean_of([to_english], ["en"]),
-        "nine languages to English": _mean_of([to_english], [lang for lang in langs if lang != "en"]),
+        "nine languages to English": _mean_of(
+            [to_english], [lang for lang in langs if lang != "en"]
+        ),
         "German, Japanese, Russian": _mean_of(within, MONOLINGUAL),
     }
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from training.tiny.examples import Batch, Sampler
+from training.tiny.options import Options
 
 from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.tokenizer import TextTokenizer, load_tokenizer
 from m3kit.training.losses import Groups, LossOptions, scores_of, unified_loss
 from m3kit.training.model import M3Model
-from training.tiny.examples import Batch, Sampler
-from training.tiny.options import Options
 
 _FROZEN = ("position_embeddings", "token_type_embeddings")
 _WARM = 50  # steps over which the learning rate rises
@@ -63,7 +63,9 @@ def train_unified(
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=options.rate, weight_decay=0.01
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, options.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _share(step, options.steps)
+    )
     loss_options = (variant or Variant()).loss(options)
     losses = []
     for step in range(options.steps):

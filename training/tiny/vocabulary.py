@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import UnigramTrainer
-
 from training.tiny.collection import split_of
 from training.tiny.pages import Page
 

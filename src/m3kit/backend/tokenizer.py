@@ -95,6 +95,11 @@ class TextTokenizer:
                 count.add(encoding.ids)
         return [count.tokens() for count in counts]
 
+    def id_of(self, *tokens: str) -> int | None:
+        """Return the id of the first of some tokens that the vocabulary has, or None."""
+        ids = map(self._tokenizer.token_to_id, tokens)
+        return next((id_ for id_ in ids if id_ is not None), None)
+
     def spelled(self, ids: Ints) -> list[tuple[int, str]]:
         """Return each id with its spelling in the vocabulary (`▁` is a leading space)."""
         return [(id_, self._tokenizer.id_to_token(id_) or "") for id_ in ids.tolist()]

@@ -9,6 +9,7 @@ from m3kit.training.lora import LoraOptions
 from m3kit.training.losses import LossOptions
 from m3kit.training.mining import MiningOptions, mine
 from m3kit.training.options import FinetuneOptions
+from m3kit.training.pretraining import PretrainOptions, pretrain
 from m3kit.training.queries import (
     MiningQuery,
     from_callable,
@@ -16,6 +17,7 @@ from m3kit.training.queries import (
     from_headings,
     from_spans,
 )
+from m3kit.training.reranker import RerankerOptions, finetune_reranker
 from m3kit.training.teacher import score, to_line, write_examples
 
 __all__ = [
@@ -27,15 +29,19 @@ __all__ = [
     "LossOptions",
     "MiningOptions",
     "MiningQuery",
+    "PretrainOptions",
+    "RerankerOptions",
     "TextOptions",
     "TrainingDataError",
     "TrainingError",
     "finetune",
+    "finetune_reranker",
     "from_callable",
     "from_examples",
     "from_headings",
     "from_spans",
     "mine",
+    "pretrain",
     "read_examples",
     "score",
     "to_line",

@@ -18,7 +18,9 @@ from m3kit.torch.weights import Weights
 _PACKED = "m3kit_packed"
 
 
-def load_backbone(checkpoint: Checkpoint, dropout: float | None = None) -> PreTrainedModel:
+def load_backbone(
+    checkpoint: Checkpoint, dropout: float | None = None, *, pooler: bool = True
+) -> PreTrainedModel:
     """
     Load a checkpoint's transformer in float32, attending within each text of a pack.
 
@@ -28,8 +30,9 @@ def load_backbone(checkpoint: Checkpoint, dropout: float | None = None) -> PreTr
     Args:
         checkpoint: The model.
         dropout: Of hidden states and attention; None for that of `config.json`.
+        pooler: Whether to load it.
     """
-    pooler = any(name.startswith("pooler.") for name in _names(checkpoint))
+    pooler = pooler and any(name.startswith("pooler.") for name in _names(checkpoint))
     settings = {} if dropout is None else dropout_settings(dropout)
     with quiet():
         model: PreTrainedModel = AutoModel.from_pretrained(
@@ -97,16 +100,24 @@ def _attend(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend to the texts of one length at a time; tensors are `(1, heads, tokens, size)`."""
-    if query.dtype in {torch.float16, torch.bfloat16} and not dropout and knows_lengths(query.device):
+    if (
+        query.dtype in {torch.float16, torch.bfloat16}
+        and not dropout
+        and knows_lengths(query.device)
+    ):
         side_by_side = torch.stack([query, key, value])[:, 0].permute(2, 0, 1, 3)
         attended = by_length(pack, query.shape[1], query.device)(side_by_side.flatten(1))
         return attended.view(1, len(attended), query.shape[1], -1), None
     runs = pack.runs
     sizes = [run.count * run.length for run in runs]
-    parts = zip(runs, *(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True)
+    parts = zip(
+        runs, *(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True
+    )
     attended = torch.cat(
         [
-            _within(run.count, *(tensor.unflatten(1, (run.count, -1)) for tensor in run_parts), dropout)
+            _within(
+                run.count, *(tensor.unflatten(1, (run.count, -1)) for tensor in run_parts), dropout
+            )
             for run, *run_parts in parts
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -17,6 +17,8 @@ from m3kit.vectors import Floats, Ints
 Tokenize: TypeAlias = Callable[[Sequence[str]], list[Ints]]
 """From texts to the ids of each, truncated, special tokens included."""
 
+_B = TypeVar("_B")
+_B_co = TypeVar("_B_co", covariant=True)
 _SYMMETRIC = ("symmetric_sts", "symmetric_clustering")
 
 
@@ -48,14 +50,18 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         if self.group_size < 1:
-            raise ValueError(f"group_size counts the positive, so it is at least 1, not {self.group_size}")
+            raise ValueError(
+                f"group_size counts the positive, so it is at least 1, not {self.group_size}"
+            )
         for name in ("query_max_length", "passage_max_length"):
             if getattr(self, name) <= 2:
                 raise ValueError(f"{name} counts two special tokens, so it is at least 3")
 
     def query(self, example: Example) -> str:
         """Return an example's query with its instruction."""
-        return _instructed(example.prompt or self.query_instruction, example.query, self.query_format)
+        return _instructed(
+            example.prompt or self.query_instruction, example.query, self.query_format
+        )
 
     def passage(self, example: Example, text: str) -> str:
         """Return a passage with its instruction."""
@@ -111,7 +117,15 @@ class Group:
     scores: list[float]
 
 
-class Batches(Dataset[Batch]):
+class Build(Protocol[_B_co]):
+    """From the groups of a batch to what a trainer takes."""
+
+    def __call__(self, groups: Sequence[Group], *, in_batch: bool) -> _B_co:
+        """Tokenize the groups; `in_batch` is whether other queries' passages are negatives."""
+        ...
+
+
+class Batches(Dataset[_B], Generic[_B]):
     """
     The batches of the current epoch.
 
@@ -120,10 +134,9 @@ class Batches(Dataset[Batch]):
 
     Args:
         data: The examples.
-        texts: How they become texts.
         options: The size of batches.
-        queries: Tokenizes queries.
-        passages: Tokenizes passages.
+        build: Makes a batch of its groups.
+        group_size: The passages of a query: a positive, and at most so many negatives less one.
         seed: Of the shuffling and of the drawing.
         processes: How many devices share the batches.
     """
@@ -131,26 +144,24 @@ class Batches(Dataset[Batch]):
     def __init__(
         self,
         data: TrainingData,
-        texts: TextOptions,
         options: BatchOptions,
+        build: Build[_B],
         *,
-        queries: Tokenize,
-        passages: Tokenize,
+        group_size: int,
         seed: int,
         processes: int = 1,
     ) -> None:
-        self._data, self._texts, self._options = data, texts, options
-        self._queries, self._passages = queries, passages
-        self._seed, self._processes = seed, processes
+        self._data, self._options, self._build = data, options, build
+        self._group_size, self._seed, self._processes = group_size, seed, processes
         self.set_epoch(0)
 
     def __len__(self) -> int:
         return len(self._plan)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> _B:
         examples = self._plan[number].tolist()
         groups = [self._group(example) for example in examples]
-        return self._batch(groups, in_batch=self._in_batch(examples[0]))
+        return self._build(groups, in_batch=self._in_batch(examples[0]))
 
     def set_epoch(self, epoch: int) -> None:
         """Divide the examples anew."""
@@ -158,7 +169,7 @@ class Batches(Dataset[Batch]):
         self._plan = plan(
             self._data.sizes,
             self._data.tasks,
-            self._data.has_negatives & (self._texts.group_size > 1),
+            self._data.has_negatives.astype(bool) & (self._group_size > 1),
             self._options,
             epoch=epoch,
             seed=self._seed,
@@ -173,29 +184,58 @@ class Batches(Dataset[Batch]):
 
     def _group(self, number: int) -> Group:
         random = np.random.default_rng((self._seed, self._epoch, number))
-        return draw(self._data[number], self._texts.group_size, random)
+        return draw(self._data[number], self._group_size, random)
 
-    def _batch(self, groups: Sequence[Group], *, in_batch: bool) -> Batch:
-        options = self._texts
-        queries = [options.query(group.example) for group in groups]
-        passages = [options.passage(group.example, text) for group in groups for text in group.texts]
-        counts = np.array([len(group.texts) for group in groups])
-        places = np.arange(counts.max())
-        first = counts.cumsum() - counts
-        members = np.where(places < counts[:, None], first[:, None] + places, -1)
-        teacher = None
-        if all(group.scores for group in groups):
-            teacher = np.zeros(members.shape, dtype=np.float32)
-            teacher[members >= 0] = np.concatenate([group.scores for group in groups])
+
+@dataclass(frozen=True, slots=True)
+class BuildBatch:
+    """
+    Makes the batches of an encoder.
+
+    Args:
+        texts: How examples become texts.
+        queries: Tokenizes queries.
+        passages: Tokenizes passages.
+    """
+
+    texts: TextOptions
+    queries: Tokenize
+    passages: Tokenize
+
+    def __call__(self, groups: Sequence[Group], *, in_batch: bool) -> Batch:
+        """Tokenize the texts of groups."""
+        queries = [self.texts.query(group.example) for group in groups]
+        passages = [
+            self.texts.passage(group.example, text) for group in groups for text in group.texts
+        ]
+        members = members_of(groups)
         return Batch(
-            self._queries(queries),
-            self._passages(passages),
+            self.queries(queries),
+            self.passages(passages),
             members,
-            teacher,
+            teacher_of(groups, members),
             np.array([_key(text) for group in groups for text in group.texts]),
             _padded([[_key(text) for text in group.example.pos] for group in groups]),
             in_batch,
         )
+
+
+def members_of(groups: Sequence[Group]) -> Ints:
+    """Number the texts of groups, shape `(groups, largest)`, -1 where a group has fewer."""
+    counts = np.array([len(group.texts) for group in groups])
+    places = np.arange(counts.max())
+    first = counts.cumsum() - counts
+    members: Ints = np.where(places < counts[:, None], first[:, None] + places, -1)
+    return members
+
+
+def teacher_of(groups: Sequence[Group], members: Ints) -> Floats | None:
+    """Return the teacher's scores for `members`; None if a group has none."""
+    if not all(group.scores for group in groups):
+        return None
+    teacher = np.zeros(members.shape, dtype=np.float32)
+    teacher[members >= 0] = np.concatenate([group.scores for group in groups])
+    return teacher
 
 
 def draw(example: Example, group_size: int, random: np.random.Generator) -> Group:
@@ -215,7 +255,9 @@ def _instructed(instruction: str | None, text: str, form: str) -> str:
 
 
 def _key(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), signed=True)
+    return int.from_bytes(
+        blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), signed=True
+    )
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Ints:

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from m3kit.training.errors import TrainingDataError
-from m3kit.vectors import Ints
 
 _SUFFIXES = (".jsonl", ".json")
 _WITHOUT_IN_BATCH = "no_in_batch_neg"

@@ -13,7 +13,7 @@ from m3kit.backend import instructions
 from m3kit.backend.checkpoint import Checkpoint, read_checkpoint
 from m3kit.backend.locate import locate
 from m3kit.backend.tokenizer import TextTokenizer, load_tokenizer
-from m3kit.training.batches import Batches, TextOptions, Tokenize
+from m3kit.training.batches import Batches, BuildBatch, TextOptions, Tokenize
 from m3kit.training.data import Example, TrainingData, estimate
 from m3kit.training.errors import TrainingError
 from m3kit.training.model import M3Model
@@ -75,6 +75,7 @@ def finetune(
         freeze_encoder=options.freeze_encoder,
         dropout=options.dropout,
         lora=options.lora,
+        cls_every=options.cls_every,
     )
     texts = with_instructions(options.texts, checkpoint)
     examples = TrainingData(
@@ -83,12 +84,16 @@ def finetune(
         in_batch_negatives=options.loss.in_batch_negatives,
         teacher=options.loss.teacher is not None,
     )
-    batches = Batches(
-        examples,
+    build = BuildBatch(
         texts,
-        options.batches,
         queries=truncated(tokenizer, min(texts.query_max_length, trained.max_length)),
         passages=truncated(tokenizer, min(texts.passage_max_length, trained.max_length)),
+    )
+    batches = Batches(
+        examples,
+        options.batches,
+        build,
+        group_size=texts.group_size,
         seed=options.seed,
         processes=arguments.world_size,
     )
@@ -191,5 +196,3 @@ def example_size(
         return query(texts.query(example)) + positive + sum(negatives)
 
     return size
-
-

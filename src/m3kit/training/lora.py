@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +39,11 @@ def wrap(backbone: Any, options: LoraOptions) -> Any:
         r=options.rank,
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
-        target_modules=list(options.modules),
-        exclude_modules=r"pooler\..*",
+        target_modules=rf"encoder\..*\.({'|'.join(options.modules)})",
     )
-    return get_peft_model(backbone, config)
+    with warnings.catch_warnings():  # peft 0.21 reads a name that transformers 5.24 has changed
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return get_peft_model(backbone, config)
 
 
 def merged_state(backbone: Any) -> dict[str, torch.Tensor]:

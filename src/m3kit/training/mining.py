@@ -71,7 +71,7 @@ def mine(
     queries: Iterable[MiningQuery],
     encoder: Encoder,
     passages: Corpus | HybridIndex,
-    options: MiningOptions = MiningOptions(),  # noqa: B008  # frozen, so one default serves all
+    options: MiningOptions = MiningOptions(),  # frozen, so one default serves all
     *,
     teacher: Reranker | None = None,
     batch_size: int = 128,
@@ -140,9 +140,7 @@ def _exactly(
     """Rank a stream for all queries; its texts are read a second time, those that are wanted."""
     outputs = _encoded(queries, encoder, options.mode)
     reps = options.mode.reps
-    search = ExactSearch(
-        outputs, reps=reps, depth=options.last, scan_colbert=reps == ("colbert",)
-    )
+    search = ExactSearch(outputs, reps=reps, depth=options.last, scan_colbert=reps == ("colbert",))
     count = 0
     with aggregate_warnings():
         for batch in batched(corpus(), batch_size):
@@ -207,6 +205,4 @@ def _encoded(queries: Sequence[MiningQuery], encoder: Encoder, mode: Mode) -> li
 
 
 def _search(query: M3Output, options: MiningOptions) -> Search:
-    return Search(
-        query=query, k=options.last, fusion=options.mode.fusion, candidates=options.last
-    )
+    return Search(query=query, k=options.last, fusion=options.mode.fusion, candidates=options.last)

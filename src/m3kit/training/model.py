@@ -18,6 +18,13 @@ from torch import nn
 
 from m3kit.backend import instructions
 from m3kit.backend.checkpoint import Checkpoint, Pooling
+from m3kit.backend.mcls import (
+    check_cls_every,
+    cls_rows,
+    insert_cls,
+    longest_text,
+    without_inner_cls,
+)
 from m3kit.backend.packing import Pack
 from m3kit.torch.weights import Weights
 from m3kit.training.backbone import hidden_states, load_backbone
@@ -56,10 +63,13 @@ class M3Model(nn.Module):
             which has no head, is not among the chosen.
         dropout: Of hidden states and attention; None for that of the checkpoint.
         lora: Trains low-rank matrices beside those of the encoder, and not these.
+        cls_every: Puts a CLS token before every so many tokens, whose mean is the dense vector
+            (MCLS); `TorchEncoder(cls_every=…)` reads texts alike.
 
     Raises:
         CheckpointError: If a weight is missing or does not fit.
         TrainingError: If nothing would be trained.
+        ValueError: If there is no such head, or no CLS token that several could stand beside.
     """
 
     def __init__(
@@ -71,9 +81,12 @@ class M3Model(nn.Module):
         freeze_encoder: bool | None = None,
         dropout: float | None = None,
         lora: LoraOptions | None = None,
+        cls_every: int | None = None,
     ) -> None:
         super().__init__()
         self.checkpoint = checkpoint
+        self.cls_every = cls_every
+        check_cls_every(cls_every)
         self.heads = _heads(checkpoint, heads)
         self.frozen = "dense" not in self.heads if freeze_encoder is None else freeze_encoder
         if self.frozen and lora is not None:
@@ -87,6 +100,11 @@ class M3Model(nn.Module):
         self.config = self.backbone.config
         width = self.config.hidden_size
         self._pooling: Pooling = checkpoint.pooling()
+        if cls_every is not None and self._pooling != "cls":
+            raise ValueError(
+                f"cls_every takes the mean of CLS tokens, and {checkpoint.name} pools by "
+                f"{self._pooling}; leave it out"
+            )
         self.sparse_linear, self.colbert_linear = _load_heads(checkpoint, width, self.heads)
         self.register_buffer("_unweighted", torch.from_numpy(unweighted), persistent=False)
         for rep, name in HEADS.items():
@@ -106,14 +124,14 @@ class M3Model(nn.Module):
     @property
     def max_length(self) -> int:
         """How many tokens a text may have, special ones included."""
-        positions: int = self.config.max_position_embeddings
-        bert = self.config.model_type == "bert"
-        return positions - (0 if bert else self.config.pad_token_id + 1)
+        longest = max_length(self.config)
+        return longest if self.cls_every is None else longest_text(longest, self.cls_every)
 
     def forward(self, texts: Sequence[Ints]) -> Representations:
         """Compute the chosen representations of the token ids of some texts, in float32."""
-        lengths = np.array([len(ids) for ids in texts])
-        order = np.argsort(lengths, kind="stable")
+        if self.cls_every is not None:
+            texts = [insert_cls(ids, self.cls_every) for ids in texts]
+        order = np.argsort([len(ids) for ids in texts], kind="stable")
         pack = Pack.of([texts[place] for place in order])
         with torch.no_grad() if self.frozen else nullcontext():
             hidden = hidden_states(self.backbone, pack, self.device)
@@ -134,10 +152,10 @@ class M3Model(nn.Module):
         if self.lora:
             save_adapter(self.backbone, folder)
         state = merged_state(self.backbone) if self.lora else self.backbone.state_dict()
-        save_file(_on_cpu(state), folder / "model.safetensors", {"format": "pt"})
+        save_file(on_cpu(state), folder / "model.safetensors", {"format": "pt"})
         for name in HEADS.values():
             if (head := getattr(self, name)) is not None:
-                torch.save(_on_cpu(head.state_dict()), folder / f"{name}.pt")
+                torch.save(on_cpu(head.state_dict()), folder / f"{name}.pt")
         write_small_files(self.checkpoint, folder)
 
     def load(self, folder: Path) -> None:
@@ -153,27 +171,32 @@ class M3Model(nn.Module):
                 )
 
     def _representations(self, hidden: torch.Tensor, pack: Pack) -> Representations:
-        device = hidden.device
-        starts, lengths = (torch.from_numpy(array).to(device) for array in (pack.starts, pack.lengths))
         dense, sparse, colbert = None, None, None
         if "dense" in self.heads:
             dense = F.normalize(self._pooled(hidden, pack), dim=-1)
+        if self.cls_every is not None:
+            rows, pack = without_inner_cls(pack, cls_rows(pack, self.cls_every))
+            hidden = hidden[torch.from_numpy(rows).to(hidden.device)]
         if "sparse" in self.heads:
-            ids = torch.from_numpy(pack.ids).to(device)
-            texts = torch.from_numpy(pack.texts).to(device)
-            lexical = ~torch.isin(ids, self._unweighted)
-            weights = torch.relu(self.sparse_linear(hidden)).squeeze(1)[lexical]
-            counts = torch.bincount(texts[lexical], minlength=len(lengths))
-            sparse = Lexical(weights, ids[lexical], counts)
+            sparse = self._lexical(hidden, pack)
         if "colbert" in self.heads:
-            vectors = torch.ones(len(hidden), dtype=torch.bool, device=device)
-            vectors[starts] = False
-            colbert = Vectors(
-                F.normalize(self.colbert_linear(hidden[vectors]), dim=-1), lengths - 1
-            )
+            inner = torch.ones(len(hidden), dtype=torch.bool)
+            inner[pack.starts] = False
+            vectors = F.normalize(self.colbert_linear(hidden[inner.to(hidden.device)]), dim=-1)
+            colbert = Vectors(vectors, torch.from_numpy(pack.lengths - 1).to(hidden.device))
         return Representations(dense, sparse, colbert)
 
+    def _lexical(self, hidden: torch.Tensor, pack: Pack) -> Lexical:
+        ids, texts = (torch.from_numpy(a).to(hidden.device) for a in (pack.ids, pack.texts))
+        lexical = ~torch.isin(ids, self._unweighted)
+        weights = torch.relu(self.sparse_linear(hidden)).squeeze(1)[lexical]
+        counts = torch.bincount(texts[lexical], minlength=len(pack.lengths))
+        return Lexical(weights, ids[lexical], counts)
+
     def _pooled(self, hidden: torch.Tensor, pack: Pack) -> torch.Tensor:
+        if self.cls_every is not None:
+            rows = [torch.from_numpy(places) for places in cls_rows(pack, self.cls_every)]
+            return torch.stack([hidden[places.to(hidden.device)].mean(0) for places in rows])
         if self._pooling == "cls":
             return hidden[torch.from_numpy(pack.starts).to(hidden.device)]
         blocks = hidden.split([run.count * run.length for run in pack.runs])
@@ -183,6 +206,12 @@ class M3Model(nn.Module):
                 for run, block in zip(pack.runs, blocks, strict=True)
             ]
         )
+
+
+def max_length(config: Any) -> int:
+    """Return how many tokens a text may have by transformers' configuration of a model."""
+    positions: int = config.max_position_embeddings
+    return positions - (0 if config.model_type == "bert" else config.pad_token_id + 1)
 
 
 def write_small_files(checkpoint: Checkpoint, folder: Path, **settings: Any) -> None:
@@ -232,5 +261,6 @@ def _head(weights: Weights, width: int) -> nn.Linear:
     return head
 
 
-def _on_cpu(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def on_cpu(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy tensors to the CPU, as files need them."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}

@@ -30,6 +30,8 @@ class FinetuneOptions:
             dense vector is not among `heads`.
         lora: Trains low-rank matrices beside the encoder's; None trains the encoder itself.
         dropout: Of hidden states and attention; None for that of the checkpoint.
+        cls_every: Puts a CLS token before every so many tokens, whose mean is the dense vector
+            (MCLS); give it to `TorchEncoder` as well. None is a single CLS.
         loss: The loss and its weights.
         batches: The size of batches.
         texts: How examples become texts.
@@ -48,6 +50,7 @@ class FinetuneOptions:
     freeze_encoder: bool | None = None
     lora: LoraOptions | None = None
     dropout: float | None = None
+    cls_every: int | None = None
     loss: LossOptions = field(default_factory=LossOptions)
     batches: BatchOptions = field(default_factory=BatchOptions)
     texts: TextOptions = field(default_factory=TextOptions)

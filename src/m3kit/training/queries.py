@@ -47,7 +47,9 @@ def from_callable(documents: Iterable[Document], write: WriteQueries) -> Iterato
                 yield _query(query.strip(), document.text, document)
 
 
-def from_headings(documents: Iterable[Document], field_name: str = "title") -> Iterator[MiningQuery]:
+def from_headings(
+    documents: Iterable[Document], field_name: str = "title"
+) -> Iterator[MiningQuery]:
     """
     Take each document's heading as a query, and the document without it as the passage.
 

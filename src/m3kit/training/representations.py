@@ -82,9 +82,7 @@ class Representations:
         if colbert is not None:
             rows = rows_of(texts, colbert.counts)
             colbert = Vectors(colbert.vectors[rows], colbert.counts[texts])
-        return Representations(
-            None if self.dense is None else self.dense[texts], sparse, colbert
-        )
+        return Representations(None if self.dense is None else self.dense[texts], sparse, colbert)
 
 
 def joined(parts: Sequence[Representations]) -> Representations:

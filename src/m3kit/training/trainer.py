@@ -48,7 +48,9 @@ class BatchTrainer(Trainer):  # type: ignore[misc]  # transformers ships no type
         batches: The dataset.
     """
 
-    def __init__(self, model: torch.nn.Module, args: TrainingArguments, batches: Dataset[Any]) -> None:
+    def __init__(
+        self, model: torch.nn.Module, args: TrainingArguments, batches: Dataset[Any]
+    ) -> None:
         if args.n_gpu > 1:
             raise TrainingError(
                 f"{args.n_gpu} GPUs are visible to one process; start one for each: torchrun "
@@ -151,7 +153,7 @@ class M3Trainer(BatchTrainer):
         self,
         model: torch.nn.Module,
         args: TrainingArguments,
-        batches: Batches,
+        batches: Batches[Batch],
         *,
         loss: LossOptions,
         chunk_tokens: int | None = None,
@@ -165,7 +167,9 @@ class M3Trainer(BatchTrainer):
         """Tokens that are computed at once; None for all of a batch."""
         return self._chunk_tokens
 
-    def add_gradients(self, model: Any, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def add_gradients(
+        self, model: Any, batch: Batch
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Compute the loss of a batch and its parts, and add their gradients."""
         parts: dict[str, torch.Tensor] = {}
 
