@@ -20,6 +20,7 @@ from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import mine as mining
 from m3kit.cli import options as o
+from m3kit.cli import pretrain as pretraining
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
 from m3kit.cli.info import collect_info, to_rows
@@ -252,6 +253,7 @@ app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command()(examining.doctor)
 app.command(epilog=help_texts.MINE)(mining.mine)
 app.command(epilog=help_texts.SCORE)(mining.score)
+app.command()(pretraining.pretrain)
 
 
 def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:

@@ -130,7 +130,7 @@ def mine(
     device: o.Device = None,
 ) -> None:
     """Find hard negatives for training data."""
-    with _training():
+    with training_errors():
         from m3kit import training
 
         if margin is not None and reranker is None:
@@ -179,7 +179,7 @@ def score(
     device: o.Device = None,
 ) -> None:
     """Add a reranker's scores to training data, for a teacher's loss."""
-    with _training():
+    with training_errors():
         from m3kit import training
 
         teacher = load_reranker(reranker, device)
@@ -247,7 +247,7 @@ def _queries(
 
 
 @contextmanager
-def _training() -> Iterator[None]:
+def training_errors() -> Iterator[None]:
     """Say what the extra brings, and make bad input of what is wrong with training data."""
     try:
         from m3kit.training import TrainingDataError
