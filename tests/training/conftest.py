@@ -16,7 +16,22 @@ from m3kit.vectors import Ints
 
 pytest.importorskip("accelerate")
 
-WORDS = "table row column print page cell font style image chart header footer link note".split()
+WORDS = [
+    "table",
+    "row",
+    "column",
+    "print",
+    "page",
+    "cell",
+    "font",
+    "style",
+    "image",
+    "chart",
+    "header",
+    "footer",
+    "link",
+    "note",
+]
 
 
 @pytest.fixture

@@ -50,14 +50,18 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         if self.group_size < 1:
-            raise ValueError(f"group_size counts the positive, so it is at least 1, not {self.group_size}")
+            raise ValueError(
+                f"group_size counts the positive, so it is at least 1, not {self.group_size}"
+            )
         for name in ("query_max_length", "passage_max_length"):
             if getattr(self, name) <= 2:
                 raise ValueError(f"{name} counts two special tokens, so it is at least 3")
 
     def query(self, example: Example) -> str:
         """Return an example's query with its instruction."""
-        return _instructed(example.prompt or self.query_instruction, example.query, self.query_format)
+        return _instructed(
+            example.prompt or self.query_instruction, example.query, self.query_format
+        )
 
     def passage(self, example: Example, text: str) -> str:
         """Return a passage with its instruction."""
@@ -201,7 +205,9 @@ class BuildBatch:
     def __call__(self, groups: Sequence[Group], *, in_batch: bool) -> Batch:
         """Tokenize the texts of groups."""
         queries = [self.texts.query(group.example) for group in groups]
-        passages = [self.texts.passage(group.example, text) for group in groups for text in group.texts]
+        passages = [
+            self.texts.passage(group.example, text) for group in groups for text in group.texts
+        ]
         members = members_of(groups)
         return Batch(
             self.queries(queries),
@@ -249,7 +255,9 @@ def _instructed(instruction: str | None, text: str, form: str) -> str:
 
 
 def _key(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), signed=True)
+    return int.from_bytes(
+        blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), signed=True
+    )
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Ints:

@@ -196,5 +196,3 @@ def example_size(
         return query(texts.query(example)) + positive + sum(negatives)
 
     return size
-
-

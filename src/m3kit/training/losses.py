@@ -69,7 +69,9 @@ class LossOptions:
         if self.teacher not in {None, "kl", "listwise"}:
             raise ValueError(f'teacher is "kl", "listwise" or None, not {self.teacher!r}')
         if self.cross_device_negatives and not self.in_batch_negatives:
-            raise ValueError("negatives of other devices are in-batch negatives; allow both, or none")
+            raise ValueError(
+                "negatives of other devices are in-batch negatives; allow both, or none"
+            )
 
     @property
     def weights(self) -> dict[Rep, float]:

@@ -275,9 +275,7 @@ def _tokens(groups: Sequence[Sequence[Ints]], number: int) -> int:
     return sum(map(len, groups[number]))
 
 
-def _size(
-    tokenizer: TextTokenizer, texts: TextOptions, limit: int
-) -> Callable[[Example], int]:
+def _size(tokenizer: TextTokenizer, texts: TextOptions, limit: int) -> Callable[[Example], int]:
     def count(batch: Sequence[str]) -> list[int]:
         return [tokens.full for tokens in tokenizer(batch, limit)]
 
