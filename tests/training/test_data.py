@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def read(*paths: Path, **options: Any) -> TrainingData:
     return TrainingData(paths, size=lambda example: len(example.query), **options)
 
 
+NONE = np.zeros(300, dtype=np.int64)
 GOOD = {"query": "q", "pos": ["a"], "neg": ["b"]}
 
 
@@ -53,7 +55,7 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
 
 
 def test_a_teacher_needs_scores(write: Write) -> None:
-    with pytest.raises(TrainingDataError, match=":1 has no 'pos_scores'.*m3kit score"):
+    with pytest.raises(TrainingDataError, match=r":1 has no 'pos_scores'.*m3kit score"):
         read(write([GOOD]), teacher=True)
 
 
@@ -138,7 +140,7 @@ def planned(options: BatchOptions, epoch: int = 0, **more: Any) -> list[list[int
     random = np.random.default_rng(1)
     sizes = np.exp(random.normal(5, 1, 300)).astype(np.int64)
     tasks = np.arange(300) % 3
-    batches = plan(sizes, tasks, np.ones(300), options, epoch=epoch, seed=7, **more)
+    batches = plan(sizes, tasks, np.ones(300, dtype=np.int64), options, epoch=epoch, seed=7, **more)
     for batch in batches:
         assert len(set(tasks[batch])) == 1
         assert len(batch) <= options.batch_size
@@ -148,7 +150,7 @@ def planned(options: BatchOptions, epoch: int = 0, **more: Any) -> list[list[int
 
 def test_a_plan_has_each_example_once_in_batches_of_a_task_within_the_budget() -> None:
     batches = planned(BatchOptions(batch_size=16, batch_tokens=2000))
-    assert sorted(sum(batches, [])) == list(range(300))
+    assert sorted(chain.from_iterable(batches)) == list(range(300))
 
 
 def test_batches_are_of_similar_length() -> None:
@@ -157,10 +159,10 @@ def test_batches_are_of_similar_length() -> None:
 
     def spread(*, group_by_length: bool) -> float:
         options = BatchOptions(batch_size=16, batch_tokens=10**9, group_by_length=group_by_length)
-        batches = plan(sizes, np.zeros(300), np.ones(300), options, epoch=0, seed=7)
-        return sum(len(batch) * sizes[batch].max() for batch in batches) / sizes.sum()
+        batches = plan(sizes, NONE, np.ones(300, dtype=np.int64), options, epoch=0, seed=7)
+        return float(sum(len(b) * sizes[b].max() for b in batches) / sizes.sum())
 
-    assert spread(group_by_length=True) < 1.7 < 2.5 < spread(group_by_length=False)
+    assert spread(group_by_length=True) < 0.6 * spread(group_by_length=False)
 
 
 def test_each_epoch_has_as_many_other_batches_and_a_seed_gives_the_same() -> None:
@@ -178,15 +180,15 @@ def test_devices_get_batches_of_one_task_and_nearly_one_size() -> None:
         unit = batches[start : start + 4]
         assert len({number % 3 for batch in unit for number in batch}) == 1
         assert max(map(len, unit)) - min(map(len, unit)) <= 1
-    assert sorted(sum(batches, [])) == list(range(300))
+    assert sorted(chain.from_iterable(batches)) == list(range(300))
 
 
 def test_a_query_is_never_alone_without_a_negative() -> None:
     tasks, sizes = np.zeros(33, dtype=np.int64), np.full(33, 100)
     options = BatchOptions(batch_size=8)
-    batches = plan(sizes, tasks, np.zeros(33), options, epoch=0, seed=0)
+    batches = plan(sizes, tasks, tasks, options, epoch=0, seed=0)
     assert sorted(map(len, batches)) == [4, 5, 8, 8, 8]
     with pytest.raises(TrainingError, match="nothing to compare"):
-        plan(sizes, tasks, np.zeros(33), BatchOptions(batch_tokens=100), epoch=0, seed=0)
+        plan(sizes, tasks, tasks, BatchOptions(batch_tokens=100), epoch=0, seed=0)
     with pytest.raises(TrainingError, match="for 4 devices"):
-        plan(sizes[:5], tasks[:5], np.zeros(5), options, epoch=0, seed=0, processes=4)
+        plan(sizes[:5], tasks[:5], tasks[:5], options, epoch=0, seed=0, processes=4)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 from tests.training.conftest import load_tiny, rows
 from tests.training.test_gradients import distance, gradients, make_batch
+from torch.multiprocessing import spawn  # type: ignore[attr-defined]  # it is exported
 
 from m3kit.training.batches import Batch
 from m3kit.training.losses import LossOptions
@@ -44,7 +44,7 @@ def part(batch: Batch, queries: Sequence[int]) -> Batch:
 
 def train(rank: int, folder: str, chunk_tokens: int | None) -> None:
     """Compute a device's gradients, and their mean over devices."""
-    import torch.distributed as dist
+    dist: Any = torch.distributed  # PyTorch exports without saying so
 
     torch.set_num_threads(1)
     store = dist.FileStore(f"{folder}/store", 2)
@@ -54,7 +54,7 @@ def train(rank: int, folder: str, chunk_tokens: int | None) -> None:
     loss, computed = gradients(load_tiny(), batch, options, chunk_tokens)
     for gradient in computed.values():
         dist.all_reduce(gradient)
-        gradient /= 2
+        gradient.div_(2)
     losses = torch.tensor([loss])
     dist.all_reduce(losses)
     if rank == 0:
@@ -66,7 +66,7 @@ def train(rank: int, folder: str, chunk_tokens: int | None) -> None:
 def test_negatives_of_other_devices_give_the_gradients_of_one_device(
     tmp_path: Path, chunk_tokens: int | None
 ) -> None:
-    mp.spawn(train, (str(tmp_path), chunk_tokens), nprocs=2)  # type: ignore[no-untyped-call]  # PyTorch has no types here
+    spawn(train, (str(tmp_path), chunk_tokens), nprocs=2)  # type: ignore[no-untyped-call]  # PyTorch has no types here
     loss, computed = torch.load(tmp_path / "result.pt", weights_only=True)
     expected_loss, expected = gradients(load_tiny(), make_batch(), OPTIONS, None)
     assert loss == pytest.approx(expected_loss, rel=1e-5)

@@ -186,7 +186,7 @@ def test_weak_pairs_train_on_in_batch_negatives_alone(write: Write, tmp_path: Pa
     done = finetune([write(pairs)], tmp_path / "out", model="tiny", options=options)
     assert all(row["loss_dense"] > 0 for row in done.history if "loss" in row)
     options = FinetuneOptions(**SMALL, loss=LossOptions(in_batch_negatives=False), settings=QUIET)
-    with pytest.raises(TrainingDataError, match="train.jsonl:1 has no negative"):
+    with pytest.raises(TrainingDataError, match=r"train\.jsonl:1 has no negative"):
         finetune([write(pairs)], tmp_path / "other", model="tiny", options=options)
 
 
@@ -211,7 +211,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(write: Write, tmp_path: Path) ->
     options = FinetuneOptions(
         **{**SMALL, "learning_rate": 1e30}, epochs=9, warmup=0, settings=QUIET
     )
-    with pytest.raises(TrainingError, match="the loss is nan at step .* lower the learning rate"):
+    with pytest.raises(TrainingError, match=r"the loss is nan at step .* lower the learning rate"):
         finetune([write(rows(8))], tmp_path / "out", model="tiny", options=options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from m3kit.training.losses import Groups, LossOptions, info_nce, scores_of, unif
 from m3kit.training.maxsim import colbert_scores
 from m3kit.training.representations import Lexical, Representations, Vectors, joined
 from m3kit.training.sparse import sparse_scores
+from m3kit.vectors import Rep
 
 LEAST = torch.finfo(torch.float32).min
 
@@ -58,8 +60,8 @@ def test_a_passage_that_equals_a_positive_is_no_negative() -> None:
 
 def test_the_unified_loss_is_the_paper_s() -> None:
     dense, sparse, colbert = [1.0, 0.5], [0.2, 0.4], [2.0, -1.0]
-    scores = {"dense": torch.tensor([dense]), "sparse": torch.tensor([sparse])}
-    scores["colbert"] = torch.tensor([colbert])
+    scores: dict[Rep, torch.Tensor] = {"dense": torch.tensor([dense])}
+    scores |= {"sparse": torch.tensor([sparse]), "colbert": torch.tensor([colbert])}
     loss, _ = unified_loss(scores, groups([[0, 1]], 2), LossOptions())
     ensemble = [d + 0.3 * s + c for d, s, c in zip(dense, sparse, colbert, strict=True)]
     rows = (dense, sparse, colbert, ensemble)
@@ -75,14 +77,15 @@ def test_the_unified_loss_is_the_paper_s() -> None:
 
 
 def test_self_distillation_begins_with_its_step_and_gives_the_ensemble_no_gradient() -> None:
-    scores = {rep: torch.randn(3, 6, requires_grad=True) for rep in ("dense", "sparse")}
+    reps: tuple[Rep, ...] = ("dense", "sparse")
+    scores = {rep: torch.randn(3, 6, requires_grad=True) for rep in reps}
     options = LossOptions(self_distill_start=2)
     members = groups([[0, 1], [2, 3], [4, 5]], 6)
-    before, parts = unified_loss(scores, members, options, step=1)  # type: ignore[arg-type]  # keys
+    before, parts = unified_loss(scores, members, options, step=1)
     assert not any(name.endswith("_distill") for name in parts)
-    labels, _ = unified_loss(scores, members, LossOptions(self_distill=False))  # type: ignore[arg-type]  # keys
+    labels, _ = unified_loss(scores, members, LossOptions(self_distill=False))
     assert before.item() == labels.item()
-    _, parts = unified_loss(scores, members, options, step=2)  # type: ignore[arg-type]  # keys
+    _, parts = unified_loss(scores, members, options, step=2)
     dense, sparse = torch.autograd.grad(
         parts["dense_distill"], [scores["dense"], scores["sparse"]], allow_unused=True
     )
@@ -110,8 +113,10 @@ def test_the_listwise_loss_compares_each_member_with_what_is_not_before_it() -> 
 
 @pytest.mark.parametrize("teacher", ["kl", "listwise"])
 @pytest.mark.parametrize("in_batch", [True, False])
-def test_a_group_that_is_smaller_counts_as_if_it_were_alone(teacher: str, in_batch: bool) -> None:
-    options = LossOptions(teacher=teacher, in_batch_negatives=in_batch)  # type: ignore[arg-type]  # literals
+def test_a_group_that_is_smaller_counts_as_if_it_were_alone(
+    *, teacher: Any, in_batch: bool
+) -> None:
+    options = LossOptions(teacher=teacher, in_batch_negatives=in_batch)
     scores = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
     both, _ = unified_loss(
         {"dense": scores}, groups([[0, 1, -1], [2, 3, 4]], 5, [[1, 2, 9], [3, 1, 2]]), options
@@ -150,9 +155,12 @@ def test_a_batch_of_a_large_vocabulary_takes_columns_for_shared_tokens_alone() -
     ids = torch.arange(4000) * 60
     long = Lexical(torch.ones(4000), ids, torch.tensor([1000] * 4))
     sizes: list[int] = []
-    with torch.autograd.graph.saved_tensors_hooks(
-        lambda t: (sizes.append(t.numel()), t)[1], lambda t: t
-    ):
+
+    def measured(tensor: torch.Tensor) -> torch.Tensor:
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(measured, lambda tensor: tensor):
         long.weights.requires_grad_()
         sparse_scores(long, long)
     assert max(sizes) <= 4 * 4000 < 4 * 250_002
@@ -182,7 +190,7 @@ def test_colbert_scores_have_the_gradients_of_the_plain_formula(
         for count in counts
     ]
     scores = colbert_scores(*(Vectors(v, c) for v, c in zip(flat, counts, strict=True)))
-    parts = [v.split(c.tolist()) for v, c in zip(flat, counts, strict=True)]
+    parts = [torch.split(v, c.tolist()) for v, c in zip(flat, counts, strict=True)]
     plain = torch.stack(
         [torch.stack([(q @ p.T).max(1).values.mean() for p in parts[1]]) for q in parts[0]]
     )

@@ -52,7 +52,7 @@ def flag_loss(model: Any, rows: list[Any], *, teacher: bool, in_batch: bool) -> 
 @pytest.mark.parametrize("self_distill", [False, True])
 @pytest.mark.parametrize("unified", [True, False])
 def test_the_loss_and_its_gradients_are_the_reference_s(
-    teacher: Any, self_distill: bool, unified: bool
+    *, teacher: Any, self_distill: bool, unified: bool
 ) -> None:
     kind = {None: "kl_div", "kl": "kl_div", "listwise": "m3_kd_loss"}[teacher]
     flag = flag_model(kd_loss_type=kind, use_self_distill=self_distill, unified_finetuning=unified)
@@ -73,7 +73,7 @@ def test_the_loss_and_its_gradients_are_the_reference_s(
 
 @pytest.mark.parametrize("self_distill", [False, True])
 def test_without_in_batch_negatives_the_loss_is_the_mean_of_each_query_alone(
-    self_distill: bool,
+    *, self_distill: bool
 ) -> None:
     """
     The reference fails here, as it picks from scores of `(queries, group)` by passage numbers.

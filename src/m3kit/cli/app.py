@@ -15,8 +15,9 @@ from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
 from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
-from m3kit.cli import evaluate_options
+from m3kit.cli import evaluate_options, finetune_options
 from m3kit.cli import export as exporting
+from m3kit.cli import finetune as finetuning
 from m3kit.cli import help as help_texts
 from m3kit.cli import mine as mining
 from m3kit.cli import options as o
@@ -249,6 +250,8 @@ def export(
 
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
+app.command(epilog=finetune_options.HELP)(finetuning.finetune)
+app.command(epilog=finetune_options.HELP)(finetuning.finetune_reranker)
 app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command()(examining.doctor)
 app.command(epilog=help_texts.MINE)(mining.mine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -69,19 +71,19 @@ def dropout_settings(dropout: float) -> dict[str, float]:
     return {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
 
 
-class quiet:  # noqa: N801  # a context manager, named as one
+@contextmanager
+def quiet() -> Iterator[None]:
     """Silence transformers' bar, and its notes on tensors that a checkpoint has or lacks."""
-
-    def __enter__(self) -> None:
-        self._level = logging.get_verbosity()
-        self._bar = logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        logging.set_verbosity(self._level)
-        if self._bar:
-            logging.enable_progress_bar()
+    reporting: Any = logging
+    level, bar = reporting.get_verbosity(), reporting.is_progress_bar_enabled()
+    reporting.set_verbosity_error()
+    reporting.disable_progress_bar()
+    try:
+        yield
+    finally:
+        reporting.set_verbosity(level)
+        if bar:
+            reporting.enable_progress_bar()
 
 
 def _names(checkpoint: Checkpoint) -> list[str]:
@@ -108,29 +110,33 @@ def _attend(
         side_by_side = torch.stack([query, key, value])[:, 0].permute(2, 0, 1, 3)
         attended = by_length(pack, query.shape[1], query.device)(side_by_side.flatten(1))
         return attended.view(1, len(attended), query.shape[1], -1), None
-    runs = pack.runs
-    sizes = [run.count * run.length for run in runs]
-    parts = zip(
-        runs, *(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True
-    )
+    sizes = [run.count * run.length for run in pack.runs]
+    queries, keys, values = (torch.split(part[0], sizes, dim=1) for part in (query, key, value))
     attended = torch.cat(
         [
-            _within(
-                run.count, *(tensor.unflatten(1, (run.count, -1)) for tensor in run_parts), dropout
-            )
-            for run, *run_parts in parts
+            _within(run.count, *parts, dropout=dropout)
+            for run, *parts in zip(pack.runs, queries, keys, values, strict=True)
         ]
     )
     return attended[None], None
 
 
-def _within(
-    count: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout: float
-) -> torch.Tensor:
-    """Attend within `count` texts: from `(heads, count, length, size)` to `(rows, heads, size)`."""
-    mixed = F.scaled_dot_product_attention(
-        query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1), dropout_p=dropout
+def _within(count: int, *parts: torch.Tensor, dropout: float) -> torch.Tensor:
+    """
+    Attend within `count` texts of one length.
+
+    Args:
+        count: How many texts there are.
+        parts: Queries, keys and values, each of shape `(heads, rows, size)`.
+        dropout: Of the attention.
+
+    Returns:
+        Shape `(rows, heads, size)`.
+    """
+    query, key, value = (
+        part.view(len(part), count, -1, part.shape[-1]).transpose(0, 1) for part in parts
     )
+    mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     return mixed.transpose(1, 2).flatten(0, 1)
 
 

@@ -81,7 +81,7 @@ def _gradients(
     whole = joined(parts)
     device = next(iter(whole.values.values())).device
     value = loss(whole.select(places.to(device)))
-    value.backward()
+    value.backward()  # type: ignore[no-untyped-call]  # PyTorch has no types here
     return value.detach(), [
         {
             rep: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
@@ -100,12 +100,13 @@ class _RandomState:
 
     def __enter__(self) -> None:
         self._after = _RandomState()
-        self._set()
+        self.restore()
 
     def __exit__(self, *_: object) -> None:
-        self._after._set()
+        self._after.restore()
 
-    def _set(self) -> None:
+    def restore(self) -> None:
+        """Set the generators to it."""
         torch.set_rng_state(self._cpu)
         if self._cuda:
             torch.cuda.set_rng_state_all(self._cuda)

@@ -108,15 +108,15 @@ class TrainingData:
         return len(self._file)
 
     def __getitem__(self, number: int) -> Example:
-        file = self.files[self._file[number]]
+        file = self.files[int(self._file[number])]
         with file.open("rb") as lines:
-            lines.seek(self._offset[number])
+            lines.seek(int(self._offset[number]))
             line = lines.readline()
         return _checked(line, str(file), in_batch=True, teacher=False)
 
     def allows_in_batch(self, number: int) -> bool:
         """Tell whether the other passages of its batch are negatives of an example."""
-        return self.in_batch[self._file[number]]
+        return self.in_batch[int(self._file[number])]
 
 
 def read_examples(path: str | Path) -> Iterator[Example]:
@@ -146,7 +146,7 @@ def estimate(count: Callable[[Sequence[str]], list[int]], limit: int) -> Callabl
     def tokens(text: str) -> int:
         if counted[0] < _COUNTED:
             counted[:] += len(text) + 1, count([text])[0]
-        return min(limit, 2 + round(len(text) * counted[1] / counted[0]))
+        return min(limit, 2 + round(len(text) * float(counted[1] / counted[0])))
 
     return tokens
 

@@ -28,7 +28,7 @@ class LoraOptions:
     """
 
     rank: int = 16
-    alpha: float = 32
+    alpha: int = 32
     dropout: float = 0.0
     modules: tuple[str, ...] = ("query", "key", "value", "dense")
 
@@ -47,7 +47,7 @@ def wrap(backbone: Any, options: LoraOptions) -> Any:
 
 
 def merged_state(backbone: Any) -> dict[str, torch.Tensor]:
-    """Return the weights of a wrapped transformer with the matrices added to those they stand by."""
+    """Return the weights of a wrapped transformer, the matrices added to them."""
     state: dict[str, torch.Tensor] = deepcopy(backbone).merge_and_unload().state_dict()
     return state
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ class M3Model(nn.Module):
                 f"{self._pooling}; leave it out"
             )
         self.sparse_linear, self.colbert_linear = _load_heads(checkpoint, width, self.heads)
-        self.register_buffer("_unweighted", torch.from_numpy(unweighted), persistent=False)
+        self._unweighted = unweighted
         for rep, name in HEADS.items():
             if (head := getattr(self, name)) is not None:
                 head.requires_grad_(rep in self.heads)
@@ -182,14 +182,17 @@ class M3Model(nn.Module):
         if "colbert" in self.heads:
             inner = torch.ones(len(hidden), dtype=torch.bool)
             inner[pack.starts] = False
-            vectors = F.normalize(self.colbert_linear(hidden[inner.to(hidden.device)]), dim=-1)
+            vectors = F.normalize(self._head("colbert")(hidden[inner.to(hidden.device)]), dim=-1)
             colbert = Vectors(vectors, torch.from_numpy(pack.lengths - 1).to(hidden.device))
         return Representations(dense, sparse, colbert)
 
+    def _head(self, rep: Literal["sparse", "colbert"]) -> Any:
+        return getattr(self, HEADS[rep])
+
     def _lexical(self, hidden: torch.Tensor, pack: Pack) -> Lexical:
         ids, texts = (torch.from_numpy(a).to(hidden.device) for a in (pack.ids, pack.texts))
-        lexical = ~torch.isin(ids, self._unweighted)
-        weights = torch.relu(self.sparse_linear(hidden)).squeeze(1)[lexical]
+        lexical = torch.from_numpy(~np.isin(pack.ids, self._unweighted)).to(hidden.device)
+        weights = torch.relu(self._head("sparse")(hidden)).squeeze(1)[lexical]
         counts = torch.bincount(texts[lexical], minlength=len(pack.lengths))
         return Lexical(weights, ids[lexical], counts)
 
@@ -199,7 +202,7 @@ class M3Model(nn.Module):
             return torch.stack([hidden[places.to(hidden.device)].mean(0) for places in rows])
         if self._pooling == "cls":
             return hidden[torch.from_numpy(pack.starts).to(hidden.device)]
-        blocks = hidden.split([run.count * run.length for run in pack.runs])
+        blocks: Any = torch.split(hidden, [run.count * run.length for run in pack.runs])
         return torch.cat(
             [
                 block.view(run.count, run.length, -1).mean(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,20 +58,14 @@ class Representations:
     @property
     def values(self) -> dict[Rep, torch.Tensor]:
         """The tensors that carry gradients, by representation."""
-        tensors: dict[Rep, torch.Tensor | None] = {
-            "dense": self.dense,
-            "sparse": self.sparse and self.sparse.weights,
-            "colbert": self.colbert and self.colbert.vectors,
-        }
-        return {rep: tensor for rep, tensor in tensors.items() if tensor is not None}
-
-    def with_values(self, values: Mapping[Rep, torch.Tensor]) -> Representations:
-        """Return the same texts with other tensors, of the shapes of `values`."""
-        return Representations(
-            dense=values.get("dense"),
-            sparse=self.sparse and Lexical(values["sparse"], self.sparse.ids, self.sparse.counts),
-            colbert=self.colbert and Vectors(values["colbert"], self.colbert.counts),
-        )
+        tensors: dict[Rep, torch.Tensor] = {}
+        if self.dense is not None:
+            tensors["dense"] = self.dense
+        if self.sparse is not None:
+            tensors["sparse"] = self.sparse.weights
+        if self.colbert is not None:
+            tensors["colbert"] = self.colbert.vectors
+        return tensors
 
     def select(self, texts: torch.Tensor) -> Representations:
         """Return the representations of some texts, in that order."""

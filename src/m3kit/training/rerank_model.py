@@ -48,8 +48,8 @@ class RerankerModel(nn.Module):
         super().__init__()
         if checkpoint.model_type != "xlm-roberta":
             raise TrainingError(
-                f"{checkpoint.name} is of the type {checkpoint.model_type!r}; rerankers are made of "
-                "xlm-roberta, as BAAI/bge-reranker-v2-m3, BAAI/bge-m3 or tiny"
+                f"{checkpoint.name} is of the type {checkpoint.model_type!r}; rerankers are made "
+                "of xlm-roberta, as BAAI/bge-reranker-v2-m3, BAAI/bge-m3 or tiny"
             )
         self.checkpoint = checkpoint
         self.backbone: Any = load_backbone(checkpoint, dropout, pooler=False)

@@ -35,7 +35,7 @@ class Saved(Protocol):
         ...
 
 
-class BatchTrainer(Trainer):  # type: ignore[misc]  # transformers ships no types
+class BatchTrainer(Trainer):
     """
     Trains on the batches of a dataset, each of which is an item.
 
@@ -117,8 +117,8 @@ class BatchTrainer(Trainer):  # type: ignore[misc]  # transformers ships no type
                 raise
             raise TrainingError(
                 f"a batch of {tokens:,} tokens does not fit into the memory of "
-                f"{self.args.device}; set chunk_tokens (now {self.chunk_tokens}) lower, which gives "
-                "the same gradients, or batch_tokens, or shorten passages"
+                f"{self.args.device}; set chunk_tokens (now {self.chunk_tokens}) lower, which "
+                "gives the same gradients, or batch_tokens, or shorten passages"
             ) from error
 
     @property
@@ -127,11 +127,14 @@ class BatchTrainer(Trainer):  # type: ignore[misc]  # transformers ships no type
         return None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        return SequentialSampler(dataset)
 
     def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:  # noqa: ARG002
         if self.args.should_save:
-            self.accelerator.unwrap_model(self.model).save(Path(output_dir or self.args.output_dir))
+            self.accelerator.unwrap_model(self.model).save(
+                Path(output_dir or str(self.args.output_dir))
+            )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         self.accelerator.unwrap_model(model or self.model).load(Path(resume_from_checkpoint))
