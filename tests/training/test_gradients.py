@@ -63,11 +63,7 @@ def outputs(texts: Representations) -> list[Plain]:
         texts.dense,
         ids,
         weights,
-<<<<<<< HEAD
-        texts.colbert.vectors.split(texts.colbert.counts.tolist()),
-=======
         split(texts.colbert.vectors, texts.colbert.counts.tolist()),
->>>>>>> finetune
         strict=True,
     ):
         largest: dict[int, float] = {}
