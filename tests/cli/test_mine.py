@@ -86,6 +86,7 @@ def test_queries_are_spans(run: Command) -> None:
     assert len(lines("mined.jsonl")) == 2
 
 
+@pytest.mark.usefixtures("queries")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,7 +98,7 @@ def test_queries_are_spans(run: Command) -> None:
     ],
 )
 def test_bad_options_are_told_before_a_model_is_loaded(
-    run: Command, passages: Path, queries: Path, arguments: list[str], message: str
+    run: Command, passages: Path, arguments: list[str], message: str
 ) -> None:
     result = run("mine", str(passages), "--to", "m.jsonl", "--model", "none", *arguments)
     assert result.exit_code == Code.USAGE

@@ -65,7 +65,7 @@ def index(encoder: TorchEncoder) -> MemoryIndex:
     return index
 
 
-def examples(index: MemoryIndex | None = None) -> list[Example]:
+def examples() -> list[Example]:
     return [Example(query, [f"the answer to {query}"]) for query in QUERIES]
 
 
@@ -132,7 +132,7 @@ def test_passages_of_one_text_are_one_negative(encoder: TorchEncoder) -> None:
     assert sorted(example.neg) == ["insert a table", "print a page"]
 
 
-def by_number(query: str, texts: Sequence[str]) -> list[float]:
+def by_number(_: str, texts: Sequence[str]) -> list[float]:
     """Score a passage by its number, and the positive by 30."""
     return [float(text.split()[-1]) if text.split()[-1].isdigit() else 30.0 for text in texts]
 

@@ -185,7 +185,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> N
 
 
 def test_long_texts_are_cut_into_rows(tmp_path: Path) -> None:
-    options = PretrainOptions(positions=None, max_length=10, max_steps=1, settings={"use_cpu": True})
+    settings = {"use_cpu": True, "save_strategy": "no"}
+    options = PretrainOptions(positions=None, max_length=10, max_steps=1, settings=settings)
     pretrain(["table " * 100], tmp_path / "model", model="tiny", options=options)
 
 

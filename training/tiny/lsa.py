@@ -59,7 +59,7 @@ def inverse_frequencies(counts: sparse.csr_matrix) -> Floats:
 
 
 def embeddings(counts: sparse.csr_matrix, width: int, seed: int) -> Floats:
-    """Return an embedding of unit length for each token, `(tokens, width)`; 0 where it is unseen."""
+    """Return an embedding of unit length for each token, 0 if unseen: `(tokens, width)`."""
     weighted = sparse.diags(inverse_frequencies(counts)) @ counts.log1p()
     norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=0)).ravel())
     matrix = (weighted @ sparse.diags(1 / np.maximum(norms, 1e-9))).tocsr().astype(np.float32)
@@ -68,7 +68,7 @@ def embeddings(counts: sparse.csr_matrix, width: int, seed: int) -> Floats:
 
 
 def _left_singular(matrix: sparse.csr_matrix, width: int, seed: int) -> tuple[Floats, Floats]:
-    """Compute the first left singular vectors by a randomized range finder with power iterations."""
+    """Compute the first left singular vectors by a randomized range finder."""
     random = np.random.default_rng(seed)
     start = random.standard_normal((matrix.shape[1], width + _OVERSAMPLED), dtype=np.float32)
     basis, _ = np.linalg.qr(matrix @ start)

@@ -72,7 +72,7 @@ def train_unified(
         batch = sampler.batch(options.batch)
         if len(batch.queries) < 2:
             continue
-        loss = _loss(model, tokenizer, batch, options, loss_options, step)
+        loss = _loss(model, tokenizer, batch, options, loss_options, step=step)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), _SHARPEST)
@@ -90,6 +90,7 @@ def _loss(
     batch: Batch,
     options: Options,
     loss_options: LossOptions,
+    *,
     step: int,
 ) -> torch.Tensor:
     """Compute the loss in both directions."""

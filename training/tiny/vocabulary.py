@@ -25,7 +25,10 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     )
     tokenizer.decoder = decoders.Metaspace()
     trainer = UnigramTrainer(
-        vocab_size=size, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
+        vocab_size=size,
+        special_tokens=SPECIAL,
+        unk_token="<unk>",  # noqa: S106  # a piece of the vocabulary
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(

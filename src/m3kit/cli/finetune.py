@@ -66,7 +66,7 @@ def finetune(
 ) -> None:
     """Fine-tune a model on queries with their passages, all heads or some."""
     chosen, plain = o.read_reps(heads), f.read_settings(settings)
-    with _training():
+    with training_errors():
         from m3kit import training
 
         options = training.FinetuneOptions(
@@ -150,7 +150,7 @@ def finetune_reranker(
 ) -> None:
     """Fine-tune a reranker on queries with their passages."""
     plain = f.read_settings(settings)
-    with _training():
+    with training_errors():
         from m3kit import training
 
         options = training.RerankerOptions(
@@ -191,7 +191,8 @@ def _lora(rank: int | None, alpha: int, modules: str) -> LoraOptions | None:
 
 
 @contextmanager
-def _training() -> Iterator[None]:
+def training_errors() -> Iterator[None]:
+    """Say what the extra brings, and make bad input of what is wrong with training data."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from m3kit.cli import options as o
-from m3kit.cli.exit_codes import InputError, ModelError
+from m3kit.cli.exit_codes import InputError
+from m3kit.cli.finetune import training_errors
 from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, load_reranker, open_existing
 from m3kit.cli.progress import progress_bar
 from m3kit.cli.reading import Reading, Split
@@ -141,7 +142,7 @@ def mine(
             )
         if not passages and (in_ is None or from_):
             raise typer.BadParameter("give the files of the passages", param_hint="FILE")
-        options = _options(mode, weights, ranks, negatives, margin, seed)
+        options = _options(mode, weights, ranks, negatives=negatives, margin=margin, seed=seed)
         sources = find_sources(passages or [], format_)
         if any(source.path is None for source in sources):
             raise InputError("passages are read twice, which stdin cannot be; give a file")
@@ -208,9 +209,7 @@ class _Counts:
         return f"; {self._few} of them have fewer than {self._wanted} negatives"
 
 
-def _options(
-    mode: str, weights: str | None, ranks: str, negatives: int, margin: float | None, seed: int
-) -> MiningOptions:
+def _options(mode: str, weights: str | None, ranks: str, **others: Any) -> MiningOptions:
     from m3kit.evaluation import MODES
     from m3kit.training import MiningOptions
 
@@ -221,9 +220,7 @@ def _options(
         if weights is not None:
             chosen = replace(chosen, fusion=WeightedSum(*map(float, weights.split(","))))
         first, last = map(int, ranks.split("-"))
-        return MiningOptions(
-            mode=chosen, first=first, last=last, negatives=negatives, margin=margin, seed=seed
-        )
+        return MiningOptions(mode=chosen, first=first, last=last, **others)
     except (TypeError, ValueError) as error:
         raise typer.BadParameter(str(error), param_hint="--range / --weights") from error
 
@@ -244,18 +241,3 @@ def _queries(
             return training.from_headings(corpus())
         case Origin.spans:
             return training.from_spans(corpus(), seed=seed)
-
-
-@contextmanager
-def training_errors() -> Iterator[None]:
-    """Say what the extra brings, and make bad input of what is wrong with training data."""
-    try:
-        from m3kit.training import TrainingDataError
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"training needs {error.name}, which is not installed: pip install 'm3kit[train]'"
-        ) from error
-    try:
-        yield
-    except TrainingDataError as error:
-        raise InputError(str(error)) from error

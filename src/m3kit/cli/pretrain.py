@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from m3kit.cli import options as o
-from m3kit.cli.mine import training_errors
+from m3kit.cli.finetune import training_errors
 from m3kit.cli.reading import Reading, Split
 from m3kit.cli.sources import find_sources
 
@@ -66,21 +66,18 @@ def pretrain(
     with training_errors():
         from m3kit import training
 
-        try:
-            options = training.PretrainOptions(
-                positions=positions,
-                max_length=max_length,
-                encoder_share=encoder_share,
-                decoder_share=decoder_share,
-                batch_size=batch_size,
-                batch_tokens=batch_tokens,
-                learning_rate=learning_rate,
-                epochs=epochs,
-                max_steps=max_steps,
-                seed=seed,
-            )
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+        options = training.PretrainOptions(
+            positions=positions,
+            max_length=max_length,
+            encoder_share=encoder_share,
+            decoder_share=decoder_share,
+            batch_size=batch_size,
+            batch_tokens=batch_tokens,
+            learning_rate=learning_rate,
+            epochs=epochs,
+            max_steps=max_steps,
+            seed=seed,
+        )
         reading = Reading(text_field=text_field, split=split)
         texts = (document.text for document in reading.documents(find_sources(files, format_)))
         pretrained = training.pretrain(texts, to, model=model, options=options, resume=resume)

@@ -88,8 +88,8 @@ def mine(
         queries: What to mine for, see `m3kit.training.queries`.
         encoder: What ranks the passages.
         passages: An index that holds them, made by the same model; or the passages themselves,
-            which are ranked exactly, and read as a stream: what is held in memory grows with the
-            queries and the ranks, not with the passages.
+            which are ranked exactly, and read as a stream: memory grows with the queries and the
+            ranks, not with the passages.
         options: Which negatives.
         teacher: Scores passages for the margin; its scores are written, too.
         batch_size: How many passages are encoded at once.
@@ -106,7 +106,9 @@ def mine(
         raise ValueError("the margin is one of a teacher's scores; give a reranker as teacher=")
     check_encoder(encoder)
     if callable(passages):
-        ranked = _exactly(list(queries), encoder, passages, options, batch_size, on_batch)
+        ranked = _exactly(
+            list(queries), encoder, passages, options, batch_size=batch_size, on_batch=on_batch
+        )
     else:
         check_index(passages)
         check_model(passages.model, encoder.model, "the index")
@@ -134,6 +136,7 @@ def _exactly(
     encoder: Encoder,
     corpus: Corpus,
     options: MiningOptions,
+    *,
     batch_size: int,
     on_batch: Callable[[int], None] | None,
 ) -> Iterator[tuple[MiningQuery, list[Candidate]]]:

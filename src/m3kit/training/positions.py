@@ -34,9 +34,9 @@ def extend_positions(backbone: Any, positions: int) -> None:
     rows = table.weight.detach()
     places = reserved + torch.arange(positions, device=rows.device) % known
     extended = torch.cat([rows[:reserved], rows[places]])
-    embeddings.position_embeddings = nn.Embedding.from_pretrained(
-        extended.clone(), freeze=False, padding_idx=table.padding_idx
-    )
+    larger = nn.Embedding(*extended.shape, padding_idx=table.padding_idx, device=rows.device)
+    larger.weight.data.copy_(extended)
+    embeddings.position_embeddings = larger
     backbone.config.max_position_embeddings = len(extended)
     for name, value in (
         ("position_ids", torch.arange(len(extended))[None]),
