@@ -81,8 +81,10 @@ class Build:
 
     def unified(self, variant: Variant | None = None) -> M3Model:
         """Train stage 2."""
-        sampler = Sampler(self.training, self.options.seed + 1)
-        return train_unified(self.initial(), sampler, self.options, self.report, variant)
+        chosen = variant or Variant()
+        seed = self.options.seed + 1
+        sampler = Sampler(self.training, seed, neighbours=chosen.neighbours)
+        return train_unified(self.initial(), sampler, self.options, self.report, chosen)
 
     def _tokenizer(self) -> Tokenizer:
         path = self.work / f"tokenizer.{self.options.vocabulary}.json"

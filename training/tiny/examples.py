@@ -53,10 +53,12 @@ class Sampler:
     Args:
         entries: The sections of the training pages.
         seed: Of the drawing.
+        neighbours: Whether half of the batches have several sections of each page.
     """
 
-    def __init__(self, entries: Sequence[Entry], seed: int) -> None:
+    def __init__(self, entries: Sequence[Entry], seed: int, *, neighbours: bool = True) -> None:
         self._random = random.Random(seed)  # noqa: S311  # no secret depends on it
+        self._neighbours = neighbours
         self._entries = list(entries)
         self._weights = [HANDBOOK_WEIGHT if e.source == "handbook" else 1 for e in self._entries]
         self._pages: dict[str, list[Entry]] = defaultdict(list)
@@ -89,7 +91,7 @@ class Sampler:
 
     def _drawn(self, size: int) -> list[Entry]:
         drawn = self._random.choices(self._entries, self._weights, k=3 * size)
-        if self._random.random() < 0.5:
+        if not self._neighbours or self._random.random() < 0.5:
             return drawn
         pages = (self._pages[entry.page] for entry in drawn)
         few = (self._random.sample(page, min(_PER_PAGE, len(page))) for page in pages)

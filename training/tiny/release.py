@@ -15,10 +15,14 @@ from training.tiny.options import Options
 from m3kit.training.model import HEADS, M3Model
 
 _MANTISSA = 10  # bits of a float16
+BITS = 5
+"""How many of them are stored: as exact as int8."""
 SMALL = ("tokenizer.json", "tokenizer_config.json")
 
 
-def write_release(model: M3Model, source: Path, folder: Path, options: Options, bits: int) -> None:
+def write_release(
+    model: M3Model, source: Path, folder: Path, options: Options, bits: int = BITS
+) -> None:
     """
     Write a trained model in float16, in the published layout.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,12 @@ class Variant:
     Args:
         self_distill: Whether the ensemble teaches each head.
         ensemble: Whether the ensemble has a loss.
+        neighbours: Whether batches have sections of one page, which are hard negatives.
     """
 
     self_distill: bool = True
     ensemble: bool = True
+    neighbours: bool = True
 
     def loss(self, options: Options) -> LossOptions:
         """Return the loss: M3's, with the sparse head at full weight."""
@@ -50,7 +52,7 @@ def train_unified(
     sampler: Sampler,
     options: Options,
     report: Callable[[str], None],
-    variant: Variant | None = None,
+    variant: Variant,
 ) -> M3Model:
     """Train all heads of the checkpoint in a folder; nothing is written."""
     torch.manual_seed(options.seed)
@@ -66,7 +68,7 @@ def train_unified(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share(step, options.steps)
     )
-    loss_options = (variant or Variant()).loss(options)
+    loss_options = variant.loss(options)
     losses = []
     for step in range(options.steps):
         batch = sampler.batch(options.batch)
@@ -116,12 +118,3 @@ def _share(step: int, steps: int) -> float:
     if step < _WARM:
         return (step + 1) / _WARM
     return 0.5 * (1 + float(np.cos(np.pi * (step - _WARM) / max(1, steps - _WARM))))
-
-
-def shortened(options: Options, share: float) -> Options:
-    """Return the same training over fewer steps."""
-    return replace(
-        options,
-        bag_steps=max(1, round(options.bag_steps * share)),
-        steps=max(1, round(options.steps * share)),
-    )

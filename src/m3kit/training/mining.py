@@ -81,7 +81,7 @@ def mine(
     Mine negatives for queries, in their order.
 
     A passage is no negative of a query if it equals it or one of its positives, or is the document
-    that a positive was taken from. What is drawn for a query depends on the seed and on its ranking,
+    that a positive was taken from. What is drawn for a query depends on the seed and its ranking,
     not on the other queries.
 
     Args:
