@@ -41,10 +41,10 @@ class Options:
     query_length: int = 40
     passage_length: int = 112
     temperature: float = 0.05
-    bag_steps: int = 600
+    bag_steps: int = 400
     bag_batch: int = 256
     bag_rate: float = 2e-3
-    steps: int = 1500
+    steps: int = 1200
     batch: int = 48
     rate: float = 1e-3
     seed: int = 1

@@ -25,10 +25,10 @@ FORMS = {
 }  # fmt: skip
 """Questions for a heading, by language."""
 
-_GERUND = re.compile(r"^([A-Z][a-z]{2,})ing\b\s*(.*)$")
+_GERUND = re.compile(r"^([A-Z][a-z]+)ing\b\s*(.*)$")
 _TO_DO = ("how do I {}?", "how can I {}?", "how to {}", "what is the way to {}?", "I want to {}")
 _WITH_E = re.compile(r"(at|ang|ag|ov|iz|ys|as|us|os|it|ur|ir|od|in|uc|ac|ov|v|id|ad|rg|c)$")
-_KEEPS = re.compile(r"(print|edit|insert|format|visit|add|ss|ll|eat|port|click|import|load|end)$")
+_KEEPS = re.compile(r"(print|edit|insert|format|visit|add|ss|ll|peat|treat|port|click|import|load|end)$")
 _DOUBLED = re.compile(r"([bdgmnprt])\1$")
 
 
@@ -45,6 +45,6 @@ def as_question(heading: str, lang: str, source: random.Random) -> str:
 
 def _verb(stem: str) -> str:
     """Return the verb of a gerund without its ending; a rule of thumb."""
-    if _DOUBLED.search(stem) and len(stem) > 4:
+    if _DOUBLED.search(stem) and len(stem) > 3:
         return stem[:-1]
     return f"{stem}e" if _WITH_E.search(stem) and not _KEEPS.search(stem) else stem
