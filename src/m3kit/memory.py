@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
-from m3kit.adapters.manifest import IndexRequest
+from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import Encoder
@@ -40,6 +41,7 @@ class MemoryIndex:
     ) -> None:
         request = IndexRequest.of(encoder, dim=dim, reps=reps, model=model, colbert=colbert)
         self._dim = request.dim
+        self._id = uuid4().hex
         self._reps = request.reps
         self._model = request.model
         self._colbert = colbert
@@ -55,6 +57,13 @@ class MemoryIndex:
         """What makes the vectors, where it was told."""
         return self._model
 
+    @property
+    def manifest(self) -> Manifest | None:
+        """What it records about itself, once it knows the width."""
+        if self._dim is None:
+            return None
+        return Manifest(self._dim, self._reps, self._model, self._colbert, self._id)
+
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write copies of the records; see `HybridIndex.upsert`."""
         dim = self._dim or _width(records)
@@ -69,9 +78,10 @@ class MemoryIndex:
         """Rank by the exact score of every record; see `HybridIndex.search`."""
         check_search(search, reps=self._reps, dim=self._dim)
         records = {record.document.id: record for record in self._matching(search.where)}
-        ranked = rank(_Exact(search.query, records), search)
-        documents = {entry.name: _copied(records[entry.name].document) for entry in ranked}
-        return to_hits(ranked, documents, search)
+        scorer = _Exact(search.query, records)
+        ranked = rank(scorer, search)
+        documents = scorer.documents([entry.name for entry in ranked])
+        return to_hits(ranked, {id_: _copied(of) for id_, of in documents.items()}, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
@@ -141,6 +151,9 @@ class _Exact(Scorer):
             )
             for rep, ids in ids_by_rep.items()
         }
+
+    def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
+        return {id_: self.records[id_].document for id_ in ids}
 
 
 def _width(records: Sequence[Record]) -> int | None:

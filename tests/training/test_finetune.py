@@ -241,3 +241,34 @@ def test_settings_of_transformers_are_passed_on_or_refused(write: Write, tmp_pat
         options = FinetuneOptions(**SMALL, settings=settings)
         with pytest.raises(TrainingError, match=problem):
             finetune(data, tmp_path / "out", model="tiny", options=options)
+
+
+@pytest.mark.parametrize("chunk_tokens", [None, 200])
+def test_activation_checkpointing_gives_the_same_weights(
+    write: Write, tmp_path: Path, chunk_tokens: int | None
+) -> None:
+    data = [write(rows(4))]
+    folders = []
+    for checkpointing in (False, True):
+        settings = {**QUIET, "activation_checkpointing": checkpointing, "save_strategy": "no"}
+        options = FinetuneOptions(
+            **SMALL, max_steps=2, dropout=0.1, chunk_tokens=chunk_tokens, settings=settings
+        )
+        folders.append(tmp_path / f"{checkpointing}")
+        finetune(data, folders[-1], model="tiny", options=options)
+    plain, recomputed = map(weights, folders)
+    assert all(torch.allclose(plain[name], recomputed[name], atol=1e-6) for name in plain)
+
+
+def test_bf16_computes_products_in_it_and_keeps_weights_in_fp32(
+    write: Write, tmp_path: Path
+) -> None:
+    options = FinetuneOptions(
+        **SMALL, max_steps=2, settings={**QUIET, "bf16": True, "use_cpu": True}
+    )
+    done = finetune([write(rows(4))], tmp_path / "bf16", model="tiny", options=options)
+    whole = FinetuneOptions(**SMALL, max_steps=2, settings=QUIET)
+    exact = finetune([write(rows(4))], tmp_path / "fp32", model="tiny", options=whole)
+    assert all(tensor.dtype == torch.float32 for tensor in weights(done.folder).values())
+    assert done.history[0]["loss"] != exact.history[0]["loss"]
+    assert done.history[0]["loss"] == pytest.approx(exact.history[0]["loss"], rel=0.05)

@@ -16,8 +16,6 @@ pytest.importorskip("accelerate", reason="the extra `train` is not installed")
 pytest.importorskip("lxml", reason="pages are read by lxml")
 pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
 
-from m3kit.backend.tokenizer import load_tokenizer
-from m3kit.torch import TorchEncoder
 from training.tiny import packages
 from training.tiny.bag import Bag, padded
 from training.tiny.collection import collect, held_out, split_of
@@ -30,6 +28,9 @@ from training.tiny.pages import Page, Section, read_pages, write_pages
 from training.tiny.questions import as_question
 from training.tiny.release import rounded
 from training.tiny.vocabulary import train_tokenizer, write_tokenizer
+
+from m3kit.backend.tokenizer import load_tokenizer
+from m3kit.torch import TorchEncoder
 
 HELP = """<html><div id="DisplayArea"><meta itemprop="keywords" content="tables; inserting">
 <h1 id="hd_1">Inserting Tables</h1><p id="par_1">Choose <b>Table</b> -

@@ -141,10 +141,9 @@ class M3Model(nn.Module):
         places = torch.from_numpy(np.argsort(order, kind="stable")).to(hidden.device)
         return computed.select(places)
 
-    def gradient_checkpointing_enable(self, **options: Any) -> None:
+    def activation_checkpointing_enable(self, **options: Any) -> None:
         """Compute hidden states again in the backward pass, to store fewer."""
-        self.backbone.gradient_checkpointing_enable(**options)
-        self.backbone.enable_input_require_grads()
+        self.backbone.activation_checkpointing_enable(**options)
 
     def save(self, folder: Path) -> None:
         """Write the model in the published layout, in float32; LoRA's matrices merged and apart."""

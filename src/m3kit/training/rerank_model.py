@@ -83,10 +83,9 @@ class RerankerModel(nn.Module):
             scores: torch.Tensor = self.out_proj(self.dropout(mixed)).squeeze(1)
         return scores[torch.from_numpy(np.argsort(order, kind="stable")).to(hidden.device)]
 
-    def gradient_checkpointing_enable(self, **options: Any) -> None:
+    def activation_checkpointing_enable(self, **options: Any) -> None:
         """Compute hidden states again in the backward pass, to store fewer."""
-        self.backbone.gradient_checkpointing_enable(**options)
-        self.backbone.enable_input_require_grads()
+        self.backbone.activation_checkpointing_enable(**options)
 
     def save(self, folder: Path) -> None:
         """Write the model as transformers saves XLMRobertaForSequenceClassification, in float32."""
