@@ -114,7 +114,8 @@ class TestCollection:
         name = names_of("train")[0]
         text = "The style of a table is chosen in the sidebar, as are its rows."
         german = "Die Vorlage einer Tabelle wird in der Seitenleiste gewählt, auch die Zeilen."
-        (entry,) = collect([page(name, "en", text), page(name, "de", german), page(name, "fr", text)])
+        versions = [page(name, "en", text), page(name, "de", german), page(name, "fr", text)]
+        (entry,) = collect(versions)
         assert entry.sections.keys() == {"en", "de"}
 
 
@@ -129,7 +130,7 @@ class TestCollection:
     ],
 )
 def test_a_gerund_becomes_a_question_with_its_verb(heading: str, verb: str) -> None:
-    questions = {as_question(heading, "en", random.Random(seed)) for seed in range(40)}
+    questions = {as_question(heading, "en", drawing) for drawing in map(random.Random, range(40))}
     assert f"how do I {verb}?" in questions
 
 

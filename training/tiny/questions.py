@@ -28,7 +28,9 @@ FORMS = {
 _GERUND = re.compile(r"^([A-Z][a-z]+)ing\b\s*(.*)$")
 _TO_DO = ("how do I {}?", "how can I {}?", "how to {}", "what is the way to {}?", "I want to {}")
 _WITH_E = re.compile(r"(at|ang|ag|ov|iz|ys|as|us|os|it|ur|ir|od|in|uc|ac|ov|v|id|ad|rg|c)$")
-_KEEPS = re.compile(r"(print|edit|insert|format|visit|add|ss|ll|peat|treat|port|click|import|load|end)$")
+_KEEPS = re.compile(
+    r"(print|edit|insert|format|visit|add|ss|ll|peat|treat|port|click|import|load|end)$"
+)
 _DOUBLED = re.compile(r"([bdgmnprt])\1$")
 
 

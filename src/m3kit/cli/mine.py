@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from m3kit.cli import options as o
+from m3kit.cli import reading as r
 from m3kit.cli.exit_codes import InputError
 from m3kit.cli.finetune import training_errors
 from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, load_reranker, open_existing
 from m3kit.cli.progress import progress_bar
-from m3kit.cli.reading import Reading, Split
-from m3kit.cli.sources import find_sources
-from m3kit.fusion import WeightedSum
+from m3kit.ingest.files import find_sources
+from m3kit.ingest.sources import read_sources, strict
 from m3kit.records import Document
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Passages: TypeAlias = Annotated[
     typer.Argument(
         metavar="[FILE]...",
         show_default=False,
-        help="The passages: JSONL, CSV, TXT and Markdown files, folders of them, or - for stdin.",
+        help="The passages: files and folders of the formats that `m3kit index` reads.",
     ),
 ]
 Destination: TypeAlias = Annotated[
@@ -71,12 +71,6 @@ In: TypeAlias = Annotated[
 ModeName: TypeAlias = Annotated[
     str,
     typer.Option("--mode", metavar="NAME", help="dense, sparse, colbert, dense+sparse, all."),
-]
-Weights: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="D,S,C", show_default=False, help="Weights of the modes that add up scores."
-    ),
 ]
 Ranks: TypeAlias = Annotated[
     str, typer.Option("--range", metavar="FIRST-LAST", help="The ranks to draw from.")
@@ -117,16 +111,16 @@ def mine(
     in_: In = None,
     model: o.Model = DEFAULT_MODEL,
     mode: ModeName = "dense",
-    weights: Weights = None,
+    weights: o.Weights = None,
     ranks: Ranks = "10-210",
     negatives: Negatives = 15,
     reranker: Teacher = None,
     margin: Margin = None,
     seed: Seed = 0,
-    format_: o.FileFormat = None,
-    text_field: o.TextField = "text",
-    id_field: o.IdField = "id",
-    split: o.SplitBy = Split.paragraphs,
+    format_: r.FileFormat = None,
+    text_field: r.TextField = r.TEXT,
+    id_field: r.IdField = None,
+    split: r.SplitBy = None,
     batch: o.Batch = 128,
     device: o.Device = None,
 ) -> None:
@@ -143,16 +137,20 @@ def mine(
         if not passages and (in_ is None or from_):
             raise typer.BadParameter("give the files of the passages", param_hint="FILE")
         options = _options(mode, weights, ranks, negatives=negatives, margin=margin, seed=seed)
-        sources = find_sources(passages or [], format_)
-        if any(source.path is None for source in sources):
+        if "-" in (passages or ()):
             raise InputError("passages are read twice, which stdin cannot be; give a file")
-        progress = progress_bar("mining", sources)
-        reading = Reading(
-            text_field=text_field, id_field=id_field, split=split, on_bytes=progress.on_bytes
-        )
+        sources = find_sources(passages or [], format=format_)
+        progress = progress_bar("mining", sources.files)
 
         def corpus() -> Iterator[Document]:
-            return reading.documents(sources)
+            read = read_sources(
+                sources,
+                text_fields=text_field,
+                id_field=id_field,
+                split=split,
+                on_bytes=progress.on_bytes,
+            )
+            return (Document(d.id, d.text, d.metadata) for d in strict(read))
 
         wanted = _queries(queries or [], from_, corpus, seed)
         encoder = load_encoder(model, device)
@@ -209,7 +207,7 @@ class _Counts:
         return f"; {self._few} of them have fewer than {self._wanted} negatives"
 
 
-def _options(mode: str, weights: str | None, ranks: str, **others: Any) -> MiningOptions:
+def _options(mode: str, weights: Path | None, ranks: str, **others: Any) -> MiningOptions:
     from m3kit.evaluation import MODES
     from m3kit.training import MiningOptions
 
@@ -218,11 +216,11 @@ def _options(mode: str, weights: str | None, ranks: str, **others: Any) -> Minin
     chosen = MODES[mode]
     try:
         if weights is not None:
-            chosen = replace(chosen, fusion=WeightedSum(*map(float, weights.split(","))))
+            chosen = replace(chosen, fusion=o.read_weights(weights))
         first, last = map(int, ranks.split("-"))
         return MiningOptions(mode=chosen, first=first, last=last, **others)
     except (TypeError, ValueError) as error:
-        raise typer.BadParameter(str(error), param_hint="--range / --weights") from error
+        raise typer.BadParameter(str(error), param_hint="--range") from error
 
 
 def _queries(

@@ -7,10 +7,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from m3kit.cli import options as o
+from m3kit.cli import reading as r
 from m3kit.cli.finetune import training_errors
-from m3kit.cli.reading import Reading, Split
-from m3kit.cli.sources import find_sources
+from m3kit.ingest.sources import read_sources, strict
 
 ModelName: TypeAlias = Annotated[
     str, typer.Option("--model", metavar="MODEL", help="What to begin with.")
@@ -43,7 +42,7 @@ Resume: TypeAlias = Annotated[
 
 
 def pretrain(
-    files: o.Files,
+    files: r.Files,
     *,
     to: Destination,
     model: ModelName = "FacebookAI/xlm-roberta-large",
@@ -58,9 +57,9 @@ def pretrain(
     max_steps: MaxSteps = -1,
     seed: Seed = 42,
     resume: Resume = False,
-    format_: o.FileFormat = None,
-    text_field: o.TextField = "text",
-    split: o.SplitBy = Split.paragraphs,
+    format_: r.FileFormat = None,
+    text_field: r.TextField = r.TEXT,
+    split: r.SplitBy = None,
 ) -> None:
     """Pre-train an encoder on plain texts by RetroMAE."""
     with training_errors():
@@ -78,7 +77,7 @@ def pretrain(
             max_steps=max_steps,
             seed=seed,
         )
-        reading = Reading(text_field=text_field, split=split)
-        texts = (document.text for document in reading.documents(find_sources(files, format_)))
+        documents = read_sources(files, format=format_, text_fields=text_field, split=split)
+        texts = (document.text for document in strict(documents))
         pretrained = training.pretrain(texts, to, model=model, options=options, resume=resume)
         typer.echo(f"wrote {pretrained.folder}")
