@@ -150,7 +150,7 @@ def mine(
                 split=split,
                 on_bytes=progress.on_bytes,
             )
-            return (Document(d.id, d.text, d.metadata) for d in strict(read))
+            return strict(read)
 
         wanted = _queries(queries or [], from_, corpus, seed)
         encoder = load_encoder(model, device)
