@@ -27,7 +27,7 @@ class Bag(nn.Module):
     def __init__(self, rows: Floats, importance: Floats) -> None:
         super().__init__()
         width = rows.shape[1]
-        self.words = nn.Embedding.from_pretrained(torch.from_numpy(rows), freeze=False)
+        self.words = nn.Embedding(*rows.shape, _weight=torch.from_numpy(rows))
         self.norm = nn.LayerNorm(width, eps=1e-5)
         with torch.no_grad():
             normal = self.norm(self.words.weight)

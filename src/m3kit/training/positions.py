@@ -34,7 +34,7 @@ def extend_positions(backbone: Any, positions: int) -> None:
     rows = table.weight.detach()
     places = reserved + torch.arange(positions, device=rows.device) % known
     extended = torch.cat([rows[:reserved], rows[places]])
-    larger = nn.Embedding(*extended.shape, padding_idx=table.padding_idx, device=rows.device)
+    larger = nn.Embedding(len(extended), rows.shape[1], table.padding_idx, device=rows.device)
     larger.weight.data.copy_(extended)
     embeddings.position_embeddings = larger
     backbone.config.max_position_embeddings = len(extended)
