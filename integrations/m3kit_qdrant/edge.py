@@ -90,6 +90,11 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
         """Name the metadata fields that filters read without an index: none, they are made."""
         return []
 
+    @property
+    def sidecar(self) -> Path | None:
+        """Where files about the index may lie, in its directory."""
+        return self._directory.sidecar
+
     def close(self) -> None:
         """Flush and release the files; a second call does nothing."""
         try:

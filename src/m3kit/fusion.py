@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -90,14 +90,36 @@ class WeightedSum:
 
     def score(self, scores: Mapping[Rep, float]) -> float:
         """Combine the scores of one document on the representations that take part."""
-        weighted = total = 0.0
-        for rep, score in scores.items():  # as any other language adds; sum() compensates from 3.12
+        return self.fuse({rep: {"": score} for rep, score in scores.items()})[""]
+
+    def fuse(self, scores: Mapping[Rep, Mapping[str, float]]) -> Mapping[str, float]:
+        """
+        Combine the scores of documents, each of which is scored on every representation.
+
+        Raises:
+            ValueError: If the representations have no weight.
+        """
+        total = self.total(scores)
+        fused: dict[str, float] = {}
+        for rep in REPS:  # always in this order, as the order decides the last bit of a sum
             weight = self.weight(rep)
-            weighted += weight * score
-            total += weight
+            for name, score in scores.get(rep, {}).items():
+                fused[name] = fused.get(name, 0.0) + weight * score
+        return {name: score / total for name, score in fused.items()}
+
+    def total(self, reps: Collection[Rep]) -> float:
+        """
+        Add up the weights of representations.
+
+        Raises:
+            ValueError: If they have none.
+        """
+        total = 0.0
+        for rep in REPS:  # as any other language adds; sum() compensates from Python 3.12 on
+            total += self.weight(rep) if rep in reps else 0.0
         if not total:
-            raise ValueError(f"{self} gives no weight to {', '.join(scores)}")
-        return weighted / total
+            raise ValueError(f"{self} gives no weight to {', '.join(reps)}")
+        return total
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> WeightedSum:

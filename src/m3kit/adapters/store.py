@@ -12,7 +12,7 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.filters import Filter, Ids, check_filter, matches
-from m3kit.index import Search, check_ids, check_records, check_reps, check_search
+from m3kit.index import Search, TellsTransient, check_ids, check_records, check_reps, check_search
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import M3Output, Rep, Sparse
 
@@ -139,6 +139,18 @@ class StoreIndex(Generic[_T]):
         """What made the vectors, where the index was told."""
         return self._store.manifest.model
 
+    @property
+    def manifest(self) -> Manifest:
+        """What the index records about itself."""
+        return self._store.manifest
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether the same call may succeed later; see `TellsTransient`."""
+        store = self._store
+        if isinstance(store, TellsTransient):
+            return store.is_transient(error)
+        return isinstance(error, ConnectionError | TimeoutError)
+
     def check_document(self, document: Document, /) -> None:
         """Check that the database can hold a document; see `ChecksDocuments`."""
         self._store.check(document)
@@ -153,7 +165,9 @@ class StoreIndex(Generic[_T]):
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by the engine's answers; see `HybridIndex.search`."""
         check_search(search, reps=self.reps, dim=self._store.manifest.dim)
-        search = replace(search, query=_below(search.query, self._store.token_id_limit))
+        query = _below(search.query, self._store.token_id_limit)
+        if query is not search.query:
+            search = replace(search, query=query)
         where = None if search.where is None else self._store.translate(search.where)
         expression = None if where is None else where.expression
         searcher = self._store.prepare_search(search, expression)
@@ -233,9 +247,7 @@ def _verifier(
 
 def _below(query: M3Output, limit: int) -> M3Output:
     """Leave out tokens that no document of the database can have."""
-    if query.sparse is None:
+    if query.sparse is None or not len(query.sparse) or query.sparse.ids[-1] < limit:
         return query
     below = query.sparse.ids < limit
-    if below.all():
-        return query
     return replace(query, sparse=Sparse(query.sparse.ids[below], query.sparse.weights[below]))

@@ -10,8 +10,6 @@ from typing import Annotated, TypeAlias
 import typer
 
 from m3kit.cli.exit_codes import InputError
-from m3kit.cli.reading import Split
-from m3kit.cli.sources import Format
 from m3kit.cli.where import WhereError, where
 from m3kit.filter_json import field_from_json
 from m3kit.filters import Field, Filter
@@ -29,28 +27,6 @@ class FusionName(StrEnum):
 Query: TypeAlias = Annotated[
     str, typer.Argument(metavar="QUERY", show_default=False, help="The text to search for.")
 ]
-Files: TypeAlias = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE",
-        show_default=False,
-        help="JSONL, CSV, TXT and Markdown files, folders of them, or - for stdin.",
-    ),
-]
-FileFormat: TypeAlias = Annotated[
-    Format | None,
-    typer.Option(
-        "--format",
-        help="The format of every FILE; by default that of its suffix, and JSONL for stdin.",
-    ),
-]
-TextField: TypeAlias = Annotated[
-    str, typer.Option(metavar="NAME", help="The field of JSONL and CSV that has the text.")
-]
-IdField: TypeAlias = Annotated[
-    str, typer.Option(metavar="NAME", help="The field that has the id; by default it is file:line.")
-]
-SplitBy: TypeAlias = Annotated[Split, typer.Option("--split", help="The documents of a TXT.")]
 Model: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -134,6 +110,15 @@ Where: TypeAlias = Annotated[
         metavar="CONDITION",
         show_default=False,
         help="A condition on the metadata, see below; may be repeated.",
+    ),
+]
+LedgerFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE",
+        show_default=False,
+        help="The ledger of an index on a server; that of an index in files lies beside it.",
     ),
 ]
 GroupBy: TypeAlias = Annotated[

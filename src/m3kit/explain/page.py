@@ -33,5 +33,6 @@ def explanation_page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title>{explanation_style()}</head>"
         f'<body class="m3-page"><main class="m3"><h1>{escape(document.id)}</h1>'
+        '<h2 class="m3-unseen">Why it is found</h2>'
         f"{explanation.to_html(query, document.text)}{foot}</main></body></html>\n"
     )

@@ -188,7 +188,7 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
         group_by = None if body.group_by is None else field_from_json(body.group_by)
         if isinstance(fusion, WeightsBody):
             fusion = WeightedSum(**dict(fusion))
-            fusion.score(dict.fromkeys(index.reps if body.reps is None else body.reps, 0.0))
+            fusion.total(index.reps if body.reps is None else body.reps)
     except ValueError as error:
         raise invalid(str(error)) from error
     composed = "colbert" in (body.reps or ()) and "colbert" not in index.reps
