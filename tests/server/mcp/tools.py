@@ -24,6 +24,6 @@ async def tools(encoder: TorchEncoder) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    found = asyncio.run(tools(TorchEncoder.from_pretrained("tiny")))
-    text = json.dumps(found, indent=2, ensure_ascii=False)
+    listed = asyncio.run(tools(TorchEncoder.from_pretrained("tiny")))
+    text = json.dumps(listed, indent=2, ensure_ascii=False)
     SNAPSHOT.write_text(f"{text}\n", encoding="utf-8")
