@@ -101,6 +101,12 @@ async def test_get_says_what_there_is_not(server: MCPServer[Any]) -> None:
     assert [entry["id"] for entry in answer["documents"]] == [DOCUMENTS[3].id, DOCUMENTS[0].id]
     assert answer["documents"][0]["text"] == DOCUMENTS[3].text
     assert answer["unknown"] == ["unknown"]
+    assert "left_out" not in answer
+    ids = ["long", *(f"{n} {'x' * 200}" for n in range(90))]
+    answer = await called(server, "get", ids=ids)
+    assert count_tokens(answer) <= 4000
+    assert len(answer["unknown"]) + answer["more_unknown"] == 90
+    assert answer["documents"][0]["text"].startswith("purring cats")
 
 
 async def test_count(server: MCPServer[Any], papers: MemoryIndex) -> None:

@@ -17,6 +17,8 @@ from typing import Literal
 import httpx
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client import Transport
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from tests.server.conftest import DOCUMENTS, serving
 from tests.server.mcp.conftest import answer_of
@@ -53,11 +55,13 @@ def url(papers: MemoryIndex) -> Iterator[str]:
         yield f"{address}/mcp"
 
 
-def started(folder: Path, *options: str) -> StdioServerParameters:
-    return StdioServerParameters(
-        command=sys.executable,
-        args=[*COMMAND, "--in", str(folder), *options],
-        env=dict(os.environ),
+def started(folder: Path, *options: str) -> Transport:
+    return stdio_client(
+        StdioServerParameters(
+            command=sys.executable,
+            args=[*COMMAND, "--in", str(folder), *options],
+            env=dict(os.environ),
+        )
     )
 
 
