@@ -165,7 +165,7 @@ MCP = """
 \b
 Tools: search, explain, get, count, list_fields; with --write also add and delete. A client that
 starts the server itself is configured with
-  {"mcpServers": {"papers": {"command": "m3kit", "args": ["mcp", "--in", "/path/to/papers"]}}}
+  {"mcpServers": {"papers": {"command": "m3kit", "args": ["mcp", "--in", "/path/to/index"]}}}
 With --http, clients connect to http://127.0.0.1:8080/mcp.
 """
 
