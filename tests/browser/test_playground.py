@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
-from tests.browser.conftest import CANDIDATES, MARKED, MARKUP, TIES, Open, ids, search, violations
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import (
+    CANDIDATES,
+    MARKED,
+    MARKUP,
+    TIES,
+    Open,
+    documents,
+    ids,
+    search,
+    violations,
+)
 from tests.server.conftest import serving
 from typer.testing import CliRunner
 
@@ -18,7 +29,7 @@ from m3kit.cli.app import app
 from m3kit.filters import Contains, Filter, In, Range, Substring
 from m3kit.server import Playground, create_app
 from m3kit.torch import TorchEncoder
-from m3kit.vectors import REPS, Rep
+from m3kit.vectors import REPS
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +64,7 @@ def retriever(encoder: TorchEncoder, index: MemoryIndex) -> Retriever:
     return Retriever(encoder, index)
 
 
-def oracle(retriever: Retriever, weights: dict[Rep, float], k: int = 10) -> list[Hit]:
+def oracle(retriever: Retriever, weights: dict[str, float], k: int = 10) -> list[Hit]:
     return retriever.search(QUERY, k=k, candidates=CANDIDATES, fusion=WeightedSum(**weights))
 
 
@@ -68,13 +79,12 @@ def union(retriever: Retriever) -> list[Hit]:
     return [hit for hit in hits if hit.document.id in ids]
 
 
-def positions(count: int = 100) -> list[dict[Rep, float]]:
+def positions(count: int = 100) -> list[dict[str, float]]:
     """Draw places of the three sliders, on their grid; the first few are the corners."""
     draw = random.Random(7)  # noqa: S311  # reproducible
-    corners: list[dict[Rep, float]] = [dict.fromkeys(REPS, 0.0) | {rep: 1.0} for rep in REPS]
-    drawn: list[dict[Rep, float]] = [
-        {rep: draw.randrange(41) * 5 / 100 for rep in REPS} for _ in range(count - 3)
-    ]
+    names = [str(rep) for rep in REPS]
+    corners = [dict.fromkeys(names, 0.0) | {name: 1.0} for name in names]
+    drawn = [{name: draw.randrange(41) * 5 / 100 for name in names} for _ in range(count - 3)]
     return corners + [place for place in drawn if any(place.values())]
 
 
@@ -261,7 +271,7 @@ class Failing(MemoryIndex):
 
 def test_an_index_that_does_not_answer(open_page: Open, encoder: TorchEncoder) -> None:
     index = Failing(encoder=encoder)
-    index.upsert(list(Retriever(encoder, MemoryIndex(encoder=encoder)).index.scan()))
+    Retriever(encoder, index).add(documents()[:3])
     app = create_app(encoder, index=index, playground=Playground())
     with serving(app) as address:
         page = open_page(address, expected="502")
@@ -274,6 +284,7 @@ def test_an_index_that_does_not_answer(open_page: Open, encoder: TorchEncoder) -
         with page.expect_response("**/playground/search"):
             problem.get_by_role("button", name="Try again").click()
         expect(page.locator("#problem")).to_be_hidden()
+        expect(page.locator(".card")).to_have_count(3)
 
 
 def test_a_server_that_has_ended(open_page: Open, encoder: TorchEncoder) -> None:
@@ -318,8 +329,6 @@ def test_judgements_go_round_by_way_of_evaluate(
     for id_, name in judged[:2]:
         thumb = page.locator(f'.card[data-id="{id_}"] .thumb.{name}')
         expect(thumb).to_have_attribute("aria-pressed", "true")
-
-    from contextlib import nullcontext
 
     monkeypatch.setattr("m3kit.cli.evaluate.open_existing", lambda _: nullcontext(retriever.index))
     command = ["evaluate", str(judgements), "--index", "sample", "--model", "tiny", "--json"]
@@ -381,22 +390,20 @@ def test_a_phone_shows_each_ranking_in_turn(open_page: Open, retriever: Retrieve
 def test_an_explanation_page_is_accessible_and_runs_nothing(
     chromium: Any, tmp_path: Path, index: MemoryIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from contextlib import nullcontext
-
     monkeypatch.setattr("m3kit.cli.app.open_existing", lambda _: nullcontext(index))
     path = tmp_path / "why.html"
     command = ["explain", f"insert rows {MARKUP}", "--in", "sample", "--id", MARKED]
     result = CliRunner().invoke(app, [*command, "--html", str(path), "--model", "tiny"])
     assert result.exit_code == 0, result.output
+    messages: list[str] = []
     for scheme in ("light", "dark"):
         page: Page = chromium.new_page(color_scheme=scheme)
-        messages: list[ConsoleMessage] = []
-        page.on("console", messages.append)
+        page.on("console", lambda message: messages.append(message.text))
         page.goto(path.as_uri())
         expect(page.locator(".m3-heat")).to_be_visible()
         expect(page.locator(".m3-texts")).to_contain_text(MARKUP)
         assert violations(page) == []
-        assert [message.text for message in messages] == []
+        assert messages == []
         page.close()
 
 

@@ -55,7 +55,7 @@ class Explanation:
             document: The document's text, shown with the matched tokens marked by their product.
         """
         products = {match.token_id: match.product for match in self.matches}
-        asked = {match.token_id: match.query_weight for match in self.matches}
+        query_weights = {match.token_id: match.query_weight for match in self.matches}
         rows = self.similarity
         return Picture(
             scores=self.scores,
@@ -63,7 +63,7 @@ class Explanation:
             alignment=self.alignment,
             similarity=rows,
             columns=() if rows is None else rows_of_tokens(rows.shape[1], self.document_tokens),
-            query=mark_tokens(query, self.query_tokens[1:-1], asked),
+            query=mark_tokens(query, self.query_tokens[1:-1], query_weights),
             document=mark_tokens(document, self.document_tokens[1:-1], products),
         ).to_html()
 
