@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
-import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from runpy import run_path
 
 import pytest
 from typer.testing import CliRunner
@@ -24,18 +26,20 @@ def test_the_commands_print_what_the_page_shows(
     blocks = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     for part in re.split(r"^\$ ", "".join(blocks), flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
-        assert timeless(output(command)) == timeless(shown)
+        assert timeless(output(command, monkeypatch)) == timeless(shown)
 
 
-def output(command: str) -> str:
+def output(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a command within this process, which has imported PyTorch once for all of them."""
     program, *arguments = shlex.split(command)
     if program == "m3kit":
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
         return result.stdout
-    script = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
-    done = subprocess.run(script, capture_output=True, encoding="utf-8", check=True)
-    return done.stdout
+    monkeypatch.setattr(sys, "argv", arguments)
+    with redirect_stdout(io.StringIO()) as printed:
+        run_path(str(ROOT / arguments[0]), run_name="__main__")
+    return printed.getvalue()
 
 
 def timeless(text: str) -> str:

@@ -158,9 +158,9 @@ def _about_searches(
                 "is not the inner product; make the index anew",
             )
             return
-        (own,) = scores(rep, query, [record.output])
+        (score,) = scores(rep, query, [record.output])
         is_among = record.document.id in {hit.document.id for hit in hits}
-        is_outdone = len(hits) == _HITS and hits[-1].score >= own - _NEAR
+        is_outdone = len(hits) == _HITS and hits[-1].score >= score - _NEAR
         unfound += not is_among and not is_outdone
     if unfound:
         yield Finding(
