@@ -15,6 +15,7 @@ from pymilvus import MilvusClient, MilvusException
 from pymilvus.client.types import Status
 from pymilvus.exceptions import ErrorCode
 
+from m3kit.adapters.forks import check_process
 from m3kit_milvus.workarounds import silenced
 
 Row: TypeAlias = Mapping[str, Any]
@@ -250,11 +251,7 @@ class CollectionClient:
             RuntimeError: If this process was forked since: gRPC does not survive that.
             OSError: If one has failed. Milvus Lite would lose what it acknowledged afterwards.
         """
-        if os.getpid() != self._pid:
-            raise RuntimeError(
-                f"the collection {self.name!r} was opened before this process was forked; open it "
-                "after the fork"
-            )
+        check_process(self._pid, f"the collection {self.name!r}")
         if self._failed == "flush" or (self._failed and method in _WRITES):
             raise OSError(
                 f"Milvus Lite could not write to its files before ({self._why}); make room, close "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -15,6 +16,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+from m3kit.adapters.forks import check_process
 from m3kit.scoring import scores
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import check_room
@@ -51,15 +53,26 @@ class CollectionAdmin:
     Args:
         client: A connected client.
         name: The collection's name, or an alias of it.
+
+    Raises:
+        RuntimeError: From every method, and those of the engine, if this process was forked since.
     """
 
     def __init__(self, client: QdrantClient, name: str) -> None:
-        self.client = client
+        self._client = client
+        self._pid = os.getpid()
         self.name = name
         path = client.init_options["path"]
         self.path = None if path is None else Path(path)
         self.is_local = path is not None or client.init_options["location"] == ":memory:"
         self.lock: AbstractContextManager[object] = _LOCAL_LOCK if self.is_local else nullcontext()
+
+    @property
+    def client(self) -> QdrantClient:
+        """The client; a forked process may use one of local mode in memory alone."""
+        if not self.is_local or self.path is not None:
+            check_process(self._pid, f"the collection {self.name!r}")
+        return self._client
 
     def info(self) -> models.CollectionInfo | None:
         """Describe the collection, if it exists."""
@@ -112,7 +125,7 @@ class ClientEngine:
         vectors: Vectors,
         search_params: models.SearchParams | None,
     ) -> None:
-        self._client = collection.client
+        self._collection = collection
         self._name = collection.name
         self._path = collection.path
         self._lock = collection.lock
@@ -129,7 +142,7 @@ class ClientEngine:
         if not self.is_remote:
             return True
         try:
-            numbers = self._client.info().version.split("-")[0].split(".")[:2]
+            numbers = self._collection.client.info().version.split("-")[0].split(".")[:2]
             return tuple(map(int, numbers)) >= _WITH_SUBSTRING
         except Exception as error:
             if unanswered(error) is not None:
@@ -152,7 +165,7 @@ class ClientEngine:
             for point in points
         ]
         with self._lock:
-            self._client.upsert(self._name, structs, wait=True)
+            self._collection.client.upsert(self._name, structs, wait=True)
 
     def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
         """See `Engine.query`."""
@@ -171,7 +184,7 @@ class ClientEngine:
             )
             for query, (vector, _) in zip(queries, vectors, strict=True)
         ]
-        answers = self._client.query_batch_points(self._name, requests)
+        answers = self._collection.client.query_batch_points(self._name, requests)
         return [
             _answer(
                 answer.points,
@@ -185,7 +198,7 @@ class ClientEngine:
     ) -> Sequence[StoredPoint]:
         """See `Engine.retrieve`."""
         with self._lock:
-            records = self._client.retrieve(
+            records = self._collection.client.retrieve(
                 self._name, [*keys], with_payload=select, with_vectors=self._vectors.selection(reps)
             )
         return [self._stored(record, reps) for record in records]
@@ -195,7 +208,7 @@ class ClientEngine:
     ) -> tuple[Sequence[StoredPoint], Any]:
         """See `Engine.scroll`."""
         with self._lock:
-            records, following = self._client.scroll(
+            records, following = self._collection.client.scroll(
                 self._name,
                 scroll_filter=_filter(where),
                 offset=start,
@@ -209,12 +222,12 @@ class ClientEngine:
         """See `Engine.delete`."""
         selector = models.FilterSelector(filter=_must(where))
         with self._lock:
-            self._client.delete(self._name, selector, wait=True)
+            self._collection.client.delete(self._name, selector, wait=True)
 
     def count(self, where: Condition | None, /) -> int:
         """See `Engine.count`."""
         with self._lock:
-            return self._client.count(self._name, _filter(where), exact=True).count
+            return self._collection.client.count(self._name, _filter(where), exact=True).count
 
     def flush(self) -> None:
         """Do nothing: each write waits until it is done."""
@@ -236,7 +249,7 @@ class ClientEngine:
         """
         vector, _ = self._vectors.to_query(query, _sparse)
         with self._lock:
-            answer = self._client.query_points(
+            answer = self._collection.client.query_points(
                 self._name,
                 query=vector,
                 using=self._using(query),

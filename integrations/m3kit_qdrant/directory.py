@@ -2,7 +2,6 @@
 A directory with an index: its manifest, its lock, and the space it has left.
 
     m3kit.json    which engine made the index, and its `Manifest`
-    .lock         locked while it is open
     m3kit.*       what others keep about the index, such as its ledger
     edge/, local/ the engine's own files
 """
@@ -11,33 +10,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
-from shutil import disk_usage, rmtree
 from typing import Literal, Self, TypeAlias
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.manifest import IndexRequest, Manifest
+from m3kit.adapters.read_only import copy_files, private_folder
 from m3kit.index import IndexLockedError, IndexNotFoundError
+from m3kit_qdrant.locks import LOCKS, SEVERAL, locked, unwritten
 from m3kit_qdrant.vectors import rows_of
 
 EngineName: TypeAlias = Literal["edge", "local"]
 
 _MANIFEST = "m3kit.json"
 _SIDECAR = "m3kit"
-_LOCK = ".lock"
 _UNFINISHED = ".new"
-_EMPTY = {_LOCK, f"{_MANIFEST}{_UNFINISHED}"}
-"""What a process that was killed at its very first step leaves behind."""
-
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
 
-_SEVERAL = "several processes can share an index on a server: qdrant://localhost:6333/papers"
+_EMPTY = {*LOCKS, *(f"{name}{_UNFINISHED}" for name in (_MANIFEST, *_CONTENT))}
+"""What a process that was killed before there was an index leaves behind."""
 
 _RESERVE = 32 * 2**20
 """What stays free for the engine's tables and logs."""
@@ -66,7 +65,7 @@ class Directory:
     @classmethod
     def lock(cls, path: Path, engine: EngineName, request: IndexRequest) -> Self:
         """
-        Lock a directory, and write a manifest if it is new or empty.
+        Lock a directory, whose manifest `folder` writes if it is new or empty.
 
         Raises:
             IndexNotFoundError: If it holds something else, or nothing and there is no `dim`.
@@ -81,11 +80,10 @@ class Directory:
         new = None if engine_in(path) else request.new_manifest(f"{path}")
         check_room(path)
         path.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
+        lock = locked(path)
         try:
-            if new is not None and not (path / _MANIFEST).exists():
-                _write_manifest(path, engine, new)
-            manifest = _read_manifest(path, engine)
+            is_new = new is not None and not (path / _MANIFEST).exists()
+            manifest = new if new is not None and is_new else _read_manifest(path, engine)
             request.check(manifest, f"the index in {path}")
         except BaseException:
             lock.release()
@@ -98,8 +96,11 @@ class Directory:
         """
         Return the engine's folder in it, which `create` creates at once or not at all.
 
+        A manifest is written between the two steps, so that one without a folder, finished or
+        unfinished, has lost it.
+
         Raises:
-            IndexNotFoundError: If it holds something else, or there is another engine's.
+            IndexNotFoundError: If it holds something else, another engine's, or nothing any more.
         """
         folder = self.path / engine
         others = [name for name in _CONTENT if name != engine and (self.path / name).exists()]
@@ -109,8 +110,12 @@ class Directory:
             raise damaged(self.path, f"it holds {others[0]}/ where {engine}/ belongs")
         if not folder.exists():
             unfinished = self.path / f"{engine}{_UNFINISHED}"
-            rmtree(unfinished, ignore_errors=True)
-            create(unfinished)
+            if not (self.path / _MANIFEST).exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                create(unfinished)
+                _write_manifest(self.path, engine, self.manifest)
+            elif not unfinished.exists():
+                raise damaged(self.path, f"its folder {engine}/ is gone")
             unfinished.rename(folder)
         return folder
 
@@ -140,8 +145,31 @@ class Directory:
         if not self.is_ours:
             raise IndexLockedError(
                 f"the index in {self.path} was opened before this process was forked, by process "
-                f"{self._pid}; open it after the fork, in one process ({_SEVERAL})"
+                f"{self._pid}; open it after the fork, in one process ({SEVERAL})"
             )
+
+
+@contextmanager
+def copied(path: Path, request: IndexRequest) -> Iterator[Path]:
+    """
+    Copy a directory into a private one, to be read whatever happens to it.
+
+    Raises:
+        IndexNotFoundError: If there is no index.
+        ModelMismatchError: If it was made by another model.
+        IndexLockedError: If it is open.
+    """
+    engine = engine_in(path)
+    if engine is None:
+        raise IndexNotFoundError(f"there is no index at {path}; a reader creates none")
+    with private_folder() as folder:
+        with unwritten(path):
+            request.check(_read_manifest(path, engine), f"the index in {path}")
+            if not (path / engine / _CONTENT[engine]).exists():
+                raise damaged(path, f"its folder {engine}/ is gone")
+            shutil.copyfile(path / _MANIFEST, folder / _MANIFEST)
+            copy_files(path / engine, folder / engine)
+        yield folder
 
 
 def damaged(path: Path, reason: str) -> IndexNotFoundError:
@@ -182,26 +210,13 @@ def check_room(path: Path, nbytes: int = 0) -> None:
     place = path.absolute()
     existing = next(folder for folder in (place, *place.parents) if folder.exists())
     needed = _RESERVE + _GROWTH * nbytes
-    if (free := disk_usage(existing).free) < needed:
+    if (free := shutil.disk_usage(existing).free) < needed:
         raise OSError(
             ENOSPC,
             f"the disk has {free >> 20} MiB free and the index needs {(needed >> 20) + 1}; nothing "
             "was written: make room, or copy the directory to a larger disk while it is closed",
             str(path),
         )
-
-
-def _locked(path: Path) -> FileLock:
-    # Any thread may close the index, so the lock is the object's and not the thread's.
-    lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise IndexLockedError(
-            f"the index in {path} is open already, in another process or in this one; close it "
-            f"there, or share one index between threads ({_SEVERAL})"
-        ) from None
-    return lock
 
 
 def _write_manifest(path: Path, engine: EngineName, manifest: Manifest) -> None:

@@ -108,12 +108,7 @@ class EdgeEngine:
         requests, to_scores = zip(*map(self._request, queries), strict=True)
         answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
         return [
-            Answer(
-                [(str(point.id), point.score) for point in points]
-                if to_score is None
-                else [(str(point.id), to_score(point.score)) for point in points],
-                {str(point.id): point.payload or {} for point in points} if query.select else {},
-            )
+            _answer(points, to_score, select=query.select)
             for query, points, to_score in zip(queries, answers, to_scores, strict=True)
         ]
 
@@ -262,6 +257,17 @@ def _condition(where: Condition) -> edge.ConditionType:
 
 def _are_dates(bounds: Mapping[str, object]) -> bool:
     return all(isinstance(bound, str) for bound in bounds.values())
+
+
+def _answer(
+    points: Sequence[edge.ScoredPoint], to_score: ToScore | None, *, select: Selection
+) -> Answer:
+    names = [str(point.id) for point in points]
+    scores = [point.score for point in points]
+    if to_score is not None:
+        scores = [to_score(score) for score in scores]
+    payloads = [point.payload or {} for point in points] if select else ()
+    return Answer([*zip(names, scores, strict=True)], dict(zip(names, payloads, strict=False)))
 
 
 def _scalars(value: object) -> Iterator[object]:

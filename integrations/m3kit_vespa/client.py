@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from httpr import HTTPError
 from vespa.application import Vespa, VespaSync
 from vespa.exceptions import VespaError
 
+from m3kit.adapters.forks import check_process
 from m3kit.index import M3Error
 
 _WRITERS = 8
@@ -71,6 +73,7 @@ class SchemaClient:
 
     Raises:
         ValueError: If no schema can have this name.
+        RuntimeError: From every method, if this process was forked since.
     """
 
     def __init__(self, app: Vespa, schema: str, timeout: float, *, tensors: str = "hex") -> None:
@@ -83,6 +86,7 @@ class SchemaClient:
         self._within = {"timeout": f"{timeout}s"}
         self._tensors = tensors
         self._connections: Any = None
+        self._pid = os.getpid()
         self._lock = Lock()
 
     def search(self, where: str, *, select: Iterable[str], **parameters: Any) -> list[Any]:
@@ -188,7 +192,9 @@ class SchemaClient:
                 yield {**document["fields"], "documentid": document["id"]}
 
     def close(self) -> None:
-        """Close the connections; the next request opens others."""
+        """Close the connections; the next request opens others. A forked process has none."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             if self._connections is not None:
                 self._connections.close()
@@ -215,6 +221,7 @@ class SchemaClient:
         return root
 
     def _session(self) -> VespaSync:
+        check_process(self._pid, f"the schema {self._schema!r}")
         with self._lock:
             if self._connections is None:
                 self._connections = self._app.get_sync_session()

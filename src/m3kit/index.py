@@ -7,7 +7,8 @@ The seam between M3 and a vector database: one request, one protocol, and its er
     ├── DocumentError        a document that this engine cannot hold
     ├── ModelMismatchError   an index that another model or dimension made
     ├── IndexNotFoundError   nothing to open at an address
-    └── IndexLockedError     files that another process holds
+    ├── IndexLockedError     files that another process holds
+    └── ReadOnlyError        a write to an index that was opened to be read
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 
 from m3kit.encoder import Encoder, same_model
-from m3kit.filters import Filter, check_filter, is_number
+from m3kit.filters import Field, Filter, check_field, check_filter, is_number
 from m3kit.fusion import Fusion, WeightedSum, to_fusion
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, M3Output, Rep
@@ -58,6 +59,10 @@ class IndexLockedError(M3Error, OSError):
     """The files of an index are open in another process."""
 
 
+class ReadOnlyError(M3Error, OSError):
+    """A write to an index that was opened with `read_only=True`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """
@@ -65,18 +70,25 @@ class Search:
 
     Args:
         query: `query.only("dense")` is dense search; ColBERT alone scans.
-        k: How many hits are wanted, at least 1.
+        k: How many hits are wanted, at least 1; with `group_by`, of how many groups.
         where: What the candidates must match, before any branch is cut.
         fusion: How several representations become one ranking; `"weighted"` and `"rrf"` stand for
             `WeightedSum()` and `RRF()`.
         candidates: How many candidates each of the dense and the sparse branch brings, and how many
-            are rescored by ColBERT; never below `k`.
+            are rescored by ColBERT; never below `k · group_size`.
         min_score: Hits below this score are left out.
         with_scores: Whether to fill `Hit.scores`.
+        group_by: A field of the metadata, or the path to it. Of documents with the same value in
+            it (see `m3kit.grouping`) only the best are returned. The hits of a group stand
+            together, best first, and groups are in the order of their best hits. They are made of
+            the candidates alone: no others are looked for if these form fewer than `k` groups. Of
+            one representation alone, the best `candidates` documents are the candidates.
+        group_size: How many hits of a group are wanted, at least 1.
 
     Raises:
         TypeError: If an argument is of another kind.
-        ValueError: If `k` or `candidates` is below 1, or the fusion gives the query no weight.
+        ValueError: If `k`, `candidates` or `group_size` is below 1, `group_size` is given without
+            `group_by`, or the fusion gives the query no weight.
         RepresentationError: If the query carries nothing.
     """
 
@@ -87,6 +99,8 @@ class Search:
     candidates: int = 100
     min_score: float | None = None
     with_scores: bool = False
+    group_by: Field | None = None
+    group_size: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.query, M3Output):
@@ -96,6 +110,11 @@ class Search:
             )
         object.__setattr__(self, "k", check_count(self.k, "k"))
         object.__setattr__(self, "candidates", check_count(self.candidates, "candidates"))
+        object.__setattr__(self, "group_size", check_count(self.group_size, "group_size"))
+        if self.group_by is not None:
+            object.__setattr__(self, "group_by", check_field(self.group_by, "a group"))
+        elif self.group_size > 1:
+            raise ValueError("group_size is the hits of a group; give group_by= with it")
         object.__setattr__(self, "fusion", to_fusion(self.fusion))
         if self.where is not None:
             check_filter(self.where)
@@ -106,8 +125,8 @@ class Search:
                 "the query carries no representation; encode it with at least one"
             )
         if isinstance(self.fusion, WeightedSum):
-            self.fusion.score(dict.fromkeys(self.query.reps, 0.0))
-        object.__setattr__(self, "candidates", max(self.candidates, self.k))
+            self.fusion.total(self.query.reps)
+        object.__setattr__(self, "candidates", max(self.candidates, self.k * self.group_size))
 
 
 class HybridIndex(Protocol):
@@ -145,6 +164,8 @@ class HybridIndex(Protocol):
     def search(self, search: Search, /) -> list[Hit]:
         """
         Return at most `search.k` hits, best first, ties by id.
+
+        With `search.group_by`, at most `search.group_size` hits of each of `search.k` groups.
 
         Raises:
             RepresentationError: If the query carries a representation that the index does not hold.
@@ -241,9 +262,20 @@ class Opener(Protocol):
     """The type of an entry point of the group `m3kit.indexes`."""
 
     def __call__(
-        self, address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+        self,
+        address: str,
+        /,
+        *,
+        dim: int | None,
+        reps: Collection[Rep],
+        model: str | None,
+        read_only: bool = False,
     ) -> OpenedIndex:
-        """Open the index at `address`, everything behind `scheme://`; see `open_index`."""
+        """
+        Open the index at `address`, everything behind `scheme://`; see `open_index`.
+
+        `read_only` is passed only where it is True; see `m3kit.adapters.read_only`.
+        """
         ...
 
 
@@ -254,6 +286,7 @@ def open_index(
     dim: int | None = None,
     reps: Collection[Rep] | None = None,
     model: str | None = None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open the index at an address, and create it if there is none and an `encoder` is given.
@@ -267,16 +300,22 @@ def open_index(
             knows it.
         model: Without an encoder: what makes the vectors, as `Encoder.model` says. A new index
             records it, an existing one is checked against it.
+        read_only: Whether to read only, beside any number of other processes that do; nothing is
+            created. Files are copied into the folder for temporary ones (`TMPDIR`) while nobody has
+            them open to write, and are read as they were then; a server is read as it is.
 
     Raises:
         IndexNotFoundError: If there is no index and neither `encoder` nor `dim`, or no installed
             package knows the scheme.
-        ValueError: If the address is malformed, or `dim` or `model` is given besides an encoder.
+        ValueError: If the address is malformed, or `dim` or `model` is given besides an encoder, or
+            `dim` with `read_only`.
         ModelMismatchError: If the index was made by another model or with another dimension.
         IndexLockedError: If another process holds its files.
     """
     from importlib.metadata import entry_points  # 20 ms that only this function needs
 
+    if read_only and dim is not None:
+        raise ValueError("read_only=True creates no index; leave dim= out")
     dim, chosen, model = resolve_encoder(encoder, dim=dim, reps=reps, model=model)
     scheme, rest = _split_address(address)
     openers = entry_points(group="m3kit.indexes")
@@ -286,6 +325,8 @@ def open_index(
             f"{', '.join(sorted(openers.names)) or 'none'}"
         )
     opener: Opener = openers[scheme].load()
+    if read_only:
+        return opener(rest, dim=None, reps=chosen, model=model, read_only=True)
     return opener(rest, dim=dim, reps=chosen, model=model)
 
 

@@ -33,6 +33,7 @@ from tests.llama_index.corpus import (
 from m3kit.encoder import CachedEncoder
 from m3kit.index import DocumentError, ModelMismatchError, RepresentationError, VectorError
 from m3kit.memory import MemoryIndex
+from m3kit.scoring import scores
 from m3kit.testing import HashEncoder
 from m3kit.vectors import Rep
 from m3kit.with_colbert import WithColbert
@@ -187,6 +188,21 @@ def test_the_first_two_of_mmr_are_llama_index_s(
     )
     result = filled.query(asked(MODE.MMR, similarity_top_k=2, mmr_threshold=0.3))
     assert same(pairs(result), list(zip(chosen, scores, strict=True)))
+
+
+@pytest.mark.parametrize("mode", [MODE.DEFAULT, MODE.SPARSE, MODE.HYBRID])
+def test_every_mode_groups(filled: M3VectorStore, call: Call, mode: VectorStoreQueryMode) -> None:
+    every = call(filled, "query", asked(mode, similarity_top_k=99))
+    sources = list(dict.fromkeys(node.ref_doc_id for node in every.nodes))
+    expected = [
+        [node.node_id for node in every.nodes if node.ref_doc_id == source][:2]
+        for source in sources[:2]
+    ]
+    options = {"group_by": "ref_doc_id", "group_size": 2}
+    result = call(filled, "query", asked(mode, similarity_top_k=2), **options)
+    assert ids(result.nodes) == [id_ for group in expected for id_ in group]
+    two = call(filled, "query", asked(MODE.MMR, similarity_top_k=9), group_by="ref_doc_id")
+    assert sorted(node.ref_doc_id for node in two.nodes) == sorted(sources)
 
 
 def test_limits_hold_in_every_mode(filled: M3VectorStore, call: Call) -> None:
@@ -456,6 +472,23 @@ def test_what_hyde_imagines_is_the_dense_vector(filled: M3VectorStore, call: Cal
         given = call(filled, "query", asked(mode, query_embedding=mean.tolist()))
         assert same(pairs(deferred), pairs(given))
         assert not same(pairs(deferred), pairs(filled.query(asked(mode))))
+
+
+def test_what_hyde_imagines_is_searched_for_by_weights(filled: M3VectorStore, call: Call) -> None:
+    imagined = [NODES[7].get_content(MetadataMode.EMBED), NODES[3].get_content(MetadataMode.EMBED)]
+    queries = HashEncoder().encode_queries(imagined)
+    documents = HashEncoder().encode_documents(
+        [node.get_content(MetadataMode.EMBED) for node in NODES]
+    )
+    means = {
+        node.node_id: float(np.mean([scores("sparse", query, [document]) for query in queries]))
+        for node, document in zip(NODES, documents, strict=True)
+    }
+    expected = ranked({id_: score for id_, score in means.items() if score})[:5]
+    query = asked(MODE.SPARSE, query_embedding=DeferredEmbedding(imagined))
+    result = call(filled, "query", query)
+    assert same(pairs(result), clipped(expected))
+    assert not same(pairs(result), pairs(filled.query(asked(MODE.SPARSE))))
 
 
 def test_nothing_is_set_that_would_do_nothing(filled: M3VectorStore) -> None:

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Protocol, TypeAlias, assert_never
 
 from m3kit.fusion import RRF, Ranking, WeightedSum
+from m3kit.grouping import best_groups, group_key
 from m3kit.index import Search
 from m3kit.records import Document, Hit
 from m3kit.vectors import REPS, Rep
@@ -71,6 +72,10 @@ class Scorer(Protocol):
         """Return the ids of documents; who names documents by their ids inherits this."""
         return dict(zip(names, names, strict=True))
 
+    def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
+        """Return the documents of these names that there are: a search that groups reads them."""
+        raise TypeError(f"{type(self).__name__} has no documents to group {len(names)} names by")
+
 
 def rank(scorer: Scorer, search: Search, *, verify: Verify | None = None) -> list[Ranked]:
     """
@@ -90,7 +95,16 @@ def rank(scorer: Scorer, search: Search, *, verify: Verify | None = None) -> lis
     ranked = _ranked(ranking, search)
     if search.min_score is not None:
         ranked = [document for document in ranked if document.score >= search.min_score]
-    ranked = ranked[: search.k]
+    if search.group_by is not None:
+        documents = scorer.documents([document.name for document in ranked])
+        keyed = (
+            (document, group_key(documents[document.name], search.group_by))
+            for document in ranked
+            if document.name in documents
+        )
+        ranked = best_groups(keyed, k=search.k, group_size=search.group_size)
+    else:
+        ranked = ranked[: search.k]
     return _with_all_scores(ranking, search.query.reps, ranked) if search.with_scores else ranked
 
 
@@ -181,6 +195,8 @@ def _sorted(scores: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
 def _down_to_ties(scores: Iterable[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
     """Return what can be among the best `limit`, and so all that tie at the cut."""
     ranking = _sorted(scores)
+    if len(ranking) <= limit:
+        return ranking
     end = limit
     while 0 < end < len(ranking) and _score(ranking[end]) == _score(ranking[limit - 1]):
         end += 1
@@ -188,20 +204,22 @@ def _down_to_ties(scores: Iterable[tuple[str, float]], limit: int) -> list[tuple
 
 
 def _ranked(engine: _Engine, search: Search) -> list[Ranked]:
-    reps = search.query.reps
+    """Return the best `k`, or all candidates if they are to be grouped."""
+    reps, is_grouped = search.query.reps, search.group_by is not None
+    limit = len(BRANCHES) * search.candidates if is_grouped else search.k
     if len(reps) == 1:
-        rankings = engine.top(reps, search.k)
+        rankings = engine.top(reps, search.candidates if is_grouped else limit)
         return [Ranked(name, score, {rep: score}) for rep in reps for name, score in rankings[rep]]
     rankings = engine.top([rep for rep in BRANCHES if rep in reps], search.candidates)
     match search.fusion:
         case WeightedSum():
-            return _weighted(engine, search, rankings, search.fusion)
+            return _weighted(engine, search.query.reps, rankings, search.fusion, limit)
         case RRF():
             fused = search.fusion.fuse(rankings).items()
             if "colbert" in reps:
                 names = _best_unordered(fused, search.candidates, engine.ids)
-                return _rescored(engine, _branch_scores(rankings, names), search.k)
-            ranking = best(fused, search.k, engine.ids)
+                return _rescored(engine, _branch_scores(rankings, names), limit)
+            ranking = best(fused, limit, engine.ids)
             scores = _branch_scores(rankings, [name for name, _ in ranking])
             return [Ranked(name, score, scores[name]) for name, score in ranking]
         case _:
@@ -231,24 +249,30 @@ def _rescored(
 
 
 def _weighted(
-    engine: _Engine, search: Search, rankings: Mapping[Rep, Ranking], fusion: WeightedSum
+    engine: _Engine,
+    reps: Collection[Rep],
+    rankings: Mapping[Rep, Ranking],
+    fusion: WeightedSum,
+    limit: int,
 ) -> list[Ranked]:
     union = dict.fromkeys(name for ranking in rankings.values() for name, _ in ranking)
-    candidates = [
-        Ranked(name, 0.0, scores) for name, scores in _branch_scores(rankings, union).items()
+    scores = _completed(engine, reps, _by_rep(rankings), union)
+    ranking = best(fusion.fuse(scores).items(), limit, engine.ids)
+    return [
+        Ranked(name, score, {rep: by_name[name] for rep, by_name in scores.items()})
+        for name, score in ranking
     ]
-    completed = _with_all_scores(engine, search.query.reps, candidates)
-    scores = {candidate.name: candidate.scores for candidate in completed}
-    weighted = [(name, fusion.score(by_rep)) for name, by_rep in scores.items()]
-    ranking = best(weighted, search.k, engine.ids)
-    return [Ranked(name, score, scores[name]) for name, score in ranking]
+
+
+def _by_rep(rankings: Mapping[Rep, Ranking]) -> dict[Rep, dict[str, float]]:
+    return {rep: dict(ranking) for rep, ranking in rankings.items()}
 
 
 def _branch_scores(
     rankings: Mapping[Rep, Ranking], names: Iterable[str]
 ) -> dict[str, Mapping[Rep, float]]:
     """Tell what each document scored in the branches that found it."""
-    scores = {rep: dict(ranking) for rep, ranking in rankings.items()}
+    scores = _by_rep(rankings)
     return {
         name: {rep: by_name[name] for rep, by_name in scores.items() if name in by_name}
         for name in names
@@ -259,18 +283,28 @@ def _with_all_scores(
     engine: _Engine, reps: Collection[Rep], ranked: Sequence[Ranked]
 ) -> list[Ranked]:
     """Score every document on every representation that no branch has scored yet."""
-    ordered = [rep for rep in REPS if rep in reps]
-    names_by_rep = {
-        rep: [document.name for document in ranked if rep not in document.scores] for rep in ordered
+    known: dict[Rep, dict[str, float]] = {
+        rep: {entry.name: entry.scores[rep] for entry in ranked if rep in entry.scores}
+        for rep in reps
     }
-    scores = engine.scores({rep: names for rep, names in names_by_rep.items() if names})
-
-    def score(document: Ranked, rep: Rep) -> float:
-        if rep in document.scores:
-            return document.scores[rep]
-        return scores[rep].get(document.name, 0.0)
-
+    scores = _completed(engine, reps, known, [entry.name for entry in ranked])
     return [
-        Ranked(document.name, document.score, {rep: score(document, rep) for rep in ordered})
-        for document in ranked
+        Ranked(entry.name, entry.score, {rep: scores[rep][entry.name] for rep in scores})
+        for entry in ranked
     ]
+
+
+def _completed(
+    engine: _Engine,
+    reps: Collection[Rep],
+    known: Mapping[Rep, Mapping[str, float]],
+    names: Collection[str],
+) -> dict[Rep, Mapping[str, float]]:
+    """Score the named documents on the representations on which their scores are not known yet."""
+    ordered = [rep for rep in REPS if rep in reps]
+    missing = {rep: [name for name in names if name not in known.get(rep, {})] for rep in ordered}
+    scores = engine.scores({rep: unscored for rep, unscored in missing.items() if unscored})
+    return {
+        rep: {**dict.fromkeys(missing[rep], 0.0), **known.get(rep, {}), **scores.get(rep, {})}
+        for rep in ordered
+    }
