@@ -32,8 +32,8 @@ class Explanation:
     scores: Mapping[Rep, float]
     matches: tuple[Match, ...]
     alignment: tuple[Alignment, ...]
-    query_tokens: Tokens = ()
-    document_tokens: Tokens = ()
+    query_tokens: Tokens = field(default=(), repr=False)
+    document_tokens: Tokens = field(default=(), repr=False)
     similarity: Floats | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Json]:
