@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # its types are a package of their own
+import yaml
 
 
 def load(text: str) -> Any:
@@ -20,7 +20,7 @@ def load(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
-class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # so its base is Any
+class _PlainLoader(yaml.SafeLoader):
     """A safe loader that refuses aliases."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
