@@ -14,6 +14,9 @@ from m3kit.index import IndexLockedError, IndexNotFoundError
 
 _COLLECTIONS, _LOCK, _LOG = "collections", "LOCK", "wal"
 _SCHEMA = "schema.json"
+_MARK = "m3kit.open"
+_INDEXES = "partitions/*/indexes/*idx"
+"""What Milvus Lite builds from its data where it is missing."""
 
 
 def server_manager() -> Any:
@@ -25,10 +28,15 @@ def server_manager() -> Any:
 
 def repair(file: Path) -> None:
     """
-    Remove collections that a killed process began to create: without a schema, with no data.
+    Remove what a killed process has left, and Milvus Lite stumbles over, unless the file is in use.
 
-    Milvus Lite would neither open nor create them. Nothing is done if the file is in use.
+    That is collections that were begun: without a schema, with no data. And vector indexes, which
+    it writes in place: half of one keeps a collection from loading, and a missing one is built.
     """
+    if (file / _MARK).exists() and not _is_locked(file):
+        for path in (file / _COLLECTIONS).glob(f"*/{_INDEXES}"):
+            path.unlink()
+        (file / _MARK).unlink()
     begun = [
         folder
         for folder in (file / _COLLECTIONS).glob("*")
@@ -42,6 +50,18 @@ def repair(file: Path) -> None:
             for entry in entries:
                 entry.unlink()
             folder.rmdir()
+
+
+def mark_open(file: Path) -> None:
+    """Note that a process has a file open, until `mark_closed`."""
+    if file.is_dir():  # Milvus Lite 2.5 has a plain file
+        (file / _MARK).touch()
+
+
+def mark_closed(file: Path) -> None:
+    """Note that a file was closed in order."""
+    if file.is_dir():
+        (file / _MARK).unlink(missing_ok=True)
 
 
 def has_log(file: Path, collection: str) -> bool:

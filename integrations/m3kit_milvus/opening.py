@@ -18,7 +18,15 @@ from m3kit.index import IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.client import KEEPALIVE
 from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
-from m3kit_milvus.lite import copied, has_log, repair, server_manager, why_not
+from m3kit_milvus.lite import (
+    copied,
+    has_log,
+    mark_closed,
+    mark_open,
+    repair,
+    server_manager,
+    why_not,
+)
 from m3kit_milvus.workarounds import silenced
 
 _FORM = "host:19530/collection or path/to/file.db/collection"
@@ -127,6 +135,8 @@ def _file_client(file: Path) -> Iterator[MilvusClient]:
                 client = MilvusClient(name, timeout=_TIMEOUT_S)
         except MilvusException as error:
             raise why_not(file) from error
+        if not in_use:
+            mark_open(file)
         _OPEN_FILES[name] += 1
         hold(file)
     try:
@@ -139,3 +149,4 @@ def _file_client(file: Path) -> Iterator[MilvusClient]:
                 _OPEN_FILES[name] -= 1
                 if not _OPEN_FILES[name] and not opened_by_others:
                     manager.release_server(name)
+                    mark_closed(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -257,3 +258,13 @@ def test_a_folder_of_somebody_else_is_left_alone(run: Command, tmp_path: Path) -
     result = run("search", "x", "--in", "mine")
     assert error_of(result, 4)
     assert sorted((tmp_path / "mine").iterdir()) == before
+
+
+def test_passages_without_their_splitter_name_the_extra(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "semantic_text_splitter", None)
+    monkeypatch.delitem(sys.modules, "m3kit.ingest.chunking", raising=False)
+    result = run("index", "-", *TO, "--chunk", "64", stdin=GOOD)
+    expected = "--chunk needs semantic_text_splitter: pip install 'm3kit[ingest]'"
+    assert error_of(result, 3) == expected

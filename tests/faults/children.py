@@ -47,16 +47,16 @@ class Child:
                 self._status = status
         return self._status is None
 
-    def result(self) -> dict[str, Any]:
+    def result(self, patience_s: float = _PATIENCE_S) -> dict[str, Any]:
         """
         Wait for its end; return `{"result": …}`, `{"error": …, "line": …}` or `{"killed": …}`.
 
         One that hangs is killed, which is an error.
         """
-        if not select.select([self._pipe], [], [], _PATIENCE_S)[0]:
+        if not select.select([self._pipe], [], [], patience_s)[0]:
             self.kill()
             self._wait()
-            return {"error": "Hang", "line": f"no end within {_PATIENCE_S} s", "known": False}
+            return {"error": "Hang", "line": f"no end within {patience_s} s", "known": False}
         with os.fdopen(self._pipe, "rb") as pipe:
             answer = pipe.read()
         self._wait()

@@ -106,11 +106,29 @@ def start_server(folder: Path, port: int, before: Callable[[], object] = lambda:
 
 def import_engines() -> None:
     """Import what children would import each by itself; nothing of it starts a thread."""
-    for name in (
-        "m3kit_milvus.opening",
-        "milvus_lite.adapter.grpc.servicer",
-        "milvus_lite.cmdline",
-        "milvus_lite.server_manager",
-        "qdrant_client.local.qdrant_local",
-    ):
+    for name in _ENGINES:
         import_module(name)
+
+
+_ENGINES = (
+    "grpc._channel",
+    "grpc._interceptor",
+    "grpc._server",
+    "grpc.experimental",
+    "m3kit.ingest.readers.jsonl",
+    "m3kit.ingest.readers.txt",
+    "m3kit_milvus.opening",
+    "milvus_lite.adapter.grpc.servicer",
+    "milvus_lite.analyzer.factory",
+    "milvus_lite.cmdline",
+    "milvus_lite.index.sparse_factory",
+    "milvus_lite.index.sparse_inverted",
+    "milvus_lite.schema.sparse",
+    "milvus_lite.search.indexed_filter",
+    "milvus_lite.server_manager",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "qdrant_client.local.qdrant_local",
+    "scipy.sparse",
+)
+"""Modules that engines import when they are first used, which takes longer than a job."""

@@ -20,6 +20,7 @@ from tests.faults.proxy import FAULTS, Proxy
 _EXAMPLES = 5
 _POLL_S = 0.01
 _REPORT_S = 0.1
+_DISK_S = 120
 COUNTS = ("lost", "doubled", "corrupted", "refused", "failed")
 
 
@@ -64,7 +65,7 @@ class Tally:
                 wrong = {f"{error}: {line}": 1}
             case _:
                 self.failed += 1
-                wrong = {str(answer)[:2000]: 1}
+                wrong = {str({**answer, "trace": ""}): 1}
         if wrong and len(self.examples) < _EXAMPLES:
             self.examples.append(f"{point}: {wrong}")
 
@@ -152,7 +153,8 @@ def at_random_times(scenes: Sequence[Scene], work: Path, points: int) -> Iterato
 def on_full_disks(scenes: Sequence[Scene], work: Path, points: int) -> Iterator[Tally]:
     """Let jobs fill small file systems, give these more room, and run the jobs again."""
     tally = Tally(scenes[0].engine.name, "a full disk")
-    tally_of_child = Child(partial(_fill_disks, scenes, work, points, tally)).result()
+    filling = Child(partial(_fill_disks, scenes, work, points, tally))
+    tally_of_child = filling.result(_DISK_S * points)
     if "result" in tally_of_child:
         yield Tally(**tally_of_child["result"])
     elif "may not" not in str(tally_of_child):

@@ -106,7 +106,9 @@ class TestFolders:
         with pytest.raises(SourceError, match=r"no file in this folder ends with \.jsonl"):
             find_sources([tmp_path])
 
-    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+    @pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root and Windows read all"
+    )
     def test_a_folder_that_cannot_be_read_is_rejected(self, write: Write, tmp_path: Path) -> None:
         write("a.txt", "x")
         write("closed/b.txt", "x").parent.chmod(0)
@@ -218,8 +220,28 @@ class TestProgress:
 
 
 class SilentHandler(SimpleHTTPRequestHandler):
+    """Serves files; `/secret` is forbidden, and `/broken` ends before its end."""
+
     def log_message(self, *_: object) -> None:
         pass
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/secret"):
+            self.send_error(403)
+        elif self.path.startswith("/broken"):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"text": "x"}\n')
+            self.close_connection = True
+        else:
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if self.path.startswith(("/secret", "/broken")):
+            self.send_error(403 if self.path.startswith("/secret") else 405)
+        else:
+            super().do_HEAD()
 
 
 class TestUrls:
@@ -244,7 +266,21 @@ class TestUrls:
         url = server.replace("http://", "http://user:secret@")
         with pytest.raises(SourceError) as caught:
             find_sources([f"{url}/no.txt?token=secret"])
-        assert str(caught.value) == f"{server}/no.txt: there is no such file"
+        assert str(caught.value).startswith(f"{server}/no.txt cannot be read: 404")
+        assert "secret" not in str(caught.value)
+
+    def test_an_error_of_the_server_is_named_without_secrets(self, server: str) -> None:
+        url = server.replace("http://", "http://user:secret@").replace("/docs", "/secret")
+        with pytest.raises(SourceError, match=r"/secret/a\.txt cannot be read: 403") as caught:
+            find_sources([f"{url}/a.txt?token=password"])
+        assert "password" not in str(caught.value)
+        assert "user" not in str(caught.value)
+
+    def test_a_connection_that_ends_too_early_is_a_reject(self, server: str) -> None:
+        items = list(read_sources([server.replace("/docs", "/broken") + "/a.jsonl"]))
+        assert isinstance(items[-1], Reject)
+        assert (items[-1].source, items[-1].line) == ("a.jsonl", None)
+        assert "cannot be read" in items[-1].reason
 
     def test_a_folder_is_all_files_in_it(self) -> None:
         files = fsspec.filesystem("memory")

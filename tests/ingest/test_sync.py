@@ -116,6 +116,24 @@ def test_another_chunking_or_model_has_everything_encoded_again(
     assert sync(encoder, index, documents, ledger=ledger, **change).encoded == 2  # type: ignore[arg-type]  # a dict of options
 
 
+def test_a_document_that_is_split_otherwise_leaves_no_old_passage(
+    encoder: CountingEncoder, index: MemoryIndex, ledger: Ledger
+) -> None:
+    def passages(*names: str) -> list[SourceDocument]:
+        return [SourceDocument(name, name, source="corpus.jsonl") for name in names]
+
+    for chunking, names, deleted in [
+        ("512", ["doc#1", "doc#2", "doc#3", "other#1", "a#2#1"], 0),
+        ("512", ["doc#1", "doc#2", "a#2#1"], 1),  # `other` has vanished, which only --prune deletes
+        ("256", ["doc#1", "doc#2", "doc#3", "a#2#1"], 0),
+        ("", ["doc", "a#2"], 4),
+        ("512", ["doc#1", "a#2#1"], 2),
+    ]:
+        run = sync(encoder, index, passages(*names), ledger=ledger, chunking=chunking)
+        assert run.deleted == deleted
+        assert set(texts(index)) == {*names, "other#1"}
+
+
 def test_prune_deletes_what_vanished_and_nothing_that_others_wrote(
     encoder: CountingEncoder, index: MemoryIndex, ledger: Ledger
 ) -> None:

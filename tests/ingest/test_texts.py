@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -150,3 +151,13 @@ class TestMarkdown:
         (reject,) = read("a.md", f"{matter}# A\ntext\n")
         assert isinstance(reject, Reject)
         assert reason in reject.reason
+
+    def test_front_matter_without_its_parser_names_the_extra(
+        self, read: Read, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "yaml", None)
+        monkeypatch.delitem(sys.modules, "m3kit.ingest.safe_yaml", raising=False)
+        (reject,) = read("a.md", "---\na: 1\n---\ntext\n")
+        assert str(reject) == "a.md:1: front matter needs yaml: pip install 'm3kit[ingest]'"
+        (item,) = documents(read("b.md", "no front matter\n"))
+        assert item.text == "no front matter"

@@ -37,6 +37,22 @@ index.upsert(records(DOCUMENTS))
 WAL.close_and_delete = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 index.flush()
 """
+KILLED_WHILE_AN_INDEX_IS_WRITTEN = """
+import os, signal, sys
+from pathlib import Path
+from m3kit import open_index
+from m3kit.testing import DIM, DOCUMENTS, records
+from milvus_lite.index.brute_force import BruteForceIndex
+save = BruteForceIndex.save
+def die(self, path):
+    save(self, path)
+    os.truncate(path, int(sys.argv[2]))
+    os.kill(os.getpid(), signal.SIGKILL)
+index = open_index(sys.argv[1], dim=DIM, reps=["dense", "sparse"], model="hash@1")
+index.upsert(records(DOCUMENTS))
+BruteForceIndex.save = die
+index.flush()
+"""
 KILLED_AFTER_A_FULL_DISK = """
 import os, resource, signal, sys
 from m3kit import Document, open_index
@@ -116,6 +132,23 @@ def test_a_kill_late_in_a_flush_doubles_nothing(file: Path) -> None:
             assert index.count() == len(DOCUMENTS)
             hits = index.search(Search(query=query("dog").only("dense", "sparse"), k=100))
             assert sorted(hit.document.id for hit in hits) == sorted(d.id for d in DOCUMENTS)
+
+
+@pytest.mark.parametrize("size", [0, 200])
+def test_a_kill_while_a_vector_index_is_written_loses_nothing(file: Path, size: int) -> None:
+    address = f"milvus://{file}/papers"
+    _killed(KILLED_WHILE_AN_INDEX_IS_WRITTEN, address, size)
+    (damaged,) = file.glob("collections/papers/partitions/*/indexes/*idx")
+    assert damaged.stat().st_size == size
+    with open_index(address) as index:
+        assert index.count() == len(DOCUMENTS)
+        hits = index.search(Search(query=query("dog").only("dense"), k=100))
+        assert sorted(hit.document.id for hit in hits) == sorted(d.id for d in DOCUMENTS)
+    assert not (file / "m3kit.open").exists()
+    (damaged,) = file.glob("collections/papers/partitions/*/indexes/*idx")
+    damaged.write_bytes(b"")
+    with pytest.raises(IndexNotFoundError, match="remove the files partitions/"):
+        open_index(address)
 
 
 @pytest.mark.parametrize("then", ["close", "kill"])

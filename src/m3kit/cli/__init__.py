@@ -25,9 +25,12 @@ import sys
 import warnings
 from typing import Any
 
+from m3kit_command import open_closed_streams
+
 
 def main() -> None:
     """Run the command of `sys.argv`, and exit."""
+    open_closed_streams()
     if not os.environ.get("M3KIT_DEBUG"):
         warnings.simplefilter("ignore")  # libraries' warnings are for developers
         warnings.filterwarnings("default", category=UserWarning, module="m3kit")

@@ -82,12 +82,13 @@ def list_(
 ) -> None:
     """List the ids of the documents in an index, a line each."""
     conditions = o.read_where(where or [])
-    with open_existing(in_) as index, _existing_ledger(index, ledger) as opened:
+    with open_existing(in_) as index:
         if sources:
-            if opened is None:
-                raise InputError(f"{in_} has no ledger; give its file with --ledger")
-            for source, count in opened.sources().items():
-                _print_source(source, count, as_json=as_json)
+            with _existing_ledger(index, ledger) as opened:
+                if opened is None:
+                    raise InputError(f"{in_} has no ledger; give its file with --ledger")
+                for source, count in opened.sources().items():
+                    _print_source(source, count, as_json=as_json)
             return
         for record in islice(index.scan(conditions), limit):
             document = record.document

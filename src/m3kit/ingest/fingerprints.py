@@ -45,5 +45,22 @@ def is_positional(id_: str, source: str) -> bool:
     return bool(source) and (id_ == source or id_.startswith(f"{source}#"))
 
 
+def recipe(model: str | None, chunking: str = "") -> str:
+    """Return how documents are encoded, as a ledger has it: model and chunking."""
+    return f"{(model or '').rpartition('@')[2]} {chunking}"
+
+
+def is_split(recipe: str | None) -> bool:
+    """Tell whether a document is a passage of another, by the `recipe` it was written by."""
+    return recipe is not None and not recipe.endswith(" ")
+
+
+def relatives(id_: str) -> list[str]:
+    """Return what a passage may be called if it is split otherwise: whole, or the first."""
+    parent, _, position = id_.rpartition("#")
+    first = [f"{id_}#1"]
+    return [*first, parent, f"{parent}#1"] if parent and position.isdecimal() else first
+
+
 def _hash(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=_BYTES).digest()

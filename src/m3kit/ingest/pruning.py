@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
 from m3kit._batching import batched
 from m3kit.filters import Filter
 from m3kit.index import HybridIndex
-from m3kit.ingest.fingerprints import Fingerprint, is_positional
+from m3kit.ingest.fingerprints import Fingerprint, is_positional, is_split, relatives
 from m3kit.ingest.ledger import Ledger
 from m3kit.ingest.retries import Retries
 
@@ -66,7 +67,7 @@ def prune_unseen(
         retries: Calls the index.
         unread: Sources of which something was rejected; their documents stay.
         everything: Whether to delete all of them; else only documents that were at a place in a
-            source of which the run has seen something.
+            source of which the run has seen something, and passages of documents that it has seen.
 
     Returns:
         How many were deleted.
@@ -81,11 +82,25 @@ def prune_unseen(
 def _vanished(
     ledger: Ledger, unread: Collection[str], *, everything: bool
 ) -> Iterator[Fingerprint]:
-    for item, source_seen in ledger.unseen():
-        if item.source in unread:
-            continue
-        if everything or (source_seen and is_positional(item.id, item.source)):
-            yield item
+    for page in batched(ledger.unseen(), _PAGE):
+        items = [(item, source_seen) for item, source_seen in page if item.source not in unread]
+        places = {item.id for item, _ in items if is_positional(item.id, item.source)}
+        places |= _old_passages(ledger, [item.id for item, _ in items if item.id not in places])
+        for item, source_seen in items:
+            if everything or (source_seen and item.id in places):
+                yield item
+
+
+def _old_passages(ledger: Ledger, ids: Sequence[str]) -> set[str]:
+    """Return those that were passages of documents that the run has seen, or these as a whole."""
+    names = {id_: relatives(id_) for id_ in ids}
+    known = ledger.get([*ids, *chain.from_iterable(names.values())])
+    return {
+        id_
+        for id_ in ids
+        for relative in (known.get(name) for name in names[id_])
+        if relative and relative.seen and (is_split(relative.recipe) or is_split(known[id_].recipe))
+    }
 
 
 def _delete(index: HybridIndex, ids: list[str], ledger: Ledger | None, retries: Retries) -> None:

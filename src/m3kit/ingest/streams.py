@@ -47,6 +47,18 @@ def _reported(stream: BinaryIO, on_bytes: Callable[[int], object]) -> Iterator[i
     progress.finish()
 
 
+@contextmanager
+def as_os_error() -> Iterator[None]:
+    """Turn any error of a file system, which has classes of its own, into an OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(f"it cannot be read: {reason}") from error
+
+
 class _Progress(io.RawIOBase):
     """Reports the furthest position that was read to; closing it leaves the stream open."""
 
@@ -84,7 +96,8 @@ class _Progress(io.RawIOBase):
 
     def _read(self, size: int) -> bytes:
         read = getattr(self._stream, "read1", self._stream.read)  # a pipe's data as it comes
-        return bytes(read(size))
+        with as_os_error():
+            return bytes(read(size))
 
     def _moved(self, position: int) -> None:
         self._position = position

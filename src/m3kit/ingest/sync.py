@@ -20,6 +20,7 @@ from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.index import HybridIndex, check_count
 from m3kit.ingest.documents import Reject
+from m3kit.ingest.fingerprints import recipe
 from m3kit.ingest.ledger import Ledger
 from m3kit.ingest.planning import Job, Planner
 from m3kit.ingest.pruning import prune_unseen
@@ -105,11 +106,6 @@ def sync(
     )
     with stop_signals():
         return run(documents, check_count(batch_size, "batch_size"), prune=prune)
-
-
-def recipe(model: str | None, chunking: str = "") -> str:
-    """Return how documents are encoded, as a ledger has it: model and chunking."""
-    return f"{(model or '').rpartition('@')[2]} {chunking}".strip()
 
 
 class _Run:

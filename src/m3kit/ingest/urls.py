@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
@@ -14,6 +16,10 @@ from fsspec.spec import AbstractFileSystem
 from m3kit.ingest.documents import SourceError
 from m3kit.ingest.files import Skipped, SourceFile, format_or_error, reason_to_skip
 from m3kit.ingest.formats import SUFFIXES, Format, format_of
+from m3kit.ingest.streams import as_os_error
+
+_USER = re.compile(r"(?<=:)//[^/@\s]+@")
+_QUERY = re.compile(r"(://[^\s?#]*)[?#][^\s'\")]*")
 
 
 def resolve_url(
@@ -37,24 +43,28 @@ def resolve_url(
         infos = files.find(path, detail=True) if folder else {path: files.info(path)}
     except ImportError as error:
         raise SourceError(f"{shown}: {error}") from error
-    except FileNotFoundError as error:
-        raise SourceError(f"{shown}: there is no such file") from error
     except Exception as error:  # every file system raises errors of its own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise SourceError(f"{shown} cannot be read: {reason.replace(url, shown)}") from error
+        raise SourceError(f"{shown}{_reason(error)}") from error
     if folder:
         yield from _in_folder(files, path, shown, infos)
     else:
         name = PurePosixPath(urlsplit(url).path).name or "index.html"
         chosen = format_or_error(name, format_, shown)
-        opens = partial(files.open, path, "rb")
+        opens = partial(_opened, files, path)
         yield SourceFile(name, chosen, shown, opens, infos[path].get("size"))
 
 
-def without_secrets(url: str) -> str:
-    """Return a URL without user, password and query, which may hold a signature."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else error
+    if cause is None or isinstance(cause, FileNotFoundError):
+        return ": there is no such file"
+    reason = without_secrets(" ".join(str(cause).split())) or type(cause).__name__
+    return f" cannot be read: {reason}"
+
+
+def without_secrets(text: str) -> str:
+    """Return a URL, or a text with URLs, without users, passwords and queries in them."""
+    return _QUERY.sub(r"\1", _USER.sub("//", text))
 
 
 def _in_folder(
@@ -69,5 +79,11 @@ def _in_folder(
             yield Skipped(location, reason)
         else:
             format_ = format_or_error(name, None, location)
-            opens = partial(files.open, path, "rb")
+            opens = partial(_opened, files, path)
             yield SourceFile(name, format_, location, opens, info.get("size"))
+
+
+def _opened(files: AbstractFileSystem, path: str) -> AbstractContextManager[BinaryIO]:
+    with as_os_error():
+        stream: AbstractContextManager[BinaryIO] = files.open(path, "rb")
+        return stream
