@@ -1,39 +1,46 @@
 """
 A directory with an index: its manifest, its lock, and the space it has left.
 
-    m3kit.json    which engine made the index, and its `Manifest`
-    .lock         locked while it is open
-    edge/, local/ the engine's own files
+    m3kit.json     which engine made the index, its `Manifest`, and the folder of its files
+    .lock          locked while it is open
+    edge/, local/  the engine's own files
+    edge.1f2e3d4c/ the same, optimized; or a copy that is being optimized, which is removed when the
+                   index is opened and `m3kit.json` does not name it
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
+from secrets import token_hex
 from shutil import disk_usage, rmtree
-from typing import Literal, Self, TypeAlias
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.index import IndexLockedError, IndexNotFoundError
+from m3kit.optimization import Optimization
+from m3kit_qdrant import manifest_file
+from m3kit_qdrant.manifest_file import UNFINISHED, EngineName
 from m3kit_qdrant.vectors import rows_of
 
-EngineName: TypeAlias = Literal["edge", "local"]
-
-_MANIFEST = "m3kit.json"
 _LOCK = ".lock"
-_UNFINISHED = ".new"
-_EMPTY = {_LOCK, f"{_MANIFEST}{_UNFINISHED}"}
+_EMPTY = {_LOCK, f"{manifest_file.NAME}{UNFINISHED}"}
 """What a process that was killed at its very first step leaves behind."""
 
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
+
+_TEMPORARY = "temp_segments"
+"""Where Edge builds segments; what a killed process has left there is nobody's."""
+
+_GENERATION = "????????"
+"""The hexadecimal digits behind the name of a folder that was optimized; for each build others."""
 
 _SEVERAL = "several processes can share an index on a server: qdrant://localhost:6333/papers"
 
@@ -81,9 +88,9 @@ class Directory:
         path.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
         try:
-            if new is not None and not (path / _MANIFEST).exists():
-                _write_manifest(path, engine, new)
-            manifest = _read_manifest(path, engine)
+            if new is not None and not (path / manifest_file.NAME).exists():
+                manifest_file.write(path, {"engine": engine, **new.to_json()})
+            manifest = manifest_file.read_manifest(path, engine)
             request.check(manifest, f"the index in {path}")
         except BaseException:
             lock.release()
@@ -99,18 +106,44 @@ class Directory:
         Raises:
             IndexNotFoundError: If it holds something else, or there is another engine's.
         """
-        folder = self.path / engine
-        others = [name for name in _CONTENT if name != engine and (self.path / name).exists()]
+        folder = self.path / manifest_file.read_folder(self.path, engine)
+        others = [path for path in self._data() if path != folder]
         if folder.exists() and not (folder / _CONTENT[engine]).exists():
             raise damaged(self.path, f"{folder} holds no data of Qdrant's engine {engine!r}")
-        if not folder.exists() and others:
-            raise damaged(self.path, f"it holds {others[0]}/ where {engine}/ belongs")
+        if not folder.exists() and (others or folder.name != engine):
+            stored = f"{others[0].name}/" if others else "nothing"
+            raise damaged(self.path, f"it holds {stored} where {folder.name}/ belongs")
         if not folder.exists():
-            unfinished = self.path / f"{engine}{_UNFINISHED}"
+            unfinished = self.path / f"{engine}{UNFINISHED}"
             rmtree(unfinished, ignore_errors=True)
             create(unfinished)
             unfinished.rename(folder)
+        leftovers = [path for path in others if path.name.startswith(engine)]
+        for leftover in (*leftovers, folder / _TEMPORARY):
+            rmtree(leftover, ignore_errors=True)
         return folder
+
+    @property
+    def optimization(self) -> Optimization | None:
+        """What the index's searches may miss."""
+        return manifest_file.read_optimization(self.path)
+
+    def new_folder(self, engine: EngineName) -> Path:
+        """Return a path for another folder of the engine's, which `adopt` may put in place."""
+        return self.path / f"{engine}.{token_hex(len(_GENERATION) // 2)}"
+
+    def adopt(self, folder: Path, optimization: Optimization | None) -> None:
+        """Have a folder take the place of the engine's, at once or not at all."""
+        stored = {**manifest_file.read(self.path), "folder": folder.name}
+        stored.pop("optimization", None)
+        if optimization is not None:
+            stored["optimization"] = optimization.to_json()
+        manifest_file.write(self.path, stored)
+
+    def _data(self) -> list[Path]:
+        """Return the folders with an engine's files, in use or left over."""
+        patterns = (pattern for name in _CONTENT for pattern in (name, f"{name}.{_GENERATION}"))
+        return [path for pattern in patterns for path in sorted(self.path.glob(pattern))]
 
     def release(self) -> None:
         """Unlock it; in a forked process do nothing."""
@@ -152,8 +185,8 @@ def engine_in(path: Path) -> EngineName | None:
     Raises:
         IndexNotFoundError: If something else is there, which is left alone.
     """
-    if (path / _MANIFEST).exists():
-        return _read_engine(path)
+    if (path / manifest_file.NAME).exists():
+        return manifest_file.read_engine(path)
     if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - _EMPTY):
         raise IndexNotFoundError(
             f"{path} exists and holds no index; give one that does, or a new or empty directory"
@@ -195,40 +228,3 @@ def _locked(path: Path) -> FileLock:
             f"there, or share one index between threads ({_SEVERAL})"
         ) from None
     return lock
-
-
-def _write_manifest(path: Path, engine: EngineName, manifest: Manifest) -> None:
-    unfinished = path / f"{_MANIFEST}{_UNFINISHED}"
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump({"engine": engine, **manifest.to_json()}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path / _MANIFEST)
-
-
-def _read_manifest(path: Path, engine: EngineName) -> Manifest:
-    if (stored := _read_engine(path)) != engine:
-        raise IndexNotFoundError(
-            f"the index in {path} was made by Qdrant's engine {stored!r}, not {engine!r}; "
-            "open it with m3kit.open_index, which knows both"
-        )
-    return Manifest.from_json(_read(path), f"{path / _MANIFEST}")
-
-
-def _read_engine(path: Path) -> EngineName:
-    match _read(path):
-        case {"engine": "edge"}:
-            return "edge"
-        case {"engine": "local"}:
-            return "local"
-        case _:
-            raise IndexNotFoundError(f"{path / _MANIFEST} names no engine that this m3kit knows")
-
-
-def _read(path: Path) -> object:
-    try:
-        return json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise IndexNotFoundError(
-            f"{path / _MANIFEST} is damaged ({error}); restore it from a copy"
-        ) from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, Self
+from weakref import finalize
 
 import qdrant_edge as edge
 
@@ -85,10 +87,20 @@ class Shard:
         with _without_panic(self._directory):
             self._shard.flush()
 
+    def remove_when_unused(self, folder: Path) -> None:
+        """Close it and remove its files once no thread calls it any more."""
+        finalize(self, _remove, self._shard, folder)
+
     def close(self) -> None:
         """Release the files."""
         with _without_panic(self._directory):
             self._shard.close()
+
+
+def _remove(shard: edge.EdgeShard, folder: Path) -> None:
+    with suppress(Exception):  # of files that nobody is going to read
+        shard.close()
+    rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -145,6 +145,7 @@ class QdrantSearcher(Searcher):
         exact: bool = False,
         among: tuple[VectorQuery, ...] = (),
     ) -> VectorQuery:
+        exact = exact or self.search.exact is True
         with_documents = bool(among) or (len(self.query.reps) == 1 and limit <= _FEW)
         return VectorQuery(rep, self.query, where, limit, with_documents, exact, among)
 

@@ -7,7 +7,8 @@ The seam between M3 and a vector database: one request, one protocol, and its er
     ├── DocumentError        a document that this engine cannot hold
     ├── ModelMismatchError   an index that another model or dimension made
     ├── IndexNotFoundError   nothing to open at an address
-    └── IndexLockedError     files that another process holds
+    ├── IndexLockedError     files that another process holds
+    └── UnsupportedError     what an engine cannot do
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class IndexLockedError(M3Error, OSError):
     """The files of an index are open in another process."""
 
 
+class UnsupportedError(M3Error, NotImplementedError):
+    """Something that the engine behind an index cannot do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """
@@ -73,6 +78,10 @@ class Search:
             are rescored by ColBERT; never below `k`.
         min_score: Hits below this score are left out.
         with_scores: Whether to fill `Hit.scores`.
+        exact: Whether dense vectors are compared one by one: True does, False lets a graph answer
+            where there is one, which may miss documents. None is what the index was made for: an
+            index in memory or in a directory is exact until it is optimized, a server as its
+            collection is configured. Scores are exact in any case.
 
     Raises:
         TypeError: If an argument is of another kind.
@@ -87,6 +96,7 @@ class Search:
     candidates: int = 100
     min_score: float | None = None
     with_scores: bool = False
+    exact: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.query, M3Output):
@@ -101,6 +111,8 @@ class Search:
             check_filter(self.where)
         if self.min_score is not None and not is_number(self.min_score):
             raise TypeError(f"min_score is a number, not {self.min_score!r}")
+        if not isinstance(self.exact, bool | None):
+            raise TypeError(f"exact is True, False or None, not {self.exact!r}")
         if not self.query.reps:
             raise RepresentationError(
                 "the query carries no representation; encode it with at least one"

@@ -143,6 +143,7 @@ class Retriever:
         candidates: int = 100,
         min_score: float | None = None,
         with_scores: bool = False,
+        exact: bool | None = None,
     ) -> list[Hit]:
         """
         Find the documents that answer `text`.
@@ -159,6 +160,7 @@ class Retriever:
             candidates: How many candidates each branch brings, and how many are rescored.
             min_score: Hits below it are left out.
             with_scores: Whether to fill `Hit.scores`.
+            exact: Whether dense vectors are compared one by one; see `Search`.
 
         Raises:
             TypeError: If an argument is of another kind.
@@ -178,6 +180,7 @@ class Retriever:
             candidates=candidates,
             min_score=min_score,
             with_scores=with_scores,
+            exact=exact,
         )
         if self.reranker is None:
             return self.index.search(search)
