@@ -54,6 +54,8 @@ It searches those row by row in Python, some 0.1 ms each, and flushes a thousand
 _VISIBLE_S = 0.005
 """Milvus Lite's core in C++ reads as of the last millisecond."""
 
+_COMPACTION_POLL_S = 0.5
+
 _RETRIES_S = (0.1, 0.5, 1.0, 2.0)
 """The waits between attempts to reach a server that closed an idle connection."""
 
@@ -212,6 +214,15 @@ class CollectionClient:
         with self.lock:
             self.call("flush", self.name)
             self._unflushed = 0
+
+    def compact(self) -> None:
+        """Merge what is stored, without what was deleted; Milvus Lite does so by itself."""
+        self.flush()
+        if self.engine == "core":  # which knows no such request
+            return
+        job = self.call("compact", self.name)
+        while self.call("get_compaction_state", job) != "Completed":
+            sleep(_COMPACTION_POLL_S)
 
     def call(self, method: str, /, *args: Any, **options: Any) -> Any:
         """

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
+from time import sleep
 from typing import Any
 
 from grpc import RpcError, StatusCode
@@ -28,6 +29,8 @@ _RRF_K = 61
 """Qdrant counts ranks from 0, so this is the usual 60 of reciprocal rank fusion."""
 
 _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+
+_POLL_S = 0.5
 
 _WITH_SUBSTRING = (1, 20)
 """The first version of the server that has the condition."""
@@ -72,6 +75,24 @@ class CollectionAdmin:
         for path, index in wanted.items():
             if not self.is_local and path not in existing:
                 self.client.create_payload_index(self.name, path, index, wait=True)
+
+    def optimize(self) -> None:
+        """
+        Start a server's optimizations, such as were pending, and wait until none is left.
+
+        Raises:
+            RuntimeError: If one fails.
+        """
+        self.client.update_collection(self.name, optimizers_config=models.OptimizersConfigDiff())
+        while True:
+            info = self.client.get_collection(self.name)
+            if info.status == models.CollectionStatus.GREEN:
+                return
+            if info.status == models.CollectionStatus.RED:
+                raise RuntimeError(
+                    f"Qdrant could not optimize {self.name!r}: {info.optimizer_status}"
+                )
+            sleep(_POLL_S)
 
     def payloads(self, limit: int) -> list[Mapping[str, Any]]:
         """Read the payloads of a few points."""

@@ -29,11 +29,11 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
     """
     An index in a directory, in the process that uses it; threads may share it.
 
-    Every score is exact, and every search, until `optimize` builds a graph. Of 1,000 documents or more, the first filter on a field
-    makes an index of it, which takes a second for 100,000 documents. What is written survives the
-    end of the process, however it ends; `flush` makes it survive the machine's. Close the index, or
-    use it as a context manager; one that is forgotten leaves whole files, locked until it is
-    collected.
+    Every score is exact, and every search, until `optimize` builds a graph. Of 1,000 documents or
+    more, the first filter on a field makes an index of it, which takes a second for 100,000
+    documents. What is written survives the end of the process, however it ends; `flush` makes it
+    survive the machine's. Close the index, or use it as a context manager; one that is forgotten
+    leaves whole files, locked until it is collected.
 
     Args:
         path: The directory. In a new or an empty one an index is created.

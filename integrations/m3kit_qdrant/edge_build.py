@@ -58,8 +58,8 @@ def _measure(shard: edge.EdgeShard, wanted: float) -> Optimization:
     recall, width = 0.0, 0
     for width in _WIDTHS:
         params = approximate(width)
-        found = [_nearest(shard, key, vector, params) for key, vector in documents]
-        hits = sum(len(a & b) for a, b in zip(exact, found, strict=True))
+        answers = [_nearest(shard, key, vector, params) for key, vector in documents]
+        hits = sum(len(a & b) for a, b in zip(exact, answers, strict=True))
         recall = hits / max(1, sum(map(len, exact)))
         if recall >= wanted:
             break
@@ -69,7 +69,8 @@ def _measure(shard: edge.EdgeShard, wanted: float) -> Optimization:
 def _sample(shard: edge.EdgeShard) -> Iterator[tuple[Any, Any]]:
     request = edge.QueryRequest(query=edge.Sample.Random, limit=_QUERIES, with_vector=["dense"])
     for point in shard.query(request):
-        yield point.id, point.vector["dense"]
+        vectors: Any = point.vector
+        yield point.id, vectors["dense"]
 
 
 def _nearest(shard: edge.EdgeShard, key: Any, vector: Any, params: edge.SearchParams) -> set[str]:

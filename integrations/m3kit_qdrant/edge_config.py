@@ -19,7 +19,7 @@ _DATATYPES: dict[ColbertType, edge.VectorStorageDatatype] = {
 
 _NUMBER_BYTES = 4
 _FULL_SCAN_KB = 10_000
-"""Of fewer kilobytes of vectors that match a filter, all are compared."""
+"""Of fewer kilobytes of vectors, such as a filter leaves, all are compared."""
 
 _DELETED = 0.01
 """The share of deleted documents from which on a segment is built anew without them."""
@@ -69,7 +69,9 @@ def _dense(dim: int, graph: Graph | None) -> edge.EdgeVectorParams:
         dim,
         edge.Distance.Dot,
         hnsw_config=edge.HnswIndexConfig(
-            m=graph.m, ef_construct=graph.ef_construct, full_scan_threshold=_FULL_SCAN_KB
+            m=graph.m,
+            ef_construct=graph.ef_construct,
+            full_scan_threshold=min(_FULL_SCAN_KB, _kilobytes(dim, graph.min_documents)),
         ),
         quantization_config=codes if graph.quantize else None,
         memory=edge.Memory.Cold if graph.on_disk else edge.Memory.Cached,
@@ -81,5 +83,9 @@ def _optimizers(dim: int, graph: Graph) -> edge.EdgeOptimizersConfig:
         deleted_threshold=_DELETED,
         vacuum_min_vector_number=1,
         default_segment_number=1,
-        indexing_threshold=max(1, graph.min_documents * dim * _NUMBER_BYTES // 1024),
+        indexing_threshold=_kilobytes(dim, graph.min_documents),
     )
+
+
+def _kilobytes(dim: int, documents: int) -> int:
+    return max(1, documents * dim * _NUMBER_BYTES // 1024)

@@ -133,6 +133,8 @@ class EdgeOptimizer:
             command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=environment
         ) as process:
             self._process = process
+            if self._cancelled:
+                process.kill()
             try:
                 answer, errors = process.communicate(json.dumps(request))
             except BaseException:
@@ -152,7 +154,9 @@ class EdgeOptimizer:
 
     def _check_not_cancelled(self) -> None:
         if self._cancelled:
-            raise ValueError(f"the index in {self._directory.path} was closed while it was optimized")
+            raise ValueError(
+                f"the index in {self._directory.path} was closed while it was optimized"
+            )
 
 
 def _check_room(folder: Path) -> None:

@@ -123,7 +123,7 @@ def optimize(index: HybridIndex, graph: Graph | None = None) -> Optimization | N
     """
     if not isinstance(index, Optimizable):
         raise UnsupportedError(
-            f"{type(index).__name__} has nothing to optimize: its engine scans, or builds its graph "
-            "as documents are written"
+            f"{type(index).__name__} has nothing to optimize: its engine compares with every "
+            "vector, or builds its graph as documents are written"
         )
     return index.optimize(graph)

@@ -89,6 +89,7 @@ class Server(ThreadingHTTPServer):
         self.bodies: list[tuple[str, Any]] = []
         self.keys: set[str | None] = set()
         self.keeps_metadata = True
+        self.statuses: list[str] = []
         self.version = "1.20.0"
         self.lock = Lock()
 
@@ -124,6 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_DELETE = do_GET  # noqa: N815  # http.server's name
     do_POST = do_PUT  # noqa: N815  # http.server's name
 
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append((f"PATCH {self.path.partition('?')[0].strip('/')}", body))
+        self._send(True)  # noqa: FBT003  # a result
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -149,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self.server.aliases[alias["alias_name"]] = alias["collection_name"]
                 return self._send(True)  # noqa: FBT003  # a result
             case ["GET", "collections", name]:
-                return self._send(_info(*self.server.collection(name)))
+                status = self.server.statuses.pop(0) if self.server.statuses else "green"
+                return self._send({**_info(*self.server.collection(name)), "status": status})
             case ["DELETE", "collections", name]:
                 shard, _ = self.server.collections.pop(name)
                 shard.close()

@@ -18,6 +18,7 @@ from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
+from m3kit.cli import optimize as optimizing
 from m3kit.cli import options as o
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
@@ -131,6 +132,9 @@ def index(
     split: o.SplitBy = Split.paragraphs,
     batch: o.Batch = 128,
     device: o.Device = None,
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="Then build a graph, as `m3kit optimize` does.")
+    ] = False,
 ) -> None:
     """Encode documents and write them to an index."""
     chosen, sources, repeats = o.read_reps(reps), find_sources(files, format_), RepeatedIds()
@@ -144,9 +148,12 @@ def index(
         retriever = Retriever(encoder, target)
         written = retriever.add(documents, batch_size=batch, on_batch=progress.on_batch)
         count = target.count()
+        optimized = optimizing.run(target, to) if optimize else None
     repeats.log()
     noun = "document" if written == 1 else "documents"
     typer.echo(f"wrote {written} {noun} to {to}, which holds {count} now")
+    if optimized is not None:
+        typer.echo(optimized)
 
 
 @app.command(epilog=help_texts.SEARCH)
@@ -160,6 +167,7 @@ def search(
     fusion: o.FuseBy = o.FusionName.weighted,
     candidates: o.Candidates = 100,
     model: o.SearchModel = None,
+    exact: o.Exact = None,
     device: o.Device = None,
     as_json: o.AsJson = False,
 ) -> None:
@@ -175,6 +183,7 @@ def search(
             fusion=RRF() if fusion is o.FusionName.rrf else WeightedSum(),
             candidates=candidates,
             with_scores=True,
+            exact=exact,
         )
     if as_json:
         print_json(search_json(query, encoder.model, hits))
@@ -249,6 +258,7 @@ app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command()(examining.doctor)
+app.command(epilog=help_texts.OPTIMIZE)(optimizing.optimize)
 
 
 def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:
