@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +26,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
 from qdrant_client import QdrantClient, models
 
-from m3kit import Fusion, M3Output, Rep
+from m3kit import REPS, Fusion, M3Output, Rep, WeightedSum
 from m3kit.scoring import require
 from m3kit_qdrant import EdgeIndex, QdrantIndex
 
@@ -69,12 +69,13 @@ class RawEdge:
         self.shard.flush()
 
     def search(self, query: M3Output, fusion: Fusion) -> list[str]:
-        """Ask for everything in one request."""
-        check_rrf(query, fusion)
+        """Ask for everything in one request; the weighted sum takes three."""
+        vectors = _vectors(query, edge.SparseVector)
         nearest = {
-            name: edge.Query.Nearest(vector, using=name)
-            for name, vector in _vectors(query, edge.SparseVector).items()
+            rep: edge.Query.Nearest(vectors[rep], using=rep) for rep in REPS if rep in vectors
         }
+        if len(nearest) > 1 and isinstance(fusion, WeightedSum):
+            return self._weighted(nearest, fusion)
         branches = [
             edge.Prefetch(limit=CANDIDATES, query=nearest[name])
             for name in ("dense", "sparse")
@@ -92,7 +93,44 @@ class RawEdge:
             request = edge.QueryRequest(
                 limit=K, prefetches=branches, query=_rrf(), with_payload=True
             )
-        return [str(point.id) for point in self.shard.query(request)]
+        return [str(key) for key, _ in _read(self.shard.query(request))]
+
+    def _weighted(self, nearest: dict[Rep, edge.Query], fusion: WeightedSum) -> list[str]:
+        """Score what the branches find on every representation by hand, and read the best."""
+        branches = [rep for rep in ("dense", "sparse") if rep in nearest]
+        scores = dict(zip(branches, self._scores(nearest, dict.fromkeys(branches)), strict=True))
+        union = set().union(*scores.values())
+        missing = {rep: union - scores.get(rep, {}).keys() for rep in nearest}
+        for rep, found in zip(missing, self._scores(nearest, missing), strict=True):
+            scores[rep] = dict.fromkeys(union, 0.0) | scores.get(rep, {}) | found
+        fused = {
+            key: fusion.score({rep: by_key[key] for rep, by_key in scores.items()}) for key in union
+        }
+        best = sorted(fused, key=lambda key: -fused[key])[:K]
+        return [
+            str(key)
+            for key, _ in _read(self.shard.retrieve(best, with_payload=True, with_vector=False))
+        ]
+
+    def _scores(
+        self, nearest: dict[Rep, edge.Query], keys: Mapping[Rep, set[Any] | None]
+    ) -> list[dict[Any, float]]:
+        """Score the nearest points of each representation, or those of given keys."""
+        requests = [
+            edge.QueryRequest(
+                limit=CANDIDATES if among is None else len(among),
+                query=nearest[rep],
+                filter=None if among is None else edge.Filter(must=[edge.HasIdCondition(among)]),
+            )
+            for rep, among in keys.items()
+        ]
+        answers = self.shard.query_batch(edge.QueryBatchRequest(requests))
+        return [{point.id: point.score for point in points} for points in answers]
+
+
+def _read(points: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """Read the payloads, which the binding converts when they are asked for."""
+    return [(point.id, point.payload) for point in points]
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import qdrant_edge as edge
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from m3kit.optimization import Optimization
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import Directory, check_room
 from m3kit_qdrant.edge_config import EXACT, approximate
+from m3kit_qdrant.edge_filters import to_edge
 from m3kit_qdrant.edge_shard import Shard
 from m3kit_qdrant.edge_writes import Writes
 from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
@@ -122,12 +122,7 @@ class EdgeEngine:
         requests, to_scores = zip(*map(self._request, queries), strict=True)
         answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
         return [
-            Answer(
-                [(str(point.id), point.score) for point in points]
-                if to_score is None
-                else [(str(point.id), to_score(point.score)) for point in points],
-                {str(point.id): point.payload or {} for point in points} if query.select else {},
-            )
+            _answer(points, to_score, select=query.select)
             for query, points, to_score in zip(queries, answers, to_scores, strict=True)
         ]
 
@@ -279,49 +274,6 @@ class EdgeEngine:
 
 def _graph_params(optimization: Optimization | None) -> edge.SearchParams:
     return EXACT if optimization is None else approximate(optimization.search["hnsw_ef"])
-
-
-def to_edge(where: Condition) -> edge.Filter:
-    """
-    Translate a filter into the binding's classes.
-
-    Raises:
-        ValueError: If it has a condition that is not known here.
-    """
-    return edge.Filter(must=[_condition(where)])
-
-
-def _condition(where: Condition) -> edge.ConditionType:
-    match where:
-        case {"has_id": ids, **rest} if not rest:
-            return edge.HasIdCondition(set(ids))
-        case {"is_empty": {"key": key}, **rest} if not rest:
-            return edge.IsEmptyCondition(key)
-        case {"key": key, "match": {"any": values}, **rest} if not rest:
-            return edge.FieldCondition(key, match=edge.MatchAny(values))
-        case {"key": key, "match": {"value": bool(flag)}, **rest} if not rest:
-            # The binding takes Python's True for the integer 1, and NumPy's for what it is.
-            return edge.FieldCondition(key, match=edge.MatchValue(np.bool_(flag)))  # type: ignore[arg-type]
-        case {"key": key, "match": {"value": value}, **rest} if not rest:
-            return edge.FieldCondition(key, match=edge.MatchValue(value))
-        case {"key": key, "match": {"substring": text}, **rest} if not rest:
-            return edge.FieldCondition(key, match=edge.MatchSubstring(text))
-        case {"key": key, "range": bounds, **rest} if not rest and _are_dates(bounds):
-            return edge.FieldCondition(key, range=edge.RangeDateTime(**bounds))
-        case {"key": key, "range": bounds, **rest} if not rest:
-            return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
-        case _ if where and where.keys() <= {"must", "should", "must_not"}:
-            return edge.Filter(
-                must=[*map(_condition, where.get("must", ()))],
-                should=[*map(_condition, where["should"])] if "should" in where else None,
-                must_not=[*map(_condition, where.get("must_not", ()))],
-            )
-        case _:
-            raise ValueError(f"Qdrant Edge is given no condition such as {where!r}")
-
-
-def _are_dates(bounds: Mapping[str, object]) -> bool:
-    return all(isinstance(bound, str) for bound in bounds.values())
 
 
 def _scalars(value: object) -> Iterator[object]:

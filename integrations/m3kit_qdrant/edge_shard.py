@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
+from types import TracebackType
 from typing import Any, Self
 from weakref import finalize
 
@@ -30,7 +29,7 @@ class Shard:
     """
 
     def __init__(self, directory: Path, shard: edge.EdgeShard) -> None:
-        self._directory = directory
+        self._guard = _Guard(directory)
         self._shard = shard
 
     @classmethod
@@ -43,7 +42,7 @@ class Shard:
             IndexLockedError: If a process has them open.
         """
         try:
-            with _without_panic(directory):
+            with _Guard(directory):
                 return cls(directory, edge.EdgeShard.load(str(folder)))
         except Exception as error:  # the binding raises no narrower class
             if _LOCKED in str(error):
@@ -59,32 +58,32 @@ class Shard:
 
     def update(self, operation: edge.UpdateOperation) -> None:
         """Write, delete or index."""
-        with _without_panic(self._directory):
+        with self._guard:
             self._shard.update(operation)
 
     def query_batch(self, requests: edge.QueryBatchRequest) -> Any:
         """Answer several queries."""
-        with _without_panic(self._directory):
+        with self._guard:
             return self._shard.query_batch(requests)
 
     def retrieve(self, keys: Any, **selection: Any) -> list[edge.Record]:
         """Return the points of these keys."""
-        with _without_panic(self._directory):
+        with self._guard:
             return self._shard.retrieve(keys, **selection)
 
     def scroll(self, request: edge.ScrollRequest) -> Any:
         """Return a page of points, and where the next one starts."""
-        with _without_panic(self._directory):
+        with self._guard:
             return self._shard.scroll(request)
 
     def count(self, request: edge.CountRequest) -> int:
         """Count points."""
-        with _without_panic(self._directory):
+        with self._guard:
             return self._shard.count(request)
 
     def flush(self) -> None:
         """Make everything durable."""
-        with _without_panic(self._directory):
+        with self._guard:
             self._shard.flush()
 
     def remove_when_unused(self, folder: Path) -> None:
@@ -93,26 +92,36 @@ class Shard:
 
     def close(self) -> None:
         """Release the files."""
-        with _without_panic(self._directory):
+        with self._guard:
             self._shard.close()
 
 
 def _remove(shard: edge.EdgeShard, folder: Path) -> None:
-    with suppress(Exception):  # of files that nobody is going to read
-        shard.close()
+    shard.close()
     rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _without_panic(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # no module exports the class
-            raise
+class _Guard:
+    """Turns a failure within Rust into a `RuntimeError`; many calls and threads may share it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        if error is None or type(error).__name__ != "PanicException":  # no module exports the class
+            return
         raise RuntimeError(
-            f"Qdrant Edge failed on the index in {directory} ({_reason(error)}); its files may be "
-            "damaged: open it again, or restore the directory from a copy"
+            f"Qdrant Edge failed on the index in {self._directory} ({_reason(error)}); its files "
+            "may be damaged: open it again, or restore the directory from a copy"
         ) from error
 
 

@@ -104,7 +104,7 @@ class Layout:
             )
         if text is not None and self.fields.text == nodes.CONTENT:
             text = nodes.text_of(text)
-        return Document(self.id(key, payload), text or "", self._metadata(key, payload))
+        return Document.parsed(self.id(key, payload), text or "", self._metadata(key, payload))
 
     def payload(self, document: Document) -> dict[str, Any]:
         """

@@ -67,15 +67,15 @@ class QdrantSearcher(Searcher):
 
     def scores(self, wanted: Mapping[Rep, Sequence[str]], /) -> Mapping[Rep, Mapping[str, float]]:
         """See `Scorer.scores`; a point without vectors of a representation scores 0."""
+        known = {rep: self.prefetched.get(rep, {}) for rep in wanted}
         queries = {
             rep: self._query(rep, len(missing), _has_id(missing), exact=True)
             for rep, names in wanted.items()
-            if (missing := [name for name in names if name not in self._known(rep)])
+            if (missing := [name for name in names if name not in known[rep]])
         }
         answers = dict(zip(queries, self._answers([*queries.values()]), strict=True))
         return {
-            rep: {name: self._known(rep).get(name, 0.0) for name in names}
-            | dict(answers.get(rep, ()))
+            rep: {name: known[rep].get(name, 0.0) for name in names} | dict(answers.get(rep, ()))
             for rep, names in wanted.items()
         }
 
@@ -105,11 +105,8 @@ class QdrantSearcher(Searcher):
         }
         if cache:
             self.payloads.update(read)
-        known = read | self.payloads
+        known = {**read, **self.payloads} if read else self.payloads
         return {name: known[name] for name in names if name in known}
-
-    def _known(self, rep: Rep) -> Mapping[str, float]:
-        return self.prefetched.get(rep, {})
 
     def _prefetches(self, limits: Mapping[Rep, int]) -> list[VectorQuery]:
         """Prefetch what the fusion will score, in the request of the branches."""

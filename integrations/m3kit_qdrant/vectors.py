@@ -28,6 +28,8 @@ _ZERO = 128
 
 _BYTE = 255
 
+_NO_VECTORS = M3Output()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
@@ -101,7 +103,7 @@ class Vectors:
     def from_point(self, vectors: Any, reps: Collection[Rep]) -> M3Output:
         """Read the vectors that an engine returned; an absent sparse vector is an empty one."""
         if not reps:
-            return M3Output()
+            return _NO_VECTORS
         named = vectors if isinstance(vectors, dict) else {"": vectors}
         stored = {rep: named.get(self.names[rep]) for rep in reps}
         dense, rows = (

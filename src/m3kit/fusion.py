@@ -87,10 +87,35 @@ class WeightedSum:
 
     def score(self, scores: Mapping[Rep, float]) -> float:
         """Combine the scores of one document on the representations that take part."""
-        total = sum(self.weight(rep) for rep in scores)
+        return self.fuse({rep: {"": score} for rep, score in scores.items()})[""]
+
+    def fuse(self, scores: Mapping[Rep, Mapping[str, float]]) -> Mapping[str, float]:
+        """
+        Combine the scores of documents, each of which is scored on every representation.
+
+        Raises:
+            ValueError: If the representations have no weight.
+        """
+        total = self.total(scores)
+        fused: dict[str, float] = {}
+        for rep in REPS:  # always in this order, as the order decides the last bit of a sum
+            weight = self.weight(rep)
+            for name, score in scores.get(rep, {}).items():
+                fused[name] = fused.get(name, 0.0) + weight * score
+        return {name: score / total for name, score in fused.items()}
+
+    def total(self, reps: Iterable[Rep]) -> float:
+        """
+        Add up the weights of representations.
+
+        Raises:
+            ValueError: If they have none.
+        """
+        reps = tuple(reps)
+        total = sum(self.weight(rep) for rep in reps)
         if not total:
-            raise ValueError(f"{self} gives no weight to {', '.join(scores)}")
-        return sum(self.weight(rep) * score for rep, score in scores.items()) / total
+            raise ValueError(f"{self} gives no weight to {', '.join(reps)}")
+        return total
 
 
 Fusion: TypeAlias = RRF | WeightedSum

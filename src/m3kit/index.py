@@ -118,7 +118,7 @@ class Search:
                 "the query carries no representation; encode it with at least one"
             )
         if isinstance(self.fusion, WeightedSum):
-            self.fusion.score(dict.fromkeys(self.query.reps, 0.0))
+            self.fusion.total(self.query.reps)
         object.__setattr__(self, "candidates", max(self.candidates, self.k))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from m3kit.vectors import M3Output, Rep
 
@@ -57,6 +57,21 @@ class Document:
             error.add_note(f"in the metadata of document {self.id!r}")
             raise
         object.__setattr__(self, "metadata", copied)
+
+    @classmethod
+    def parsed(cls, id_: str, text: str, metadata: Mapping[str, Json]) -> Self:
+        """
+        Make a document of what an engine parsed from its JSON, without checking or copying it.
+
+        Args:
+            id_: The id.
+            text: The text.
+            metadata: Python's own types, which nothing else refers to.
+        """
+        document = cls.__new__(cls)
+        for name, value in (("id", id_), ("text", text), ("metadata", metadata)):
+            object.__setattr__(document, name, value)
+        return document
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -283,6 +283,7 @@ class TestInfo:
             "reps": ["dense", "sparse", "colbert"],
             "count": 12,
             "unindexed_fields": index["unindexed_fields"],
+            "optimization": None,
         }
 
     def test_people_see_the_same(self, run: Command, sample: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from m3kit import RRF, M3Output, RepresentationError, Search, WeightedSum
+from m3kit import RRF, M3Output, Rep, RepresentationError, Search, WeightedSum
 from m3kit.fusion import by_score
 from m3kit.testing import query
 
@@ -20,6 +20,24 @@ def test_the_weighted_sum_divides_by_the_weights_that_take_part() -> None:
     assert weighted.score({"dense": 0.5, "sparse": 1.0}) == pytest.approx(0.8 / 1.3)
     assert weighted.score({"dense": 0.5, "sparse": 1.0, "colbert": 0.2}) == pytest.approx(1 / 2.3)
     assert WeightedSum(sparse=0.0).score({"dense": 0.5, "sparse": 9.0}) == 0.5
+
+
+def test_the_weighted_sum_is_the_same_to_the_last_bit_in_whatever_order_scores_come() -> None:
+    scores: dict[Rep, float] = {"dense": 0.1, "sparse": 0.7, "colbert": 0.3}
+    backwards = {rep: scores[rep] for rep in reversed(scores)}
+    assert WeightedSum().score(scores) == (1.0 * 0.1 + 0.3 * 0.7 + 1.0 * 0.3) / 2.3
+    assert WeightedSum().score(backwards) == WeightedSum().score(scores)
+
+
+def test_documents_are_fused_together_as_each_is_alone() -> None:
+    scores: dict[Rep, dict[str, float]] = {
+        "sparse": {"a": 0.2, "b": 0.0},
+        "dense": {"b": 0.9, "a": 0.4},
+    }
+    alone = {id_: WeightedSum().score({rep: scores[rep][id_] for rep in scores}) for id_ in "ab"}
+    assert WeightedSum().fuse(scores) == alone
+    with pytest.raises(ValueError, match="gives no weight to sparse"):
+        WeightedSum(sparse=0.0).fuse({"sparse": {"a": 1.0}})
 
 
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])

@@ -25,6 +25,14 @@ def test_metadata_is_copied_all_the_way_down() -> None:
     assert document.metadata == {"list": [1, {"a": [2]}]}
 
 
+def test_a_parsed_document_equals_one_that_was_checked() -> None:
+    metadata: dict[str, Any] = {"list": [1, {"a": [2]}]}
+    parsed = Document.parsed("a", "text", metadata)
+    assert parsed == Document("a", "text", metadata)
+    assert parsed.metadata is metadata
+    assert hash(parsed) == hash(Document("a", "text"))
+
+
 def test_subclasses_become_pythons_own_types() -> None:
     document = Document("a", "", {"int": Colour.RED, "float": np.float64(0.5), "str": np.str_("x")})
     assert [type(value) for value in document.metadata.values()] == [int, float, str]

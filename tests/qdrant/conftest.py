@@ -16,7 +16,7 @@ import pytest
 import qdrant_edge as edge
 from tests.conftest import quick_folder
 
-from m3kit_qdrant.edge_client import to_edge
+from m3kit_qdrant.edge_filters import to_edge
 
 
 @pytest.fixture

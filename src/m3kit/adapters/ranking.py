@@ -181,6 +181,8 @@ def _sorted(scores: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
 def _down_to_ties(scores: Iterable[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
     """Return what can be among the best `limit`, and so all that tie at the cut."""
     ranking = _sorted(scores)
+    if len(ranking) <= limit:
+        return ranking
     end = limit
     while 0 < end < len(ranking) and _score(ranking[end]) == _score(ranking[limit - 1]):
         end += 1
@@ -234,21 +236,23 @@ def _weighted(
     engine: _Engine, search: Search, rankings: Mapping[Rep, Ranking], fusion: WeightedSum
 ) -> list[Ranked]:
     union = dict.fromkeys(name for ranking in rankings.values() for name, _ in ranking)
-    candidates = [
-        Ranked(name, 0.0, scores) for name, scores in _branch_scores(rankings, union).items()
+    scores = _completed(engine, search.query.reps, _by_rep(rankings), union)
+    ranking = best(fusion.fuse(scores).items(), search.k, engine.ids)
+    return [
+        Ranked(name, score, {rep: by_name[name] for rep, by_name in scores.items()})
+        for name, score in ranking
     ]
-    completed = _with_all_scores(engine, search.query.reps, candidates)
-    scores = {candidate.name: candidate.scores for candidate in completed}
-    weighted = [(name, fusion.score(by_rep)) for name, by_rep in scores.items()]
-    ranking = best(weighted, search.k, engine.ids)
-    return [Ranked(name, score, scores[name]) for name, score in ranking]
+
+
+def _by_rep(rankings: Mapping[Rep, Ranking]) -> dict[Rep, dict[str, float]]:
+    return {rep: dict(ranking) for rep, ranking in rankings.items()}
 
 
 def _branch_scores(
     rankings: Mapping[Rep, Ranking], names: Iterable[str]
 ) -> dict[str, Mapping[Rep, float]]:
     """Tell what each document scored in the branches that found it."""
-    scores = {rep: dict(ranking) for rep, ranking in rankings.items()}
+    scores = _by_rep(rankings)
     return {
         name: {rep: by_name[name] for rep, by_name in scores.items() if name in by_name}
         for name in names
@@ -259,18 +263,28 @@ def _with_all_scores(
     engine: _Engine, reps: Collection[Rep], ranked: Sequence[Ranked]
 ) -> list[Ranked]:
     """Score every document on every representation that no branch has scored yet."""
-    ordered = [rep for rep in REPS if rep in reps]
-    names_by_rep = {
-        rep: [document.name for document in ranked if rep not in document.scores] for rep in ordered
+    known: dict[Rep, dict[str, float]] = {
+        rep: {entry.name: entry.scores[rep] for entry in ranked if rep in entry.scores}
+        for rep in reps
     }
-    scores = engine.scores({rep: names for rep, names in names_by_rep.items() if names})
-
-    def score(document: Ranked, rep: Rep) -> float:
-        if rep in document.scores:
-            return document.scores[rep]
-        return scores[rep].get(document.name, 0.0)
-
+    scores = _completed(engine, reps, known, [entry.name for entry in ranked])
     return [
-        Ranked(document.name, document.score, {rep: score(document, rep) for rep in ordered})
-        for document in ranked
+        Ranked(entry.name, entry.score, {rep: scores[rep][entry.name] for rep in scores})
+        for entry in ranked
     ]
+
+
+def _completed(
+    engine: _Engine,
+    reps: Collection[Rep],
+    known: Mapping[Rep, Mapping[str, float]],
+    names: Collection[str],
+) -> dict[Rep, Mapping[str, float]]:
+    """Score the named documents on the representations on which their scores are not known yet."""
+    ordered = [rep for rep in REPS if rep in reps]
+    missing = {rep: [name for name in names if name not in known.get(rep, {})] for rep in ordered}
+    scores = engine.scores({rep: unscored for rep, unscored in missing.items() if unscored})
+    return {
+        rep: {**dict.fromkeys(missing[rep], 0.0), **known.get(rep, {}), **scores.get(rep, {})}
+        for rep in ordered
+    }

@@ -153,7 +153,9 @@ class StoreIndex(Generic[_T]):
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by the engine's answers; see `HybridIndex.search`."""
         check_search(search, reps=self.reps, dim=self._store.manifest.dim)
-        search = replace(search, query=_below(search.query, self._store.token_id_limit))
+        query = _below(search.query, self._store.token_id_limit)
+        if query is not search.query:
+            search = replace(search, query=query)
         where = None if search.where is None else self._store.translate(search.where)
         expression = None if where is None else where.expression
         searcher = self._store.prepare_search(search, expression)
@@ -233,9 +235,7 @@ def _verifier(
 
 def _below(query: M3Output, limit: int) -> M3Output:
     """Leave out tokens that no document of the database can have."""
-    if query.sparse is None:
+    if query.sparse is None or not len(query.sparse) or query.sparse.ids[-1] < limit:
         return query
     below = query.sparse.ids < limit
-    if below.all():
-        return query
     return replace(query, sparse=Sparse(query.sparse.ids[below], query.sparse.weights[below]))

@@ -180,7 +180,7 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
         where = None if body.where is None else filter_from_json(body.where)
         if isinstance(fusion, WeightsBody):
             fusion = WeightedSum(**dict(fusion))
-            fusion.score(dict.fromkeys(index.reps if body.reps is None else body.reps, 0.0))
+            fusion.total(index.reps if body.reps is None else body.reps)
     except ValueError as error:
         raise invalid(str(error)) from error
     composed = "colbert" in (body.reps or ()) and "colbert" not in index.reps
