@@ -276,6 +276,17 @@ def _graph_params(optimization: Optimization | None) -> edge.SearchParams:
     return EXACT if optimization is None else approximate(optimization.search["hnsw_ef"])
 
 
+def _answer(
+    points: Sequence[edge.ScoredPoint], to_score: ToScore | None, *, select: Selection
+) -> Answer:
+    names = [str(point.id) for point in points]
+    scores = [point.score for point in points]
+    if to_score is not None:
+        scores = [to_score(score) for score in scores]
+    payloads = [point.payload or {} for point in points] if select else ()
+    return Answer([*zip(names, scores, strict=True)], dict(zip(names, payloads, strict=False)))
+
+
 def _scalars(value: object) -> Iterator[object]:
     """Yield the strings, booleans and numbers within a value."""
     if isinstance(value, dict | list):

@@ -51,14 +51,3 @@ def _condition(where: Condition) -> edge.ConditionType:
 
 def _are_dates(bounds: Mapping[str, object]) -> bool:
     return all(isinstance(bound, str) for bound in bounds.values())
-
-
-def _answer(
-    points: Sequence[edge.ScoredPoint], to_score: ToScore | None, *, select: Selection
-) -> Answer:
-    names = [str(point.id) for point in points]
-    scores = [point.score for point in points]
-    if to_score is not None:
-        scores = [to_score(score) for score in scores]
-    payloads = [point.payload or {} for point in points] if select else ()
-    return Answer([*zip(names, scores, strict=True)], dict(zip(names, payloads, strict=False)))
