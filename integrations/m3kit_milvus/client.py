@@ -215,6 +215,13 @@ class CollectionClient:
             self.call("flush", self.name)
             self._unflushed = 0
 
+    def switch_alias(self, alias: str) -> None:
+        """Have an alias stand for the collection."""
+        try:
+            self.call("create_alias", self.name, alias)
+        except MilvusException:  # which says so in the words of its version
+            self.call("alter_alias", self.name, alias)
+
     def compact(self) -> None:
         """Merge what is stored, without what was deleted; Milvus Lite does so by itself."""
         self.flush()

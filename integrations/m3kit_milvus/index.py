@@ -110,6 +110,10 @@ class MilvusIndex(StoreIndex[str]):
         self._store.client.compact()
         return None
 
+    def switch_alias(self, alias: str, /) -> None:
+        """Have an alias stand for this collection from now on, wherever it stood before."""
+        self._store.client.switch_alias(alias)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._collection!r}, {self._store.manifest})"
 

@@ -94,6 +94,18 @@ class CollectionAdmin:
                 )
             sleep(_POLL_S)
 
+    def switch_alias(self, alias: str) -> None:
+        """Have an alias stand for the collection, in one request."""
+        with self.lock:
+            existing = {entry.alias_name for entry in self.client.get_aliases().aliases}
+            delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            create = models.CreateAliasOperation(
+                create_alias=models.CreateAlias(collection_name=self.name, alias_name=alias)
+            )
+            self.client.update_collection_aliases(
+                [delete, create] if alias in existing else [create]
+            )
+
     def payloads(self, limit: int) -> list[Mapping[str, Any]]:
         """Read the payloads of a few points."""
         with self.lock:

@@ -135,6 +135,10 @@ class QdrantIndex(StoreIndex[Condition]):
         self._admin.optimize()
         return None
 
+    def switch_alias(self, alias: str, /) -> None:
+        """Have an alias stand for this collection from now on, wherever it stood before."""
+        self._admin.switch_alias(alias)
+
     def __repr__(self) -> str:
         unused = f", unused: {', '.join(map(repr, self._unused))}" if self._unused else ""
         return f"{type(self).__name__}({self._collection!r}, {self._points.manifest}{unused})"

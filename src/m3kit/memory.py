@@ -55,6 +55,11 @@ class MemoryIndex:
         """What makes the vectors, where it was told."""
         return self._model
 
+    @property
+    def colbert_storage(self) -> ColbertStorage:
+        """The form in which it stores ColBERT vectors."""
+        return self._colbert
+
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write copies of the records; see `HybridIndex.upsert`."""
         dim = self._dim or _width(records)

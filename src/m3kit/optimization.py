@@ -38,7 +38,7 @@ class Graph:
     ef_construct: int = 256
     quantize: bool = True
     on_disk: bool = True
-    recall: float = 0.98
+    recall: float = 0.99
     min_documents: int = 10_000
 
     def __post_init__(self) -> None:

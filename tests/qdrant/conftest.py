@@ -107,6 +107,14 @@ class Server(ThreadingHTTPServer):
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def change_aliases(self, actions: list[dict[str, Any]]) -> None:
+        for action in actions:
+            if "delete_alias" in action:
+                del self.aliases[action["delete_alias"]["alias_name"]]
+            else:
+                alias = action["create_alias"]
+                self.aliases[alias["alias_name"]] = alias["collection_name"]
+
     def collection(self, name: str) -> tuple[edge.EdgeShard, dict[str, Any]]:
         return self.collections[self.aliases.get(name, name)]
 
@@ -150,9 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
                 aliases = [{"alias_name": one, "collection_name": of} for one, of in pairs]
                 return self._send({"aliases": aliases})
             case ["POST", "collections", "aliases"]:
-                for action in body["actions"]:
-                    alias = action["create_alias"]
-                    self.server.aliases[alias["alias_name"]] = alias["collection_name"]
+                self.server.change_aliases(body["actions"])
                 return self._send(True)  # noqa: FBT003  # a result
             case ["GET", "collections", name]:
                 status = self.server.statuses.pop(0) if self.server.statuses else "green"

@@ -11,6 +11,7 @@ from m3kit.adapters.closing import not_picklable
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.filters import Filter, Ids, check_filter, matches
 from m3kit.index import Search, check_ids, check_records, check_reps, check_search
 from m3kit.records import Document, Hit, Record
@@ -138,6 +139,11 @@ class StoreIndex(Generic[_T]):
     def model(self) -> str | None:
         """What made the vectors, where the index was told."""
         return self._store.manifest.model
+
+    @property
+    def colbert_storage(self) -> ColbertStorage:
+        """The form in which it stores ColBERT vectors."""
+        return self._store.manifest.colbert
 
     def check_document(self, document: Document, /) -> None:
         """Check that the database can hold a document; see `ChecksDocuments`."""

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 import m3kit
 from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
+from m3kit.cli import copy as copying
 from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options
@@ -259,6 +260,7 @@ app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command()(examining.doctor)
 app.command(epilog=help_texts.OPTIMIZE)(optimizing.optimize)
+app.command(epilog=help_texts.COPY)(copying.copy)
 
 
 def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:

@@ -116,3 +116,11 @@ GET /health, /ready, /info and /metrics.
 Every command takes the server's URL as --model. Both sides read M3KIT_API_KEY. SIGTERM ends
 the server when what it accepted is answered.
 """
+
+COPY = """
+Vectors are copied as they are. Of the copy, the number of documents, the vectors of some and the
+rankings of searches for them are compared with the index. Repeat the command to complete a copy
+that was stopped. A store that cannot hold a representation refuses it, unless --reps leaves it
+behind. --model encodes the texts anew instead, beside the index: searches go on there until
+--alias, of a collection in Qdrant or Milvus, or the address that you search at switches.
+"""
