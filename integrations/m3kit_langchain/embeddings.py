@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 
 from m3kit._batching import batched
 from m3kit.encoder import Encoder
-from m3kit.frameworks import unit
+from m3kit.frameworks import connect, unit
 from m3kit.index import RepresentationError
 from m3kit.scoring import require
 from m3kit.vectors import M3Output, Rep
@@ -30,6 +30,9 @@ class M3Embeddings(Embeddings):
 
     Args:
         encoder: The model. By default `model_name` is loaded, which needs m3kit's extra `torch`.
+        url: A server that has the model, in its place: `m3kit serve`, or another that
+            `m3kit.remote.RemoteEncoder` reads, which needs m3kit's extra `remote`.
+        api_key: What the server wants to be shown.
         model_name: A folder, a name on the Hugging Face hub, or `"tiny"`; by default
             `"BAAI/bge-m3"`.
         model: The same, as `HuggingFaceEmbeddings` spells it, too.
@@ -50,12 +53,15 @@ class M3Embeddings(Embeddings):
             model is given besides an encoder.
         ValueError: If vectors are not to be normalised, or `batch_size` is below 1.
         CheckpointError: If there is no such model.
+        RemoteError: If no server answers.
     """
 
     def __init__(
         self,
         *,
         encoder: Encoder | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
         model_name: str | None = None,
         model: str | None = None,
         cache_folder: str | None = None,
@@ -87,12 +93,16 @@ class M3Embeddings(Embeddings):
             **instructions,
             "show_progress": show_progress or None,
         }
-        given = [name for name, value in options.items() if value is not None]
+        given = [name for name, value in {**options, "url": url}.items() if value is not None]
         if encoder is not None and given:
             raise TypeError(
                 f"{', '.join(given)} would load a model, and an encoder is given; give one of them"
             )
-        if encoder is None:
+        if api_key is not None and url is None:
+            raise TypeError("api_key is shown to a server; give url= with it")
+        if url is not None:
+            encoder = connect(url, api_key, options)
+        elif encoder is None:
             encoder = _load(
                 name or _MODEL,
                 model_kwargs,

@@ -12,6 +12,7 @@ from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.core.callbacks import CallbackManager
 
 from m3kit.encoder import Encoder
+from m3kit.frameworks import connect
 from m3kit.index import check_model, check_reps
 from m3kit.scoring import require
 from m3kit.vectors import M3Output
@@ -33,6 +34,9 @@ class M3Embedding(BaseEmbedding):
             `"BAAI/bge-m3"`. With a fingerprint behind an `@`, as `to_dict` gives it, only those
             weights are accepted.
         device: Where the model is loaded, as PyTorch names it.
+        url: A server that has the model, in its place: `m3kit serve`, or another that
+            `m3kit.remote.RemoteEncoder` reads, which needs m3kit's extra `remote`.
+        api_key: What the server wants to be shown; it is not part of `to_dict`.
         embed_batch_size: How many texts LlamaIndex passes at once, at most 2048.
         callback_manager: Notified of each batch.
         num_workers: How many batches LlamaIndex embeds at once in asynchronous calls.
@@ -47,6 +51,7 @@ class M3Embedding(BaseEmbedding):
 
     model_name: str = Field(default="", frozen=True, description="The name of the model.")
     device: str | None = Field(default=None, frozen=True, description="Where it was loaded.")
+    url: str | None = Field(default=None, frozen=True, description="The server that has it.")
     _encoder: Encoder = PrivateAttr()
 
     def __init__(
@@ -55,17 +60,20 @@ class M3Embedding(BaseEmbedding):
         *,
         model_name: str | None = None,
         device: str | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
         embed_batch_size: int = 128,
         callback_manager: CallbackManager | None = None,
         num_workers: int | None = None,
         embeddings_cache: Any = None,
         rate_limiter: Any = None,
     ) -> None:
-        encoder = _resolve(encoder, model_name, device)
+        encoder = _resolve(encoder, model_name, device, url, api_key)
         check_reps(["dense"], available=encoder.reps)
         fields: dict[str, Any] = {
             "model_name": encoder.model or "unknown",
             "device": device,
+            "url": url,
             "embed_batch_size": embed_batch_size,
             "callback_manager": callback_manager or CallbackManager([]),
             "num_workers": num_workers,
@@ -176,6 +184,8 @@ class M3SparseEmbedding(BaseSparseEmbedding):
         encoder: May be shared with `M3Embedding`. By default `model_name` is loaded.
         model_name: As in `M3Embedding`.
         device: As in `M3Embedding`.
+        url: As in `M3Embedding`.
+        api_key: As in `M3Embedding`.
         embed_batch_size: How many texts LlamaIndex passes at once, at most 2048.
         num_workers: How many batches LlamaIndex embeds at once in asynchronous calls.
 
@@ -185,6 +195,7 @@ class M3SparseEmbedding(BaseSparseEmbedding):
 
     model_name: str = Field(default="", frozen=True, description="The name of the model.")
     device: str | None = Field(default=None, frozen=True, description="Where it was loaded.")
+    url: str | None = Field(default=None, frozen=True, description="The server that has it.")
     _encoder: Encoder = PrivateAttr()
 
     def __init__(
@@ -193,14 +204,17 @@ class M3SparseEmbedding(BaseSparseEmbedding):
         *,
         model_name: str | None = None,
         device: str | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
         embed_batch_size: int = 128,
         num_workers: int | None = None,
     ) -> None:
-        encoder = _resolve(encoder, model_name, device)
+        encoder = _resolve(encoder, model_name, device, url, api_key)
         check_reps(["sparse"], available=encoder.reps)
         fields: dict[str, Any] = {
             "model_name": encoder.model or "unknown",
             "device": device,
+            "url": url,
             "embed_batch_size": embed_batch_size,
             "num_workers": num_workers,
         }
@@ -278,10 +292,23 @@ def _batch(outputs: Sequence[M3Output]) -> tuple[list[list[int]], list[list[floa
     ]
 
 
-def _resolve(encoder: Encoder | None, model_name: str | None, device: str | None) -> Encoder:
-    """Return an encoder, loaded by its name if none is given, and check it against the name."""
+def _resolve(
+    encoder: Encoder | None,
+    model_name: str | None,
+    device: str | None,
+    url: str | None,
+    api_key: str | None,
+) -> Encoder:
+    """Return an encoder, loaded or connected to if none is given, and check it against the name."""
     name, _, fingerprint = (model_name or _MODEL).rpartition("@")
-    if encoder is None:
+    if api_key is not None and url is None:
+        raise TypeError("api_key is shown to a server; give url= with it")
+    if url is not None:
+        if encoder is not None:
+            raise TypeError("url names a server's encoder, and an encoder is given; give one")
+        encoder = connect(url, api_key, {"device": device})
+        check_model(model_name, encoder.model, f"what {url} serves")
+    elif encoder is None:
         from m3kit.torch import TorchEncoder  # takes seconds, and an encoder does not need it
 
         encoder = TorchEncoder.from_pretrained(name or fingerprint, device=device)

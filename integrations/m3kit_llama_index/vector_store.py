@@ -192,7 +192,8 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
 
         A `query_embedding` is the dense vector of the query, also besides its text, from which
         the other vectors are made; one of `M3StoreEmbedding` stands for texts, which are encoded
-        here. An empty list of
+        here. (In SPARSE mode LlamaIndex's retriever drops texts that stand for a query, as HyDE's;
+        `M3Retriever(…, reps=["sparse"])` searches by their weights.) An empty list of
         `node_ids` is no filter, since `as_retriever` always passes a list; an empty list of
         `doc_ids` matches nothing. (That list has the image and index nodes of a `VectorStoreIndex`
         and no text nodes: to search both together, use `M3Retriever`.)

@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeAlias
 from grpc import Call, RpcError, StatusCode
 from pymilvus import MilvusClient, MilvusException
 from pymilvus.client.types import Status
+from pymilvus.exceptions import ErrorCode
 
+from m3kit.adapters.forks import check_process
 from m3kit_milvus.workarounds import silenced
 
 Row: TypeAlias = Mapping[str, Any]
@@ -50,6 +52,10 @@ How many rows Milvus Lite holds unflushed.
 
 It searches those row by row in Python, some 0.1 ms each, and flushes a thousand in as much.
 """
+
+_BUSY = {ErrorCode.RATE_LIMIT, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED}
+_PASSING = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED}
+"""What a server answers that may take the same call later: as Milvus's codes, and as gRPC's."""
 
 _VISIBLE_S = 0.005
 """Milvus Lite's core in C++ reads as of the last millisecond."""
@@ -263,11 +269,7 @@ class CollectionClient:
             RuntimeError: If this process was forked since: gRPC does not survive that.
             OSError: If one has failed. Milvus Lite would lose what it acknowledged afterwards.
         """
-        if os.getpid() != self._pid:
-            raise RuntimeError(
-                f"the collection {self.name!r} was opened before this process was forked; open it "
-                "after the fork"
-            )
+        check_process(self._pid, f"the collection {self.name!r}")
         if self._failed == "flush" or (self._failed and method in _WRITES):
             raise OSError(
                 f"Milvus Lite could not write to its files before ({self._why}); make room, close "
@@ -297,6 +299,15 @@ class CollectionClient:
                 return "core"
             raise
         return "lite" if version.startswith("milvus_lite") else "server"
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether a call may succeed later: a server that is away, too busy, or out of time."""
+    if isinstance(error, MilvusException):
+        return error.code in _BUSY or _is_unreachable(error)
+    if isinstance(error, Call):
+        return error.code() in _PASSING
+    return isinstance(error, ConnectionError | TimeoutError)
 
 
 def _is_unreachable(error: Exception) -> bool:

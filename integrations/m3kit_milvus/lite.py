@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from m3kit.adapters.read_only import copy_files, private_folder
 from m3kit.index import IndexLockedError, IndexNotFoundError
 
 _COLLECTIONS, _LOCK, _LOG = "collections", "LOCK", "wal"
@@ -47,6 +49,20 @@ def has_log(file: Path, collection: str) -> bool:
     return any((file / _COLLECTIONS / collection / _LOG).glob("*.arrow"))
 
 
+@contextmanager
+def copied(file: Path) -> Iterator[Path]:
+    """
+    Copy a file into a private folder, to be read whatever happens to it.
+
+    Raises:
+        IndexLockedError: If a process has it open.
+    """
+    with private_folder() as folder:
+        with _unwritten(file):
+            copy_files(file, folder / file.name)
+        yield folder / file.name
+
+
 def why_not(file: Path) -> Exception:
     """Find out why Milvus Lite does not open a file, and return an error of one line."""
     try:
@@ -57,10 +73,7 @@ def why_not(file: Path) -> Exception:
             )
         file.mkdir(parents=True, exist_ok=True)
         if _is_locked(file):
-            return IndexLockedError(
-                f"Milvus Lite cannot open {file}: another process holds it; close it there, or "
-                "share a server (milvus://localhost:19530/papers)"
-            )
+            return _open_elsewhere(file)
     except OSError as error:
         return OSError(
             error.errno, f"Milvus Lite cannot open it ({error.strerror})", f"{error.filename}"
@@ -71,19 +84,49 @@ def why_not(file: Path) -> Exception:
     )
 
 
+def _open_elsewhere(file: Path) -> IndexLockedError:
+    return IndexLockedError(
+        f"Milvus Lite cannot open {file}: another process holds it; close it there, read what none "
+        "writes by open_index(…, read_only=True), or share a server "
+        "(milvus://localhost:19530/papers)"
+    )
+
+
 def _is_locked(file: Path) -> bool:
+    descriptor = os.open(file / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    try:
+        return not _lock(descriptor, exclusive=True)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _unwritten(file: Path) -> Iterator[None]:
+    """Have nobody open a file meanwhile, which readers may do together."""
+    try:
+        descriptor = os.open(file / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # nobody has opened it where it lies
+        yield
+        return
+    try:
+        if not _lock(descriptor, exclusive=False):
+            raise _open_elsewhere(file)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, *, exclusive: bool) -> bool:
+    """Lock a file until it is closed; False if another process has."""
     try:
         import fcntl
     except ImportError:  # on Windows
-        return False
-    descriptor = os.open(file / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
         return True
-    finally:
-        os.close(descriptor)
-    return False
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _leave_to_parent() -> None:

@@ -13,12 +13,12 @@ from pymilvus import MilvusClient, MilvusException
 
 from m3kit.adapters.addresses import ServerAddress
 from m3kit.adapters.forks import hold, let_go
+from m3kit.adapters.read_only import ReadOnlyIndex
 from m3kit.index import IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
 from m3kit_milvus.client import KEEPALIVE
 from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
-from m3kit_milvus.lite import has_log, repair, why_not
-from m3kit_milvus.lite import server_manager as _lite
+from m3kit_milvus.lite import copied, has_log, repair, server_manager, why_not
 from m3kit_milvus.workarounds import silenced
 
 _FORM = "host:19530/collection or path/to/file.db/collection"
@@ -32,7 +32,13 @@ _OPENING = Lock()
 
 
 def open_server(
-    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+    address: str,
+    /,
+    *,
+    dim: int | None,
+    reps: Collection[Rep],
+    model: str | None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open a collection on a server or in a file of Milvus Lite; see `m3kit.open_index`.
@@ -46,6 +52,7 @@ def open_server(
         dim: As in `MilvusIndex`.
         reps: As in `MilvusIndex`.
         model: As in `MilvusIndex`.
+        read_only: Whether writes are refused, and a file is copied and not locked.
 
     Raises:
         ValueError: If the address is another.
@@ -63,17 +70,22 @@ def open_server(
                 raise IndexNotFoundError(
                     f"there is no index at {file}; give encoder= (or dim=) to create one"
                 )
+            if read_only:
+                file = resources.enter_context(copied(file))
             was_killed = has_log(file, collection)
             client, again = resources.enter_context(_file_client(file)), None
+            sidecar = file.absolute().with_name(f"{file.name}.{collection}")
         else:
             was_killed = False
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
             client, collection = resources.enter_context(_server_client(server)), server.name
-            again = f"milvus://{address}"
+            again, sidecar = f"milvus://{address}", None
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
         if was_killed:
             index.flush()  # or what a killed flush has written is there twice
-        return index.owning(resources, address=again)
+        if read_only:
+            return ReadOnlyIndex(index, resources, f"milvus://{address}")
+        return index.owning(resources, address=again, sidecar=sidecar)
 
 
 @contextmanager
@@ -103,10 +115,10 @@ def _server_client(server: ServerAddress) -> Iterator[MilvusClient]:
 @contextmanager
 def _file_client(file: Path) -> Iterator[MilvusClient]:
     """Connect to Milvus Lite, which serves a file from a thread of this process until released."""
-    name, pid = str(file.absolute()), os.getpid()
+    name, pid, manager = str(file.absolute()), os.getpid(), server_manager()
     file.parent.mkdir(parents=True, exist_ok=True)
     with _OPENING:
-        in_use = name in _lite()._servers  # noqa: SLF001  # no public way
+        in_use = name in manager._servers  # noqa: SLF001  # no public way
         opened_by_others = not _OPEN_FILES[name] and in_use
         if not in_use:
             repair(file)
@@ -126,4 +138,4 @@ def _file_client(file: Path) -> Iterator[MilvusClient]:
                 let_go(file)
                 _OPEN_FILES[name] -= 1
                 if not _OPEN_FILES[name] and not opened_by_others:
-                    _lite().release_server(name)
+                    manager.release_server(name)

@@ -10,7 +10,7 @@ from m3kit.filters import Filter
 from m3kit.index import Search
 from m3kit.records import Document, Record
 from m3kit.vectors import Rep
-from m3kit_milvus.client import PAGE, CollectionClient, Key, Row
+from m3kit_milvus.client import PAGE, CollectionClient, Key, Row, is_transient
 from m3kit_milvus.layout import Layout
 from m3kit_milvus.search import MilvusSearcher
 from m3kit_milvus.vectors import NO_TOKEN, nbytes, to_output
@@ -80,6 +80,10 @@ class MilvusStore:
     def flush(self) -> None:
         """Return when what was written is durable; see `Store.flush`."""
         self.client.flush()
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
+        return is_transient(error)
 
     @property
     def _all(self) -> str:

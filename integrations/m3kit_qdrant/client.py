@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from threading import RLock
 from time import sleep
 from typing import Any
 
-from grpc import RpcError, StatusCode
+from grpc import Call, RpcError, StatusCode
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+from m3kit.adapters.forks import check_process
 from m3kit.scoring import scores
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import check_room
@@ -32,6 +36,15 @@ _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchP
 
 _POLL_S = 0.5
 
+_AWAY = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
+_BUSY = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""What a server answers that may take the same request later."""
+
 _WITH_SUBSTRING = (1, 20)
 """The first version of the server that has the condition."""
 
@@ -43,15 +56,26 @@ class CollectionAdmin:
     Args:
         client: A connected client.
         name: The collection's name, or an alias of it.
+
+    Raises:
+        RuntimeError: From every method, and those of the engine, if this process was forked since.
     """
 
     def __init__(self, client: QdrantClient, name: str) -> None:
-        self.client = client
+        self._client = client
+        self._pid = os.getpid()
         self.name = name
         path = client.init_options["path"]
         self.path = None if path is None else Path(path)
         self.is_local = path is not None or client.init_options["location"] == ":memory:"
         self.lock: AbstractContextManager[object] = _LOCAL_LOCK if self.is_local else nullcontext()
+
+    @property
+    def client(self) -> QdrantClient:
+        """The client; a forked process may use one of local mode in memory alone."""
+        if not self.is_local or self.path is not None:
+            check_process(self._pid, f"the collection {self.name!r}")
+        return self._client
 
     def info(self) -> models.CollectionInfo | None:
         """Describe the collection, if it exists."""
@@ -134,7 +158,7 @@ class ClientEngine:
         vectors: Vectors,
         search_params: models.SearchParams | None,
     ) -> None:
-        self._client = collection.client
+        self._collection = collection
         self._name = collection.name
         self._path = collection.path
         self._lock = collection.lock
@@ -151,7 +175,7 @@ class ClientEngine:
         if not self.is_remote:
             return True
         try:
-            numbers = self._client.info().version.split("-")[0].split(".")[:2]
+            numbers = self._collection.client.info().version.split("-")[0].split(".")[:2]
             return tuple(map(int, numbers)) >= _WITH_SUBSTRING
         except Exception as error:
             if unanswered(error) is not None:
@@ -174,7 +198,7 @@ class ClientEngine:
             for point in points
         ]
         with self._lock:
-            self._client.upsert(self._name, structs, wait=True)
+            self._collection.client.upsert(self._name, structs, wait=True)
 
     def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
         """See `Engine.query`."""
@@ -193,7 +217,7 @@ class ClientEngine:
             )
             for query, (vector, _) in zip(queries, vectors, strict=True)
         ]
-        answers = self._client.query_batch_points(self._name, requests)
+        answers = self._collection.client.query_batch_points(self._name, requests)
         return [
             _answer(
                 answer.points,
@@ -207,7 +231,7 @@ class ClientEngine:
     ) -> Sequence[StoredPoint]:
         """See `Engine.retrieve`."""
         with self._lock:
-            records = self._client.retrieve(
+            records = self._collection.client.retrieve(
                 self._name, [*keys], with_payload=select, with_vectors=self._vectors.selection(reps)
             )
         return [self._stored(record, reps) for record in records]
@@ -217,7 +241,7 @@ class ClientEngine:
     ) -> tuple[Sequence[StoredPoint], Any]:
         """See `Engine.scroll`."""
         with self._lock:
-            records, following = self._client.scroll(
+            records, following = self._collection.client.scroll(
                 self._name,
                 scroll_filter=_filter(where),
                 offset=start,
@@ -231,15 +255,24 @@ class ClientEngine:
         """See `Engine.delete`."""
         selector = models.FilterSelector(filter=_must(where))
         with self._lock:
-            self._client.delete(self._name, selector, wait=True)
+            self._collection.client.delete(self._name, selector, wait=True)
 
     def count(self, where: Condition | None, /) -> int:
         """See `Engine.count`."""
         with self._lock:
-            return self._client.count(self._name, _filter(where), exact=True).count
+            return self._collection.client.count(self._name, _filter(where), exact=True).count
 
     def flush(self) -> None:
         """Do nothing: each write waits until it is done."""
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """See `Engine.is_transient`."""
+        if isinstance(error, UnexpectedResponse):
+            return error.status_code in _BUSY
+        if isinstance(error, RpcError) and isinstance(error, Call):
+            return error.code() in {*_AWAY, StatusCode.RESOURCE_EXHAUSTED}
+        busy = (ResourceExhaustedResponse, ConnectionError, TimeoutError)
+        return unanswered(error) is not None or isinstance(error, busy)
 
     def _query_locally(self, query: VectorQuery) -> Answer:
         """
@@ -249,7 +282,7 @@ class ClientEngine:
         """
         vector, _ = self._vectors.to_query(query, _sparse)
         with self._lock:
-            answer = self._client.query_points(
+            answer = self._collection.client.query_points(
                 self._name,
                 query=vector,
                 using=self._using(query),
@@ -294,7 +327,7 @@ def unanswered(error: Exception) -> str | None:
     match error:
         case ResponseHandlingException():
             return str(error)
-        case RpcError() if error.code() in {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}:
+        case RpcError() if error.code() in _AWAY:
             return str(error.details())
         case _:
             return None

@@ -2,7 +2,7 @@
 A directory with an index: its manifest, its lock, and the space it has left.
 
     m3kit.json     which engine made the index, its `Manifest`, and the folder of its files
-    .lock          locked while it is open
+    m3kit.*        what others keep about the index, such as its ledger
     edge/, local/  the engine's own files
     edge.1f2e3d4c/ the same, optimized; or a copy that is being optimized, which is removed when the
                    index is opened and `m3kit.json` does not name it
@@ -11,38 +11,39 @@ A directory with an index: its manifest, its lock, and the space it has left.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 from secrets import token_hex
-from shutil import disk_usage, rmtree
 from typing import Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.manifest import IndexRequest, Manifest
+from m3kit.adapters.read_only import copy_files, private_folder
 from m3kit.index import IndexLockedError, IndexNotFoundError
 from m3kit.optimization import Optimization
 from m3kit_qdrant import manifest_file
+from m3kit_qdrant.locks import LOCKS, SEVERAL, locked, unwritten
 from m3kit_qdrant.manifest_file import UNFINISHED, EngineName
 from m3kit_qdrant.vectors import rows_of
 
-_LOCK = ".lock"
-_EMPTY = {_LOCK, f"{manifest_file.NAME}{UNFINISHED}"}
-"""What a process that was killed at its very first step leaves behind."""
-
+_SIDECAR = "m3kit"
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
+
+_EMPTY = {*LOCKS, *(f"{name}{UNFINISHED}" for name in (manifest_file.NAME, *_CONTENT))}
+"""What a process that was killed before there was an index leaves behind."""
 
 _TEMPORARY = "temp_segments"
 """Where Edge builds segments; what a killed process has left there is nobody's."""
 
 _GENERATION = "????????"
 """The hexadecimal digits behind the name of a folder that was optimized; for each build others."""
-
-_SEVERAL = "several processes can share an index on a server: qdrant://localhost:6333/papers"
 
 _RESERVE = 32 * 2**20
 """What stays free for the engine's tables and logs."""
@@ -71,7 +72,7 @@ class Directory:
     @classmethod
     def lock(cls, path: Path, engine: EngineName, request: IndexRequest) -> Self:
         """
-        Lock a directory, and write a manifest if it is new or empty.
+        Lock a directory, whose manifest `folder` writes if it is new or empty.
 
         Raises:
             IndexNotFoundError: If it holds something else, or nothing and there is no `dim`.
@@ -86,11 +87,12 @@ class Directory:
         new = None if engine_in(path) else request.new_manifest(f"{path}")
         check_room(path)
         path.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
+        lock = locked(path)
         try:
-            if new is not None and not (path / manifest_file.NAME).exists():
-                manifest_file.write(path, {"engine": engine, **new.to_json()})
-            manifest = manifest_file.read_manifest(path, engine)
+            is_new = not (path / manifest_file.NAME).exists()
+            manifest = (
+                new if new is not None and is_new else manifest_file.read_manifest(path, engine)
+            )
             request.check(manifest, f"the index in {path}")
         except BaseException:
             lock.release()
@@ -103,24 +105,33 @@ class Directory:
         """
         Return the engine's folder in it, which `create` creates at once or not at all.
 
+        A manifest is written between the two steps, so that one without a folder, finished or
+        unfinished, has lost it.
+
         Raises:
-            IndexNotFoundError: If it holds something else, or there is another engine's.
+            IndexNotFoundError: If it holds something else, another engine's, or nothing any more.
         """
-        folder = self.path / manifest_file.read_folder(self.path, engine)
-        others = [path for path in self._data() if path != folder]
+        is_new = not (self.path / manifest_file.NAME).exists()
+        name = engine if is_new else manifest_file.read_folder(self.path, engine)
+        folder = self.path / name
+        others = [path for path in _data(self.path) if path != folder]
         if folder.exists() and not (folder / _CONTENT[engine]).exists():
             raise damaged(self.path, f"{folder} holds no data of Qdrant's engine {engine!r}")
-        if not folder.exists() and (others or folder.name != engine):
-            stored = f"{others[0].name}/" if others else "nothing"
-            raise damaged(self.path, f"it holds {stored} where {folder.name}/ belongs")
+        if not folder.exists() and others:
+            raise damaged(self.path, f"it holds {others[0].name}/ where {name}/ belongs")
         if not folder.exists():
-            unfinished = self.path / f"{engine}{UNFINISHED}"
-            rmtree(unfinished, ignore_errors=True)
-            create(unfinished)
+            unfinished = self.path / f"{name}{UNFINISHED}"
+            if is_new:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                create(unfinished)
+                stored = {"engine": engine, **self.manifest.to_json()}
+                manifest_file.write(self.path, stored)
+            elif not unfinished.exists():
+                raise damaged(self.path, f"its folder {name}/ is gone")
             unfinished.rename(folder)
         leftovers = [path for path in others if path.name.startswith(engine)]
         for leftover in (*leftovers, folder / _TEMPORARY):
-            rmtree(leftover, ignore_errors=True)
+            shutil.rmtree(leftover, ignore_errors=True)
         return folder
 
     @property
@@ -140,16 +151,16 @@ class Directory:
             stored["optimization"] = optimization.to_json()
         manifest_file.write(self.path, stored)
 
-    def _data(self) -> list[Path]:
-        """Return the folders with an engine's files, in use or left over."""
-        patterns = (pattern for name in _CONTENT for pattern in (name, f"{name}.{_GENERATION}"))
-        return [path for pattern in patterns for path in sorted(self.path.glob(pattern))]
-
     def release(self) -> None:
         """Unlock it; in a forked process do nothing."""
         if self.is_ours and self._lock.is_locked:
             let_go(self.path)
             self._lock.release()
+
+    @property
+    def sidecar(self) -> Path:
+        """What the names of files about the index begin with; see `m3kit.index.HasSidecar`."""
+        return self.path / _SIDECAR
 
     @property
     def is_ours(self) -> bool:
@@ -166,8 +177,38 @@ class Directory:
         if not self.is_ours:
             raise IndexLockedError(
                 f"the index in {self.path} was opened before this process was forked, by process "
-                f"{self._pid}; open it after the fork, in one process ({_SEVERAL})"
+                f"{self._pid}; open it after the fork, in one process ({SEVERAL})"
             )
+
+
+@contextmanager
+def copied(path: Path, request: IndexRequest) -> Iterator[Path]:
+    """
+    Copy a directory into a private one, to be read whatever happens to it.
+
+    Raises:
+        IndexNotFoundError: If there is no index.
+        ModelMismatchError: If it was made by another model.
+        IndexLockedError: If it is open.
+    """
+    engine = engine_in(path)
+    if engine is None:
+        raise IndexNotFoundError(f"there is no index at {path}; a reader creates none")
+    with private_folder() as folder:
+        with unwritten(path):
+            request.check(manifest_file.read_manifest(path, engine), f"the index in {path}")
+            name = manifest_file.read_folder(path, engine)
+            if not (path / name / _CONTENT[engine]).exists():
+                raise damaged(path, f"its folder {name}/ is gone")
+            shutil.copyfile(path / manifest_file.NAME, folder / manifest_file.NAME)
+            copy_files(path / name, folder / name)
+        yield folder
+
+
+def _data(path: Path) -> list[Path]:
+    """Return the folders with an engine's files, in use or left over."""
+    patterns = (pattern for name in _CONTENT for pattern in (name, f"{name}.{_GENERATION}"))
+    return [folder for pattern in patterns for folder in sorted(path.glob(pattern))]
 
 
 def damaged(path: Path, reason: str) -> IndexNotFoundError:
@@ -208,23 +249,10 @@ def check_room(path: Path, nbytes: int = 0) -> None:
     place = path.absolute()
     existing = next(folder for folder in (place, *place.parents) if folder.exists())
     needed = _RESERVE + _GROWTH * nbytes
-    if (free := disk_usage(existing).free) < needed:
+    if (free := shutil.disk_usage(existing).free) < needed:
         raise OSError(
             ENOSPC,
             f"the disk has {free >> 20} MiB free and the index needs {(needed >> 20) + 1}; nothing "
             "was written: make room, or copy the directory to a larger disk while it is closed",
             str(path),
         )
-
-
-def _locked(path: Path) -> FileLock:
-    # Any thread may close the index, so the lock is the object's and not the thread's.
-    lock = FileLock(path / _LOCK, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise IndexLockedError(
-            f"the index in {path} is open already, in another process or in this one; close it "
-            f"there, or share one index between threads ({_SEVERAL})"
-        ) from None
-    return lock

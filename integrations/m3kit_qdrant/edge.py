@@ -87,6 +87,11 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
         return []
 
     @property
+    def sidecar(self) -> Path | None:
+        """Where files about the index may lie, in its directory."""
+        return self._directory.sidecar
+
+    @property
     def optimization(self) -> Optimization | None:
         """What dense searches may miss since `optimize`; None while they are exact."""
         return self._directory.optimization

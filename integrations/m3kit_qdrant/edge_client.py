@@ -190,6 +190,10 @@ class EdgeEngine:
         old.remove_when_unused(self.folder)
         self._graph, self.folder = _graph_params(optimization), folder
 
+    def is_transient(self, _: Exception, /) -> bool:
+        """See `Engine.is_transient`: files have no errors that pass by themselves."""
+        return False
+
     def close(self) -> None:
         """Flush and close the files; a second call does nothing, nor does a forked process."""
         if self._open_shard is not None:

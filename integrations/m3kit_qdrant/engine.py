@@ -130,3 +130,7 @@ class Engine(Protocol):
     def flush(self) -> None:
         """Return when what was written is durable and searchable."""
         ...
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
+        ...

@@ -11,10 +11,12 @@ from socket import create_connection
 from warnings import warn
 
 from m3kit.adapters.addresses import ServerAddress
+from m3kit.adapters.forks import in_this_process
 from m3kit.adapters.manifest import IndexRequest
+from m3kit.adapters.read_only import ReadOnlyIndex
 from m3kit.index import IndexLockedError, IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
-from m3kit_qdrant.directory import Directory, engine_in
+from m3kit_qdrant.directory import Directory, copied, engine_in
 
 _COLLECTION = "m3kit"
 _SECRET = "QDRANT_API_KEY"  # noqa: S105  # where it is, not what
@@ -25,7 +27,13 @@ _REST, _GRPC = 6333, 6334
 
 
 def open_directory(
-    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+    address: str,
+    /,
+    *,
+    dim: int | None,
+    reps: Collection[Rep],
+    model: str | None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open the index in a directory with the engine that made it; see `m3kit.open_index`.
@@ -38,6 +46,12 @@ def open_directory(
         IndexNotFoundError, ModelMismatchError, IndexLockedError, OSError: As `EdgeIndex` says.
     """
     path = Path(address)
+    if read_only:
+        with ExitStack() as resources:
+            request = IndexRequest.of(None, dim=None, reps=reps, model=model)
+            copy = resources.enter_context(copied(path, request))
+            index = open_directory(f"{copy}", dim=None, reps=reps, model=model)
+            return ReadOnlyIndex(resources.enter_context(index), resources, f"{path.absolute()}")
     made_by = engine_in(path)
     has_edge = find_spec("qdrant_edge") is not None
     if made_by == "edge" and not has_edge:
@@ -59,7 +73,13 @@ def open_directory(
 
 
 def open_server(
-    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+    address: str,
+    /,
+    *,
+    dim: int | None,
+    reps: Collection[Rep],
+    model: str | None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open a collection on a server; see `m3kit.open_index`.
@@ -73,6 +93,7 @@ def open_server(
         dim: As in `QdrantIndex`.
         reps: As in `QdrantIndex`.
         model: As in `QdrantIndex`.
+        read_only: Whether writes are refused.
 
     Raises:
         ValueError: If the address is malformed or holds a secret.
@@ -99,7 +120,7 @@ def open_server(
             timeout=_TIMEOUT_S,
             check_compatibility=False,  # it warns from a thread; the manifest needs a new server
         )
-        resources.callback(client.close)
+        resources.callback(in_this_process(client.close))
         try:
             index = OpenedQdrantIndex(client, server.name, dim=dim, reps=reps, model=model)
         except Exception as error:
@@ -109,6 +130,8 @@ def open_server(
             raise ConnectionError(
                 f"no Qdrant server answers at {where} ({why}); start it, or correct the address"
             ) from error
+        if read_only:
+            return ReadOnlyIndex(index, resources, f"qdrant://{address}")
         return index.owning(resources, address=f"qdrant://{address}")
 
 
@@ -128,12 +151,12 @@ def _open_local(
             client = QdrantClient(path=str(folder), force_disable_check_same_thread=True)
         except RuntimeError as error:
             raise IndexLockedError(f"{error} Close that one first.") from error
-        resources.callback(client.close)
+        resources.callback(in_this_process(client.close))
         manifest = directory.manifest
         index = OpenedQdrantIndex(
             client, _COLLECTION, dim=manifest.dim, reps=manifest.reps, model=manifest.model
         )
-        return index.owning(resources)
+        return index.owning(resources, sidecar=directory.sidecar)
 
 
 def _answers_grpc(host: str, *, secure: bool) -> bool:

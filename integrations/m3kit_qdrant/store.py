@@ -91,6 +91,10 @@ class QdrantStore:
         """Return when what was written is durable; see `Store.flush`."""
         self._engine.flush()
 
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
+        return self._engine.is_transient(error)
+
     def filterable_fields(self) -> set[str]:
         """Name the metadata fields that filters reach, of a page of documents."""
         points, _ = self._engine.scroll(None, (), None, _PAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from httpr import HTTPError
 from vespa.application import Vespa, VespaSync
 from vespa.exceptions import VespaError
 
+from m3kit.adapters.forks import check_process
 from m3kit.index import M3Error
 
 _WRITERS = 8
@@ -20,6 +22,14 @@ _WRITERS = 8
 
 _RETRIES = 3
 """How often a request is repeated that the server was too busy for, or that lost its connection."""
+
+_BUSY = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+"""What a server answers that may take the same request later."""
 
 _VISITED = 512
 """How many documents a page of a visit has, or some more."""
@@ -40,10 +50,12 @@ class FeedError(M3Error):
 
     Args:
         failures: Why, by the document's id.
+        transient: Whether every failure was one of the connection, which may pass.
     """
 
-    def __init__(self, failures: Mapping[str, str]) -> None:
+    def __init__(self, failures: Mapping[str, str], *, transient: bool = False) -> None:
         self.failures = failures
+        self.transient = transient
         id_, why = next(iter(failures.items()))
         more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
         super().__init__(f"Vespa refused document {id_!r}{more}: {why}")
@@ -61,6 +73,7 @@ class SchemaClient:
 
     Raises:
         ValueError: If no schema can have this name.
+        RuntimeError: From every method, if this process was forked since.
     """
 
     def __init__(self, app: Vespa, schema: str, timeout: float, *, tensors: str = "hex") -> None:
@@ -73,6 +86,7 @@ class SchemaClient:
         self._within = {"timeout": f"{timeout}s"}
         self._tensors = tensors
         self._connections: Any = None
+        self._pid = os.getpid()
         self._lock = Lock()
 
     def search(self, where: str, *, select: Iterable[str], **parameters: Any) -> list[Any]:
@@ -178,7 +192,9 @@ class SchemaClient:
                 yield {**document["fields"], "documentid": document["id"]}
 
     def close(self) -> None:
-        """Close the connections; the next request opens others."""
+        """Close the connections; the next request opens others. A forked process has none."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             if self._connections is not None:
                 self._connections.close()
@@ -205,6 +221,7 @@ class SchemaClient:
         return root
 
     def _session(self) -> VespaSync:
+        check_process(self._pid, f"the schema {self._schema!r}")
         with self._lock:
             if self._connections is None:
                 self._connections = self._app.get_sync_session()
@@ -213,18 +230,31 @@ class SchemaClient:
             )
 
 
+def is_transient(error: Exception) -> bool:
+    """Tell whether a request may succeed later: a server that is away, or too busy."""
+    if isinstance(error, FeedError):
+        return error.transient
+    if isinstance(error, VespaError):
+        answer = getattr(error.__cause__, "response", None)
+        return getattr(answer, "status_code", None) in _BUSY
+    return isinstance(error, HTTPError | ConnectionError | TimeoutError)
+
+
 def _for_each(do: Callable[[Any], object], documents: Iterable[tuple[Any, ...]]) -> None:
     """Do something with each document, several at once; failures are raised when all are done."""
     failures: dict[str, str] = {}
+    permanent: list[str] = []
 
     def attempt(document: tuple[Any, ...]) -> None:
         try:
             do(document)
         except (VespaError, HTTPError, OSError, RuntimeError) as error:
             failures[document[0]] = str(error)
+            if not is_transient(error):
+                permanent.append(document[0])
 
     with ThreadPoolExecutor(_WRITERS) as pool:
         for _ in pool.map(attempt, documents):
             pass
     if failures:
-        raise FeedError(failures)
+        raise FeedError(failures, transient=not permanent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from ssl import create_default_context
 from urllib.error import HTTPError
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 from vespa.application import Vespa
 
 from m3kit.adapters.addresses import ServerAddress
+from m3kit.adapters.read_only import ReadOnlyIndex
 from m3kit.index import OpenedIndex, RepresentationError
 from m3kit.vectors import REPS, Rep
 from m3kit_vespa.index import VespaIndex
@@ -23,7 +25,13 @@ _READY_S = 3.0
 
 
 def open_server(
-    address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+    address: str,
+    /,
+    *,
+    dim: int | None,
+    reps: Collection[Rep],
+    model: str | None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open an index in a deployed schema; see `m3kit.open_index`.
@@ -37,6 +45,7 @@ def open_server(
         dim: As in `VespaIndex`.
         reps: What is wanted of it.
         model: As in `VespaIndex`.
+        read_only: Whether writes are refused.
 
     Raises:
         ValueError: If the address is malformed.
@@ -56,6 +65,10 @@ def open_server(
             f"the schema {server.name!r} holds {_listed(index.reps)} and none of "
             f"{_listed(reps)}; deploy a package that does"
         )
+    if read_only:
+        with ExitStack() as resources:
+            resources.callback(index.close)
+            return ReadOnlyIndex(index, resources, f"vespa://{address}")
     return index
 
 

@@ -12,7 +12,7 @@ from m3kit.filters import Filter, Ids
 from m3kit.index import Search
 from m3kit.records import Document, Record
 from m3kit.vectors import Rep
-from m3kit_vespa.client import SchemaClient, Written
+from m3kit_vespa.client import SchemaClient, Written, is_transient
 from m3kit_vespa.filters import Condition, searchable, to_condition
 from m3kit_vespa.layout import Layout, is_addressable
 from m3kit_vespa.search import VespaSearcher
@@ -117,6 +117,10 @@ class VespaStore:
 
     def flush(self) -> None:
         """Do nothing: a document is in the log of its node, and found, before Vespa answers."""
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
+        return is_transient(error)
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,11 +12,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import numpy as np
 
-from m3kit.adapters.storage import ColbertStorage
+from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Filter
 from m3kit.index import HybridIndex, Search
 from m3kit.records import Record
@@ -33,16 +33,6 @@ _SCORES = 1e-4
 """How far scores of equal vectors may be from each other, as engines sum in orders of their own."""
 
 _T = TypeVar("_T")
-
-
-@runtime_checkable
-class StoresColbert(Protocol):
-    """An index that tells in which form it stores ColBERT vectors."""
-
-    @property
-    def colbert_storage(self) -> ColbertStorage:
-        """The form."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +113,10 @@ def compare(
 
 def _as_stored(record: Record, target: HybridIndex) -> Record:
     """Put ColBERT vectors in the form in which the target stores them, where it tells."""
-    output = record.output
-    if output.colbert is None or not isinstance(target, StoresColbert):
+    output, manifest = record.output, getattr(target, "manifest", None)
+    if output.colbert is None or not isinstance(manifest, Manifest):
         return record
-    return replace(
-        record, output=replace(output, colbert=target.colbert_storage.stored(output.colbert))
-    )
+    return replace(record, output=replace(output, colbert=manifest.colbert.stored(output.colbert)))
 
 
 def _sample(items: Iterable[_T], size: int) -> list[_T]:

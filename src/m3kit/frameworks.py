@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
@@ -19,7 +20,7 @@ from m3kit.index import ChecksDocuments, DocumentError, HybridIndex
 from m3kit.records import Document, Hit
 from m3kit.retriever import Reranker
 from m3kit.scoring import require
-from m3kit.vectors import REPS, Floats, M3Output, Rep
+from m3kit.vectors import REPS, Floats, M3Output, Rep, Sparse
 
 
 def to_json(value: Any) -> Any:
@@ -127,11 +128,15 @@ def unit(vector: Sequence[float]) -> Floats:
 
 class QueryEncoder:
     """
-    An encoder whose queries have the dense vector of other texts, as HyDE wants it.
+    An encoder whose queries have the vectors of other texts, as HyDE wants it.
+
+    Their mean is the dense vector; the query itself gives the sparse and the ColBERT vectors beside
+    it. Without a dense vector these are made of the texts too: the mean of their weights, and all
+    of their ColBERT vectors.
 
     Args:
-        encoder: Encodes the texts; the query itself gives the sparse and the ColBERT vectors.
-        texts: Their mean is the dense vector of every query.
+        encoder: Encodes the texts.
+        texts: What stands for every query.
     """
 
     def __init__(self, encoder: Encoder, texts: Sequence[str]) -> None:
@@ -147,11 +152,27 @@ class QueryEncoder:
     ) -> list[M3Output]:
         """Encode queries; see the class."""
         needed = [rep for rep in REPS if rep in (self.reps if reps is None else reps)]
-        if "dense" not in needed or list(texts) == self._texts:
+        if list(texts) == self._texts:
             return self._encoder.encode_queries(texts, needed)
+        if "dense" not in needed:
+            outputs = self._encoder.encode_queries(self._texts, needed)
+            return [_together(outputs, needed)] * len(texts)
         dense = self._encoder.encode_queries(self._texts, ["dense"])
         mean = unit(np.mean([require(output.dense, "dense") for output in dense], axis=0))
         return with_dense(self._encoder, texts, needed, mean)
+
+
+def _together(outputs: Sequence[M3Output], reps: Sequence[Rep]) -> M3Output:
+    """Make one query of several, whose sparse and ColBERT scores are means of theirs."""
+    sparse = colbert = None
+    if "sparse" in reps:
+        weights: Counter[int] = Counter()
+        for output in outputs:
+            weights.update(require(output.sparse, "sparse").to_dict())
+        sparse = Sparse.from_dict({id_: sum_ / len(outputs) for id_, sum_ in weights.items()})
+    if "colbert" in reps:
+        colbert = np.concatenate([require(output.colbert, "colbert") for output in outputs])
+    return M3Output(sparse=sparse, colbert=colbert)
 
 
 def with_dense(
@@ -165,6 +186,29 @@ def with_dense(
     return [
         M3Output(dense=dense, sparse=output.sparse, colbert=output.colbert) for output in outputs
     ]
+
+
+def connect(url: str, api_key: str | None, others: Mapping[str, Any]) -> Encoder:
+    """
+    Return the encoder behind a URL; see `m3kit.remote.RemoteEncoder`.
+
+    Args:
+        url: Of the server.
+        api_key: What it wants to be shown.
+        others: Options that would load a model here, by name; None was not given.
+
+    Raises:
+        TypeError: If one of them is given.
+        RemoteError: If no server answers.
+    """
+    if given := [name for name, value in others.items() if value is not None]:
+        raise TypeError(
+            f"{', '.join(given)} would load a model, and url= is given, whose server has one; give "
+            "one of them, or encoder=m3kit.remote.RemoteEncoder(url, …)"
+        )
+    from m3kit.remote import RemoteEncoder  # which needs an extra of its own
+
+    return RemoteEncoder(url, api_key=api_key)
 
 
 def load_reranker(

@@ -8,6 +8,7 @@ The seam between M3 and a vector database: one request, one protocol, and its er
     ├── ModelMismatchError   an index that another model or dimension made
     ├── IndexNotFoundError   nothing to open at an address
     ├── IndexLockedError     files that another process holds
+    ├── ReadOnlyError        a write to an index that was opened to be read
     └── UnsupportedError     what an engine cannot do
 """
 
@@ -61,6 +62,10 @@ class IndexLockedError(M3Error, OSError):
 
 class UnsupportedError(M3Error, NotImplementedError):
     """Something that the engine behind an index cannot do."""
+
+
+class ReadOnlyError(M3Error, OSError):
+    """A write to an index that was opened with `read_only=True`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +213,29 @@ class ChecksDocuments(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsTransient(Protocol):
+    """An index that tells errors which pass from those which stay."""
+
+    def is_transient(self, error: Exception, /) -> bool:
+        """Tell whether the call that raised `error` may succeed later, unchanged."""
+        ...
+
+
+@runtime_checkable
+class HasSidecar(Protocol):
+    """An index in files, beside which other files about it may lie."""
+
+    @property
+    def sidecar(self) -> Path | None:
+        """
+        The path that names of such files begin with; None on a server.
+
+        They move with the index, as `f"{sidecar}.ledger"` does.
+        """
+        ...
+
+
 class OpenedIndex(HybridIndex, Protocol):
     """An index that opened its own files or connection, and closes them."""
 
@@ -230,9 +258,20 @@ class Opener(Protocol):
     """The type of an entry point of the group `m3kit.indexes`."""
 
     def __call__(
-        self, address: str, /, *, dim: int | None, reps: Collection[Rep], model: str | None
+        self,
+        address: str,
+        /,
+        *,
+        dim: int | None,
+        reps: Collection[Rep],
+        model: str | None,
+        read_only: bool = False,
     ) -> OpenedIndex:
-        """Open the index at `address`, everything behind `scheme://`; see `open_index`."""
+        """
+        Open the index at `address`, everything behind `scheme://`; see `open_index`.
+
+        `read_only` is passed only where it is True; see `m3kit.adapters.read_only`.
+        """
         ...
 
 
@@ -243,6 +282,7 @@ def open_index(
     dim: int | None = None,
     reps: Collection[Rep] | None = None,
     model: str | None = None,
+    read_only: bool = False,
 ) -> OpenedIndex:
     """
     Open the index at an address, and create it if there is none and an `encoder` is given.
@@ -256,16 +296,22 @@ def open_index(
             knows it.
         model: Without an encoder: what makes the vectors, as `Encoder.model` says. A new index
             records it, an existing one is checked against it.
+        read_only: Whether to read only, beside any number of other processes that do; nothing is
+            created. Files are copied into the folder for temporary ones (`TMPDIR`) while nobody has
+            them open to write, and are read as they were then; a server is read as it is.
 
     Raises:
         IndexNotFoundError: If there is no index and neither `encoder` nor `dim`, or no installed
             package knows the scheme.
-        ValueError: If the address is malformed, or `dim` or `model` is given besides an encoder.
+        ValueError: If the address is malformed, or `dim` or `model` is given besides an encoder, or
+            `dim` with `read_only`.
         ModelMismatchError: If the index was made by another model or with another dimension.
         IndexLockedError: If another process holds its files.
     """
     from importlib.metadata import entry_points  # 20 ms that only this function needs
 
+    if read_only and dim is not None:
+        raise ValueError("read_only=True creates no index; leave dim= out")
     dim, chosen, model = resolve_encoder(encoder, dim=dim, reps=reps, model=model)
     scheme, rest = _split_address(address)
     openers = entry_points(group="m3kit.indexes")
@@ -275,6 +321,8 @@ def open_index(
             f"{', '.join(sorted(openers.names)) or 'none'}"
         )
     opener: Opener = openers[scheme].load()
+    if read_only:
+        return opener(rest, dim=None, reps=chosen, model=model, read_only=True)
     return opener(rest, dim=dim, reps=chosen, model=model)
 
 

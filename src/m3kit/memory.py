@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
-from m3kit.adapters.manifest import IndexRequest
+from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import Encoder
@@ -40,6 +41,7 @@ class MemoryIndex:
     ) -> None:
         request = IndexRequest.of(encoder, dim=dim, reps=reps, model=model, colbert=colbert)
         self._dim = request.dim
+        self._id = uuid4().hex
         self._reps = request.reps
         self._model = request.model
         self._colbert = colbert
@@ -56,9 +58,11 @@ class MemoryIndex:
         return self._model
 
     @property
-    def colbert_storage(self) -> ColbertStorage:
-        """The form in which it stores ColBERT vectors."""
-        return self._colbert
+    def manifest(self) -> Manifest | None:
+        """What it records about itself, once it knows the width."""
+        if self._dim is None:
+            return None
+        return Manifest(self._dim, self._reps, self._model, self._colbert, self._id)
 
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write copies of the records; see `HybridIndex.upsert`."""

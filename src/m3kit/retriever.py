@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from math import isnan
 from typing import TypeAlias
 
 from m3kit._batching import batched
+from m3kit._overlap import overlapped
 from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
@@ -26,6 +28,9 @@ from m3kit.index import (
 )
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, Rep
+
+_AHEAD = 2
+"""How many batches are encoded, or wait to be written, while one is written."""
 
 Reranker: TypeAlias = Callable[[str, Sequence[str]], Sequence[float]]
 """`(query, texts) -> scores`, higher is better, one for each text."""
@@ -89,16 +94,17 @@ class Retriever:
         on_batch: Callable[[int], None] | None = None,
     ) -> int:
         """
-        Encode and write documents, any number of them, holding one batch at a time.
+        Encode and write documents, any number of them, holding a few batches at a time.
 
         What can be checked without encoding is checked first: of a list all documents before the
-        first is written, else those of a batch.
+        first is written, else those of a batch. A thread encodes the next batches while one is
+        written; documents are read, and the index is written, in the caller's thread.
 
         Writing is idempotent by id: what an interrupted call has written stays, and a second call
         with all documents completes it.
 
         Args:
-            documents: Read as they are needed.
+            documents: Read as they are needed, at most three batches ahead of what is written.
             batch_size: How many are encoded and written at once.
             on_batch: Called with the number of documents written so far, after each batch.
 
@@ -118,12 +124,12 @@ class Retriever:
         try:
             if is_list:
                 self._check(documents, 0)
-            with aggregate_warnings():
-                for batch in batched(documents, batch_size):
-                    if not is_list:
-                        self._check(batch, written)
-                    self._write(batch)
-                    written += len(batch)
+            batches = self._checked(batched(documents, batch_size), check=not is_list)
+            encoded = overlapped(self.encode, batches, threads=1, ahead=_AHEAD, wait=False)
+            with aggregate_warnings(), closing(encoded):
+                for records in encoded:
+                    self.index.upsert(records)
+                    written += len(records)
                     if on_batch is not None:
                         on_batch(written)
             self.index.flush()
@@ -188,6 +194,22 @@ class Retriever:
         reranked = _reranked(self.reranker, text, pool)
         return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
 
+    def encode(self, documents: Sequence[Document]) -> list[Record]:
+        """Encode documents with the representations that the index holds."""
+        texts = [document.text for document in documents]
+        outputs = self.encoder.encode_documents(texts, self.index.reps)
+        return [Record(*pair) for pair in zip(documents, outputs, strict=True)]
+
+    def _checked(
+        self, batches: Iterable[list[Document]], *, check: bool
+    ) -> Iterator[list[Document]]:
+        read = 0
+        for batch in batches:
+            if check:
+                self._check(batch, read)
+            read += len(batch)
+            yield batch
+
     def _check(self, documents: Iterable[Document], first: int) -> None:
         """Check documents before they are encoded; `first` is the position of the first."""
         for position, document in enumerate(documents, first):
@@ -200,11 +222,6 @@ class Retriever:
                     self.index.check_document(document)
                 except DocumentError as error:
                     raise DocumentError(f"documents[{position}]: {error}") from error
-
-    def _write(self, documents: Sequence[Document]) -> None:
-        texts = [document.text for document in documents]
-        outputs = self.encoder.encode_documents(texts, self.index.reps)
-        self.index.upsert([Record(*pair) for pair in zip(documents, outputs, strict=True)])
 
 
 def _reranked(reranker: Reranker, text: str, hits: Sequence[Hit]) -> list[Hit]:

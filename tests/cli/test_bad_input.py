@@ -65,18 +65,24 @@ def test_an_empty_file_makes_no_index(run: Command, tmp_path: Path) -> None:
     [
         ('{"id": "bad", "text": "x"', "stdin:3: not JSON: Expecting ',' delimiter at column 26"),
         ('{"id": "bad", "body": "x"}', "stdin:3: no field 'text'; the fields are id, body"),
-        ('{"id": "bad", "text": "\udcfc"}', "stdin:3: not UTF-8: invalid start byte at byte 135"),
+        ('{"id": "bad", "text": "\udcfc"}', "stdin:3: not UTF-8: byte 0xfc at character 24"),
     ],
 )
 def test_a_bad_line(run: Command, held: Callable[[], list[str]], line: str, named: str) -> None:
     good = GOOD + '{"id": "also good", "text": "another table of numbers, in columns"}\n'
     stdin = (good + line + "\n").encode(errors="surrogateescape")
-    error = error_of(run("index", "-", *TO, "--batch", "1", stdin=stdin), 3)
+    error = error_of(run("index", "-", *TO, "--strict", stdin=stdin), 3)
     assert error.startswith(named)
-    assert "(2 documents were written before" in error
+    result = run("index", "-", *TO, stdin=stdin)
+    assert result.exit_code == 3
+    rejects = Path("index/m3kit.rejects.jsonl").resolve()
+    assert result.stderr.startswith(f"warning: 1 was rejected, see {rejects}; the first: {named}")
+    (reject,) = map(json.loads, rejects.read_text("utf-8").splitlines())
+    assert (reject["source"], reject["line"]) == ("stdin", 3)
     assert held() == ["also good", "good", "old"]
     again = run("index", "-", *TO, stdin=good + '{"id": "bad", "text": "good now"}')
     assert again.exit_code == 0
+    assert not rejects.exists()
     assert held() == ["also good", "bad", "good", "old"]
 
 

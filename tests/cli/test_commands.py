@@ -158,12 +158,52 @@ class TestIndex:
         (tmp_path / "docs/b.csv").write_text("id,text,lang\ncsv,Insert rows,en\n")
         (tmp_path / "docs/c.txt").write_text("A paragraph.\n\nAnother.\n")
         (tmp_path / "docs/d.md").write_text("# Guide\n\nHow to start.\n")
+        (tmp_path / "docs/e.html").write_text("<title>Page</title><p>A page.")
+        (tmp_path / "docs/f.json").write_text('[{"text": "A list"}]')
         good(run("index", "docs", "--to", "index", "--model", "tiny"))
         with open_index("index") as index:
             stored = {record.document.id: record.document for record in index.scan()}
-        assert set(stored) == {"json", "csv", "docs/c.txt:1", "docs/c.txt:3", "docs/d.md#guide"}
+        places = {"c.txt#1", "c.txt#2", "d.md#1", "e.html#1", "f.json#1"}
+        assert set(stored) == {"json", "csv", *places}
         assert stored["csv"].metadata == {"lang": "en"}
-        assert stored["docs/d.md#guide"].text == "Guide\n\nHow to start."
+        assert stored["d.md#1"].text == "Guide\n\nHow to start."
+
+    def test_long_documents_become_passages(self, run: Command, tmp_path: Path) -> None:
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "docs/a.md").write_text("# Guide\n\n" + "A table has rows. " * 60)
+        options = ("--to", "index", "--model", "tiny", "--chunk", "64", "--chunk-overlap", "8")
+        assert good(run("index", "docs", *options)).startswith("wrote ")
+        with open_index("index") as index:
+            stored = {record.document.id: record.document for record in index.scan()}
+        assert set(stored) == {f"a.md#{number}" for number in range(1, len(stored) + 1)}
+        assert len(stored) > 4
+        assert stored["a.md#2"].metadata == {
+            "source": "a.md",
+            "parent": "a.md",
+            "position": 2,
+            "headings": ["Guide"],
+        }
+        verified = run("verify", "docs", "--in", "index", "--chunk", "64", "--chunk-overlap", "8")
+        assert verified.exit_code == 0, verified.output
+        assert good(run("index", "docs", *options)).startswith("wrote 0 documents")
+        for refused, named in [
+            (("--chunk", "513"), "513 is more than the 512 tokens that the model reads"),
+            (("--chunk", "64", "--chunk-overlap", "33"), "33 is more than half of --chunk"),
+            (("--chunk-overlap", "8"), "8 is more than 0 without --chunk"),
+        ]:
+            result = run("index", "docs", "--to", "other", "--model", "tiny", *refused)
+            assert result.exit_code == 2
+            assert named in result.stderr
+
+    def test_a_prefix_tells_sources_apart(self, run: Command, tmp_path: Path) -> None:
+        for version in ("v1", "v2"):
+            (tmp_path / version).mkdir()
+            (tmp_path / version / "a.txt").write_text("A table.")
+            options = ("--to", "index", "--model", "tiny", "--prefix", version)
+            good(run("index", version, *options))
+        with open_index("index") as index:
+            ids = sorted(record.document.id for record in index.scan())
+        assert ids == ["v1/a.txt#1", "v2/a.txt#1"]
 
     def test_stdin_is_read(self, run: Command) -> None:
         options = ("--to", "index", "--model", "tiny")
@@ -171,7 +211,7 @@ class TestIndex:
         good(run("index", "-", "--format", "txt", "--split", "lines", *options, stdin="a\nb\n"))
         with open_index("index") as index:
             texts = {record.document.id: record.document.text for record in index.scan()}
-        assert texts == {"stdin:1": "a", "stdin:2": "b"}
+        assert texts == {"stdin#1": "a", "stdin#2": "b"}
 
     def test_fields_have_the_names_that_people_say(self, run: Command) -> None:
         options = ("--to", "index", "--model", "tiny", "--text-field", "body", "--id-field", "key")
@@ -209,7 +249,7 @@ class TestEncode:
 
     def test_it_gives_what_is_asked_for(self, run: Command) -> None:
         line = good(run("encode", "-", "--model", "tiny", "--reps", "sparse", stdin='{"text": ""}'))
-        assert line == '{"id": "stdin:1", "sparse": {}}\n'
+        assert line == '{"id": "stdin#1", "sparse": {}}\n'
 
     def test_queries_are_encoded_as_such(self, run: Command, checkpoint: Path) -> None:
         prompts = {"prompts": {"query": "query: "}}

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from m3kit import open_index
 from m3kit.cli.app import app
 
-M3KIT = [sys.executable, "-m", "m3kit.cli"]
+M3KIT = [sys.executable, "-m", "m3kit_command"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, limits and devices of POSIX")
 
 
@@ -120,7 +121,9 @@ def test_ctrl_c_keeps_what_was_written_and_a_second_run_completes() -> None:
     with open_index("index") as index:
         assert written <= index.count() < 400
     done = CliRunner().invoke(app, ["index", "-", *to], input=b"".join(documents))
-    assert done.stdout == "wrote 400 documents to index, which holds 400 now\n"
+    assert done.stdout == (
+        f"wrote {400 - written} documents to index, which holds 400 now ({written} unchanged)\n"
+    )
 
 
 def on_a_small_disk(script: str, megabytes: int) -> subprocess.CompletedProcess[str]:
@@ -155,7 +158,9 @@ def test_a_full_disk_is_one_line_and_the_index_stays_whole(tmp_path: Path) -> No
     assert done.stderr.count("\n") == 1
     written = int(done.stderr.split("(")[1].split()[0])
     assert 0 < written < 200
-    assert again == "wrote 200 documents to disk/index, which holds 200 now"
+    assert again == (
+        f"wrote {200 - written} documents to disk/index, which holds 200 now ({written} unchanged)"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -213,3 +218,92 @@ def test_stdin_is_utf8_whatever_the_locale() -> None:
     )
     assert legacy.exit_code == 0
     assert legacy.stdout == utf8.stdout
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("after_s", [0.15, 0.6])
+def test_a_signal_in_the_first_second_is_one_line(
+    number: signal.Signals, code: int, after_s: float
+) -> None:
+    process = subprocess.Popen(
+        [*M3KIT, "index", "-", "--to", "index", "--model", "tiny"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stderr is not None
+        _wait_for_python(process.pid)
+        time.sleep(after_s)
+        process.send_signal(number)
+        error = process.stderr.read().decode()
+    assert process.returncode == code, error
+    assert error.startswith("error: stopped (")
+    assert error.count("\n") == 1
+
+
+def _wait_for_python(pid: int) -> None:
+    """Wait until the interpreter runs our code: before, no program can do anything."""
+    while signal.SIGTERM not in _caught(pid):
+        time.sleep(0.005)
+
+
+def _caught(pid: int) -> set[int]:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("needs /proc to see when the interpreter has started")
+    (mask,) = [line.split()[1] for line in status.read_text().splitlines() if "SigCgt" in line]
+    return {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
+
+
+@POSIX
+def test_sigterm_keeps_what_was_written_and_says_so() -> None:
+    documents = lines(60)
+    process = subprocess.Popen(
+        [*M3KIT, "index", "-", "--to", "index", "--model", "tiny", "--batch", "8"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(b"".join(documents))
+        process.stdin.flush()
+        while not Path("index/m3kit.ledger").exists():
+            time.sleep(0.05)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        error = process.stderr.read().decode()
+    assert (process.returncode, error.count("\n")) == (143, 1), error
+    written = int(error.split("(")[1].split()[0])
+    with open_index("index") as index:
+        assert index.count() == written
+
+
+@POSIX
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(sample: Path, closed: str, corpus_file: Path) -> None:
+    commands = [f"search table --in {sample}", f"index {corpus_file} --to index --model tiny"]
+    for command in commands:
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"exec {' '.join(M3KIT)} {command} {closed}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    with open_index("index") as index:
+        assert index.count() == 12
+
+
+@POSIX
+def test_a_server_that_is_not_there_is_one_line() -> None:
+    pytest.importorskip("pymilvus")
+    done = run(
+        "index", "-", "--to", "milvus://127.0.0.1:9/papers", "--model", "tiny", input=lines(1)[0]
+    )
+    assert done.returncode == 4
+    assert done.stderr.count(b"\n") == 1
+    assert b"cannot connect to Milvus" in done.stderr

@@ -46,20 +46,21 @@ def test_it_finds_texts_by_a_text() -> None:
     assert finder.search("dog", fusion=WeightedSum())[0].document.text.count("dog") == 1
 
 
-def test_documents_are_read_a_batch_at_a_time() -> None:
+def test_documents_are_read_a_few_batches_ahead() -> None:
     read: list[int] = []
     seen: list[tuple[int, int]] = []
 
     def many() -> Iterator[Document]:
-        for n in range(10):
+        for n in range(24):
             read.append(n)
             yield Document(f"{n}", "bear")
 
     written = retriever().add(
         many(), batch_size=4, on_batch=lambda done: seen.append((done, len(read)))
     )
-    assert written == 10
-    assert seen == [(4, 4), (8, 8), (10, 10)]
+    assert written == 24
+    assert [done for done, _ in seen] == [4, 8, 12, 16, 20, 24]
+    assert [ahead for _, ahead in seen] == [12, 16, 20, 24, 24, 24]
 
 
 class Dying(MemoryIndex):

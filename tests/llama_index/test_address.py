@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from llama_index.core import Document, StorageContext, VectorStoreIndex
 from llama_index.core.schema import TextNode
+from tests.processes import pickled
+from tests.qdrant.conftest import Server
 from tests.shelf import ShelfIndex, shelf
 
 from m3kit import CachedEncoder, IndexNotFoundError, MemoryIndex, RepresentationError, open_index
@@ -76,6 +79,20 @@ def test_a_store_over_an_index_that_can_be_pickled_can_be_too() -> None:
     copy = pickle.loads(pickle.dumps(store))  # noqa: S301  # our bytes
     assert [node.node_id for node in copy.get_nodes()] == ["a"]
     copy.close()
+
+
+def test_a_store_on_a_server_is_pickled_as_its_address(tmp_path: Path) -> None:
+    with (
+        Server(tmp_path) as server,
+        M3VectorStore(ENCODER, f"qdrant://{server.address}/p") as store,
+    ):
+        store.add([TextNode(id_="a", text="the dog")])
+        for other in (pickled(store), copy.deepcopy(store)):
+            with other:
+                assert [node.node_id for node in other.get_nodes()] == ["a"]
+            with pytest.raises(Exception, match="client has been closed"):
+                other.get_nodes()
+        assert [node.node_id for node in store.get_nodes()] == ["a"]
 
 
 def test_an_address_may_be_a_path(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, QueryBundle, TextNode
 from tests.llama_index.conftest import Call
-from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one
+from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one, score
 
 from m3kit import RRF, Eq, MemoryIndex, Rep, RepresentationError, Retriever
 from m3kit.testing import HashEncoder
@@ -102,6 +103,24 @@ def test_a_bundle(filled: M3VectorStore, call: Call) -> None:
     (found,) = call(dense, "retrieve", hyde)
     assert (found.node_id, found.score) == ("node/7 é", pytest.approx(1))
     assert call(retriever, "retrieve", hyde) != plain
+
+
+@pytest.mark.parametrize("rep", ["sparse", "colbert"])
+def test_what_hyde_imagines_without_dense_vectors(
+    filled: M3VectorStore, call: Call, rep: Rep
+) -> None:
+    retriever = M3Retriever(HashEncoder(), filled.client, reps=[rep], k=50)
+    imagined = "the growling bear"
+    hyde = QueryBundle("nothing of it", custom_embedding_strs=[imagined])
+    assert call(retriever, "retrieve", hyde) == call(retriever, "retrieve", imagined)
+    texts = [imagined, "a dog sleeps"]
+    both = QueryBundle("nothing", custom_embedding_strs=texts)
+    means = {
+        id_: np.mean([score(rep, text, node) for text in texts]) for id_, node in NODES.items()
+    }
+    found = {hit.node_id: hit.score for hit in call(retriever, "retrieve", both)}
+    assert found == pytest.approx({id_: means[id_] for id_ in found}, abs=1e-6)
+    assert len(found) == sum(mean > 0 for mean in means.values()) or rep == "colbert"
 
 
 def test_what_is_set_later_holds_from_then_on(filled: M3VectorStore, call: Call) -> None:

@@ -33,6 +33,7 @@ from tests.llama_index.corpus import (
 from m3kit.encoder import CachedEncoder
 from m3kit.index import DocumentError, ModelMismatchError, RepresentationError, VectorError
 from m3kit.memory import MemoryIndex
+from m3kit.scoring import scores
 from m3kit.testing import HashEncoder
 from m3kit.vectors import Rep
 from m3kit.with_colbert import WithColbert
@@ -456,6 +457,23 @@ def test_what_hyde_imagines_is_the_dense_vector(filled: M3VectorStore, call: Cal
         given = call(filled, "query", asked(mode, query_embedding=mean.tolist()))
         assert same(pairs(deferred), pairs(given))
         assert not same(pairs(deferred), pairs(filled.query(asked(mode))))
+
+
+def test_what_hyde_imagines_is_searched_for_by_weights(filled: M3VectorStore, call: Call) -> None:
+    imagined = [NODES[7].get_content(MetadataMode.EMBED), NODES[3].get_content(MetadataMode.EMBED)]
+    queries = HashEncoder().encode_queries(imagined)
+    documents = HashEncoder().encode_documents(
+        [node.get_content(MetadataMode.EMBED) for node in NODES]
+    )
+    means = {
+        node.node_id: float(np.mean([scores("sparse", query, [document]) for query in queries]))
+        for node, document in zip(NODES, documents, strict=True)
+    }
+    expected = ranked({id_: score for id_, score in means.items() if score})[:5]
+    query = asked(MODE.SPARSE, query_embedding=DeferredEmbedding(imagined))
+    result = call(filled, "query", query)
+    assert same(pairs(result), clipped(expected))
+    assert not same(pairs(result), pairs(filled.query(asked(MODE.SPARSE))))
 
 
 def test_nothing_is_set_that_would_do_nothing(filled: M3VectorStore) -> None:

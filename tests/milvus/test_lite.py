@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.mounts import read_only
 from tests.processes import in_fork, pickled
 
-from m3kit import open_index
-from m3kit.index import IndexLockedError, IndexNotFoundError, Search
+from m3kit import All, open_index
+from m3kit.index import IndexLockedError, IndexNotFoundError, ReadOnlyError, Search
 from m3kit.testing import DIM, DOCUMENTS, query, records
 
 KILLED_WHILE_CREATING = """
@@ -143,6 +144,36 @@ def test_what_keeps_a_file_from_opening_is_named(tmp_path: Path) -> None:
         open_index(f"milvus://{plain}/papers", dim=DIM)
 
 
+def test_several_processes_read_what_none_writes(file: Path) -> None:
+    address = f"milvus://{file}/papers"
+    with open_index(address, dim=DIM, model="hash@1") as index:
+        index.upsert(records(DOCUMENTS))
+        with pytest.raises(IndexLockedError, match="read_only=True"):
+            open_index(address, read_only=True)
+    with open_index(address, read_only=True) as index, pickled(index) as other:
+        for reader in (index, other):
+            assert (reader.count(), reader.model) == (len(DOCUMENTS), "hash@1")
+            with pytest.raises(ReadOnlyError, match="open it without to write"):
+                reader.delete_where(All())
+        with open_index(address) as writer:
+            writer.delete([DOCUMENTS[0].id])
+            assert (writer.count(), index.count()) == (len(DOCUMENTS) - 1, len(DOCUMENTS))
+    with pytest.raises(IndexNotFoundError, match="no index at the collection 'others'"):
+        open_index(f"milvus://{file}/others", read_only=True)
+
+
+def test_a_read_only_mount_is_read_and_not_said_to_be_locked(file: Path) -> None:
+    with open_index(f"milvus://{file}/papers", dim=DIM) as index:
+        index.upsert(records(DOCUMENTS))
+    with read_only(file.parent, file.parent):
+        for address in (f"milvus://{file}/papers", f"milvus://{file.parent}/new.db/papers"):
+            with pytest.raises(OSError, match="Read-only file system") as raised:
+                open_index(address, dim=DIM)
+            assert not isinstance(raised.value, IndexLockedError)
+        with open_index(f"milvus://{file}/papers", read_only=True) as index:
+            assert index.count() == len(DOCUMENTS)
+
+
 def test_a_forked_process_is_told_to_open_its_own_and_harms_nothing(file: Path) -> None:
     with open_index(f"milvus://{file}/papers", dim=DIM) as index:
         index.upsert(records(DOCUMENTS))
@@ -151,6 +182,18 @@ def test_a_forked_process_is_told_to_open_its_own_and_harms_nothing(file: Path) 
         in_fork(lambda: sys.exit(0))
         index.upsert(records(DOCUMENTS[:1]))
         assert index.count() == len(DOCUMENTS)
+
+
+def test_an_index_that_is_left_open_ends_quietly(file: Path) -> None:
+    script = "import sys; from m3kit import open_index; i = open_index(sys.argv[1], dim=32)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"milvus://{file}/papers"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
 
 
 def test_an_index_in_a_file_is_not_pickled(file: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,7 +58,9 @@ def test_an_address_is_a_directory(directory: Path) -> None:
 def test_the_manifest_lies_beside_the_data(directory: Path) -> None:
     with open_index(directory, dim=DIM, reps=["sparse", "dense"], model=MODEL):
         pass
-    assert json.loads((directory / "m3kit.json").read_text()) == {
+    manifest = json.loads((directory / "m3kit.json").read_text())
+    assert len(manifest.pop("id")) == 32
+    assert manifest == {
         "engine": "edge",
         "format": 2,
         "dim": DIM,
@@ -149,7 +153,7 @@ def test_a_manifest_that_is_not_understood_is_refused(
         EdgeIndex(directory, dim=DIM)
 
 
-@pytest.mark.parametrize("leftover", [".lock", "m3kit.json.new"])
+@pytest.mark.parametrize("leftover", [".lock", ".opening", "m3kit.json.new"])
 def test_a_process_killed_at_its_first_step_leaves_a_new_directory(
     directory: Path, leftover: str
 ) -> None:
@@ -159,14 +163,60 @@ def test_a_process_killed_at_its_first_step_leaves_a_new_directory(
         assert index.count() == 0
 
 
-def test_a_process_killed_while_it_made_the_files_leaves_a_new_index(directory: Path) -> None:
+def _without(path: Path, *names: str) -> None:
+    for name in names:
+        (path / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "missing", [["m3kit.json"], ["m3kit.json", "edge.new/edge_config.json"], []]
+)
+def test_a_process_killed_while_it_made_the_files_leaves_a_new_index(
+    directory: Path, missing: list[str]
+) -> None:
     with open_index(directory, dim=DIM):
         pass
     (directory / "edge").rename(directory / "edge.new")
-    (directory / "edge.new" / "edge_config.json").unlink()
-    with open_index(directory) as index:
+    _without(directory, *missing)
+    with open_index(directory, dim=DIM) as index:
         index.upsert(records(DOCUMENTS))
         assert index.count() == len(DOCUMENTS)
+    assert not (directory / "edge.new").exists()
+
+
+@pytest.mark.parametrize("step", ["_write_manifest", "rename"])
+def test_a_step_that_fails_leaves_a_directory_in_which_the_index_is_made(
+    directory: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no more")
+
+    target: object = Path if step == "rename" else sys.modules["m3kit_qdrant.directory"]
+    with monkeypatch.context() as patched:
+        patched.setattr(target, step, fail)
+        with pytest.raises(OSError, match="no more"):
+            open_index(directory, dim=DIM)
+    with open_index(directory, dim=DIM) as index:
+        assert index.count() == 0
+
+
+@pytest.mark.parametrize("engine", ["edge", "local"])
+def test_an_index_whose_folder_is_gone_is_an_error(
+    directory: Path, engine: str, without_edge: Callable[[], None]
+) -> None:
+    if engine == "local":
+        without_edge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that local mode is slow
+        index = open_index(directory, dim=DIM)
+    with index:
+        index.upsert(records(DOCUMENTS))
+    shutil.rmtree(directory / engine)
+    before = sorted(directory.rglob("*"))
+    for dim in (None, DIM):
+        with pytest.raises(IndexNotFoundError, match=f"its folder {engine}/ is gone.*from a copy"):
+            open_index(directory, dim=dim)
+    assert sorted(directory.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

@@ -383,15 +383,15 @@ index = EdgeIndex(sys.argv[1], dim=DIM)
 index.upsert(corpus(range(300)))
 match sys.argv[2]:
     case "copying":
-        from m3kit_qdrant import _sparse_files
+        from m3kit.adapters import read_only
         copies = [0]
-        original = _sparse_files._copy_file
+        original = read_only._copy
         def copy(*args):
             copies[0] += 1
             if copies[0] > 8:
                 die()
             original(*args)
-        _sparse_files._copy_file = copy
+        read_only._copy = copy
     case "copied":
         dies(EdgeOptimizer, "_build", after=False)
     case "built":
@@ -495,7 +495,7 @@ def test_an_index_whose_optimized_files_are_gone_is_damaged_and_left_alone(direc
         EdgeIndex(directory)
     assert folders(directory) == ["edge.0a1b2c3d"]
     shutil.rmtree(directory / "edge.0a1b2c3d")
-    with pytest.raises(IndexNotFoundError, match=rf"it holds nothing where {folder}/ belongs"):
+    with pytest.raises(IndexNotFoundError, match=rf"its folder {folder}/ is gone"):
         EdgeIndex(directory)
 
 

@@ -11,23 +11,26 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from qdrant_client import QdrantClient
 from tests.processes import in_fork, pickled
+from tests.qdrant.grpc_server import served
 
 from m3kit import CachedEncoder, MemoryIndex, WithColbert, open_index
-from m3kit.index import IndexLockedError, IndexNotFoundError, Search
+from m3kit.index import HybridIndex, IndexLockedError, IndexNotFoundError, Search
 from m3kit.records import Document, Record
 from m3kit.testing import DIM, DOCUMENTS, HashEncoder, query, records
-from m3kit_qdrant import EdgeIndex
+from m3kit_qdrant import EdgeIndex, QdrantIndex
 
 FORK_AND_DIE = """
 import os, signal, sys, time
 from m3kit.testing import DIM, DOCUMENTS, records
-from m3kit_qdrant import EdgeIndex
+from m3kit_qdrant import EdgeIndex, QdrantIndex
 index = EdgeIndex(sys.argv[1], dim=DIM)
 index.upsert(records(DOCUMENTS))
 pid = os.fork()
@@ -45,18 +48,18 @@ def _record(id_: str) -> Record:
     return records([Document(id_, "the dog is barking")])[0]
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda index: index.upsert([_record("child")]),
-        lambda index: index.search(Search(query=query("dog"))),
-        lambda index: index.count(),
-        lambda index: list(index.scan()),
-        lambda index: index.get(["1"]),
-        lambda index: index.delete(["1"]),
-        lambda index: index.flush(),
-    ],
-)
+USES: list[Callable[[HybridIndex], object]] = [
+    lambda index: index.upsert([_record("child")]),
+    lambda index: index.search(Search(query=query("dog"))),
+    lambda index: index.count(),
+    lambda index: list(index.scan()),
+    lambda index: index.get(["1"]),
+    lambda index: index.delete(["1"]),
+]
+OF_A_PARENT = "' was opened before this process was forked; open it after"
+
+
+@pytest.mark.parametrize("use", [*USES, lambda index: index.flush()])
 def test_a_forked_process_is_told_to_open_its_own(
     directory: Path, use: Callable[[EdgeIndex], object]
 ) -> None:
@@ -97,6 +100,45 @@ def test_a_child_that_lives_on_holds_no_lock(directory: Path) -> None:
             assert index.count() == len(DOCUMENTS)
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:Qdrant Edge is not installed")
+def test_local_mode_is_not_used_in_a_forked_process(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "qdrant_edge", None)
+    with open_index(directory, dim=DIM) as index:
+        index.upsert(records(DOCUMENTS))
+        for use in USES:
+            assert OF_A_PARENT in in_fork(partial(use, index))
+        assert in_fork(index.close) == "None"
+        index.upsert([_record("after")])
+    with open_index(directory) as index:
+        assert index.count() == len(DOCUMENTS) + 1
+
+
+@pytest.mark.parametrize("protocol", ["REST", "gRPC"])
+def test_a_client_of_a_server_is_not_used_in_a_forked_process(server: Any, protocol: str) -> None:
+    """Which would share its connections with its parent, and get the other's answers."""
+    with ExitStack() as resources:
+        address = f"qdrant://{server.address}/papers"
+        if protocol == "gRPC":
+            port = resources.enter_context(served(f"http://{server.address}"))
+            address = f"qdrant://127.0.0.1:1/papers?grpc_port={port}"
+        index = resources.enter_context(open_index(address, dim=DIM))
+        index.upsert(records(DOCUMENTS))
+        for use in USES:
+            assert OF_A_PARENT in in_fork(partial(use, index))
+        assert in_fork(index.close) == "None"
+        assert index.count() == len(DOCUMENTS)
+
+
+def test_local_mode_in_memory_is_each_processs_own() -> None:
+    client = QdrantClient(":memory:")
+    index = QdrantIndex(client, "papers", dim=DIM)
+    index.upsert(records(DOCUMENTS))
+    assert in_fork(index.count) == str(len(DOCUMENTS))
+    client.close()
 
 
 def test_an_index_is_opened_in_a_forked_process(directory: Path) -> None:

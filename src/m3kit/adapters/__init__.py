@@ -9,4 +9,6 @@ What the adapter of a vector database stands on.
     field_names         the field names of a collection
     storage, pooling    how ColBERT vectors are stored
     addresses, closing  parsing `host:port/collection`; closing what was opened
+    read_only           an index that is read beside other processes that read it
+    forks               what a forked process must not use
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,18 +39,28 @@ class OwnsResources(ClosesOnExit):
 
     _resources: ExitStack
     _address: str | None = None
+    _sidecar: Path | None = None
 
-    def owning(self, resources: ExitStack, *, address: str | None = None) -> Self:
+    def owning(
+        self, resources: ExitStack, *, address: str | None = None, sidecar: Path | None = None
+    ) -> Self:
         """
         Take over resources from the caller's stack, and return the index.
 
         Args:
             resources: Closed by `close`.
             address: Where another process may open the index beside this one, with the scheme.
+            sidecar: See `m3kit.index.HasSidecar`.
         """
         self._resources = resources.pop_all()
         self._address = address
+        self._sidecar = sidecar
         return self
+
+    @property
+    def sidecar(self) -> Path | None:
+        """Where files about the index may lie; see `m3kit.index.HasSidecar`."""
+        return self._sidecar
 
     def close(self) -> None:
         """Release everything; a second call does nothing."""

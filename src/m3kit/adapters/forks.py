@@ -1,5 +1,5 @@
 """
-Folders whose files a forked process does not keep open.
+What a forked process must not use: clients, and files.
 
 A lock on a file ends only when no process has it open.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,32 @@ def hold(folder: Path) -> None:
 def let_go(folder: Path) -> None:
     """Undo a `hold`."""
     _folders[_prefix(folder)] -= 1
+
+
+def check_process(pid: int, what: str) -> None:
+    """
+    Check that a client is used in the process that made it: no other shares its connections.
+
+    Args:
+        pid: That process.
+        what: What the client is of, for the message.
+
+    Raises:
+        RuntimeError: If this process was forked since.
+    """
+    if os.getpid() != pid:
+        raise RuntimeError(f"{what} was opened before this process was forked; open it after")
+
+
+def in_this_process(close: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that does nothing in a process that is forked from now on."""
+    pid = os.getpid()
+
+    def closing() -> None:
+        if os.getpid() == pid:
+            close()
+
+    return closing
 
 
 def _prefix(folder: Path) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
+from uuid import uuid4
 
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import Encoder
@@ -31,6 +32,8 @@ class Manifest:
         reps: The representations it holds.
         model: As `Encoder.model` says, where the index was told.
         colbert: How ColBERT vectors are stored, where it holds them.
+        id: Tells this index from every other one, also from one that is made anew at its address;
+            None where the engine has no room for it, or an earlier version made the index.
 
     Raises:
         ValueError: If the width is below 1.
@@ -41,6 +44,7 @@ class Manifest:
     reps: frozenset[Rep]
     model: str | None
     colbert: ColbertStorage = ColbertStorage()  # noqa: RUF009  # frozen, so one default serves all
+    id: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_shape(self.dim, self.reps)
@@ -68,18 +72,23 @@ class Manifest:
                     f"{what} is of format {format_}, and this m3kit reads {FORMAT}; upgrade m3kit"
                 )
             case {"dim": int(dim), "reps": list(reps), "model": str() | None as model, **more}:
-                return cls(dim, frozenset(reps), model, _storage(more.get("colbert"), what))
+                storage, id_ = _storage(more.get("colbert"), what), more.get("id")
+                return cls(
+                    dim, frozenset(reps), model, storage, id_ if isinstance(id_, str) else None
+                )
             case _:
                 raise IndexNotFoundError(f"{what} was not created by m3kit")
 
     def to_json(self) -> Mapping[str, Any]:
         """Return it as JSON; ColBERT vectors stored whole, in float32, are not mentioned."""
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "dim": self.dim,
             "reps": self._ordered_reps(),
             "model": self.model,
         }
+        if self.id is not None:
+            manifest["id"] = self.id
         if self.colbert == ColbertStorage():
             return manifest
         return {**manifest, "colbert": self.colbert.to_json()}
@@ -153,7 +162,8 @@ class IndexRequest:
             raise IndexNotFoundError(
                 f"there is no index at {what}; give encoder= (or dim=) to create one"
             )
-        return Manifest(self.dim, self.reps, self.model, self.colbert or ColbertStorage())
+        storage = self.colbert or ColbertStorage()
+        return Manifest(self.dim, self.reps, self.model, storage, uuid4().hex)
 
     def check(self, manifest: Manifest, what: str) -> None:
         """

@@ -8,7 +8,7 @@ from itertools import tee
 from typing import Protocol
 
 from m3kit._batching import chunked
-from m3kit.backend.overlap import overlapped
+from m3kit._overlap import overlapped
 from m3kit.backend.reporting import Cuts, progress
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, Tokens
 from m3kit.vectors import Ints, M3Output, Rep

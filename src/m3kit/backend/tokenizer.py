@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 
 from m3kit._batching import chunked
 from m3kit.backend.files import CheckpointError, read_json
-from m3kit.backend.pieces import Divide, divided, divided_anywhere
+from m3kit.backend.pieces import Divide, divided, divided_anywhere, words
 from m3kit.vectors import Ints
 
 SPECIAL_TOKENS = 2
@@ -94,6 +94,16 @@ class TextTokenizer:
             for (count, _), encoding in zip(batch, encodings, strict=True):
                 count.add(encoding.ids)
         return [count.tokens() for count in counts]
+
+    def parts(self, text: str) -> list[str]:
+        """Divide a text, at spaces, into parts whose tokens are those of the whole."""
+        return [text] if self._divide is _whole else words(text)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special ones not included."""
+        repaired = [_without_lone_surrogates(text) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(repaired, add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
 
     def spelled(self, ids: Ints) -> list[tuple[int, str]]:
         """Return each id with its spelling in the vocabulary (`▁` is a leading space)."""

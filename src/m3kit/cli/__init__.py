@@ -1,5 +1,5 @@
 """
-The command line: `m3kit encode | index | search | explain | info | export | evaluate | compare`.
+The command line: `m3kit encode | index | delete | list | verify | search | explain | info | …`.
 
 Results go to stdout; progress, warnings (`warning: …`) and errors (`error: …`, one line with the
 remedy) go to stderr. Set M3KIT_DEBUG=1 to see the traceback of an error.
@@ -13,6 +13,7 @@ Exit codes, also in `m3kit.cli.exit_codes.Code`:
     4    a problem with the index: missing, locked, made by another model
     5    a problem with the model: missing, not a checkpoint
     130  stopped by Ctrl-C
+    143  stopped by SIGTERM
     141  the reader of the output has closed it (`m3kit encode … | head`)
 """
 
@@ -36,6 +37,8 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a console that cannot show 表 shows "?"
     try:
         from m3kit.cli.app import app
+        from m3kit.cli.exit_codes import Code
+        from m3kit.cli.stopping import leave
     except ModuleNotFoundError as error:
         if os.environ.get("M3KIT_DEBUG"):
             raise
@@ -43,7 +46,11 @@ def main() -> None:
             f"error: the command line needs {error.name}, which is not installed: "
             "pip install 'm3kit[cli]'"
         )
-    app()
+    try:
+        app()
+    except SystemExit as error:
+        leave(error.code if isinstance(error.code, int) else Code.FAILED)
+        raise
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -1,5 +1,5 @@
 """`python -m m3kit.cli`."""
 
-from m3kit.cli import main
+from m3kit_command import main
 
 main()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +14,12 @@ from m3kit._truncation import aggregate_warnings
 from m3kit.cli import copy as copying
 from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
-from m3kit.cli import evaluate_options
+from m3kit.cli import evaluate_options, indexing, operating
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
 from m3kit.cli import optimize as optimizing
 from m3kit.cli import options as o
+from m3kit.cli import reading as r
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
 from m3kit.cli.info import collect_info, to_rows
@@ -31,18 +30,16 @@ from m3kit.cli.opening import (
     load_encoder,
     model_of,
     open_existing,
-    open_for_writing,
     with_colbert,
 )
 from m3kit.cli.printing import explanation_json, print_json, print_vectors, search_json
 from m3kit.cli.progress import progress_bar
-from m3kit.cli.reading import Reading, Split
-from m3kit.cli.repeats import RepeatedIds
-from m3kit.cli.sources import Source, find_sources
+from m3kit.cli.stopping import restore_signals
 from m3kit.explain import explain as explain_scores
 from m3kit.fusion import RRF, WeightedSum
 from m3kit.index import check_model
-from m3kit.records import Document
+from m3kit.ingest.files import find_sources
+from m3kit.ingest.sources import read_sources, strict
 from m3kit.retriever import Retriever
 
 
@@ -78,6 +75,8 @@ def start(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Print the version or the help."""
+    if ctx.invoked_subcommand != "index":  # which has its handlers of signals throughout
+        restore_signals()
     if version:
         typer.echo(m3kit.__version__)
     elif ctx.invoked_subcommand is None:
@@ -87,24 +86,31 @@ def start(
 @app.command(epilog=help_texts.ENCODE)
 def encode(
     *,
-    files: o.Files,
+    files: r.Files,
     model: o.Model = DEFAULT_MODEL,
     reps: o.Reps = None,
     queries: Annotated[bool, typer.Option("--queries", help="Encode as queries.")] = False,
-    format_: o.FileFormat = None,
-    text_field: o.TextField = "text",
-    id_field: o.IdField = "id",
-    split: o.SplitBy = Split.paragraphs,
+    format_: r.FileFormat = None,
+    text_field: r.TextField = r.TEXT,
+    id_field: r.IdField = None,
+    split: r.SplitBy = None,
+    prefix: r.Prefix = "",
     batch: o.Batch = 128,
     device: o.Device = None,
 ) -> None:
     """Print the vectors of texts as JSON, a line for each."""
-    chosen, sources = o.read_reps(reps), find_sources(files, format_)
-    progress = progress_bar("encoding", sources, enabled=not sys.stdout.isatty())
-    reading = Reading(
-        text_field=text_field, id_field=id_field, split=split, on_bytes=progress.on_bytes
+    chosen, sources = o.read_reps(reps), find_sources(files, format=format_, prefix=prefix)
+    progress = progress_bar("encoding", sources.files, enabled=not sys.stdout.isatty())
+    documents = strict(
+        read_sources(
+            sources,
+            text_fields=text_field,
+            id_field=id_field,
+            split=split,
+            on_bytes=progress.on_bytes,
+        )
     )
-    documents = _read(reading, sources)
+    documents = r.started(documents, sources)
     encoder = load_encoder(model, device)
     check_encoder_reps(encoder, chosen or ())
     encode_texts = encoder.encode_queries if queries else encoder.encode_documents
@@ -115,46 +121,6 @@ def encode(
             for document, output in zip(chunk, outputs, strict=True):
                 print_vectors(document, output)
             progress.on_batch(done := done + len(chunk))
-
-
-@app.command(epilog=help_texts.INDEX)
-def index(
-    *,
-    files: o.Files,
-    to: Annotated[
-        str,
-        typer.Option(metavar="DIR|URL", show_default=False, help="The index, created if missing."),
-    ],
-    model: o.Model = DEFAULT_MODEL,
-    reps: o.Reps = None,
-    format_: o.FileFormat = None,
-    text_field: o.TextField = "text",
-    id_field: o.IdField = "id",
-    split: o.SplitBy = Split.paragraphs,
-    batch: o.Batch = 128,
-    device: o.Device = None,
-    optimize: Annotated[
-        bool, typer.Option("--optimize", help="Then build a graph, as `m3kit optimize` does.")
-    ] = False,
-) -> None:
-    """Encode documents and write them to an index."""
-    chosen, sources, repeats = o.read_reps(reps), find_sources(files, format_), RepeatedIds()
-    progress = progress_bar("indexing", sources)
-    reading = Reading(
-        text_field=text_field, id_field=id_field, split=split, on_bytes=progress.on_bytes
-    )
-    documents = repeats.watch(_read(reading, sources))
-    encoder = load_encoder(model, device)
-    with progress.display, open_for_writing(encoder, to, chosen) as target:
-        retriever = Retriever(encoder, target)
-        written = retriever.add(documents, batch_size=batch, on_batch=progress.on_batch)
-        count = target.count()
-        optimized = optimizing.run(target, to) if optimize else None
-    repeats.log()
-    noun = "document" if written == 1 else "documents"
-    typer.echo(f"wrote {written} {noun} to {to}, which holds {count} now")
-    if optimized is not None:
-        typer.echo(optimized)
 
 
 @app.command(epilog=help_texts.SEARCH)
@@ -255,18 +221,13 @@ def export(
         typer.echo(line)
 
 
+app.command(epilog=help_texts.INDEX)(indexing.index)
+app.command(epilog=help_texts.DELETE)(operating.delete)
+app.command("list", epilog=help_texts.LIST)(operating.list_)
+app.command(epilog=help_texts.VERIFY)(operating.verify)
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command()(examining.doctor)
 app.command(epilog=help_texts.OPTIMIZE)(optimizing.optimize)
 app.command(epilog=help_texts.COPY)(copying.copy)
-
-
-def _read(reading: Reading, sources: Sequence[Source]) -> Iterator[Document]:
-    """Read the first document at once, so that no model is loaded if there is none."""
-    documents = reading.documents(sources)
-    first = next(documents, None)
-    if first is None:
-        raise InputError(f"no document in {', '.join(source.name for source in sources)}")
-    return chain([first], documents)

@@ -15,6 +15,8 @@ import typer
 
 from m3kit.cli.terminal import to_line
 from m3kit.index import DocumentError, M3Error
+from m3kit.ingest.documents import SourceError
+from m3kit.ingest.signals import Stopped
 
 _UsageError = typer.BadParameter.__mro__[1]  # Typer exports only its subclasses
 
@@ -30,6 +32,7 @@ class Code(IntEnum):
     MODEL = 5
     STOPPED = 130
     UNREAD = 141
+    TERMINATED = 143
 
 
 class InputError(Exception):
@@ -62,12 +65,14 @@ def report_errors() -> Iterator[None]:
 def code_of(error: BaseException) -> Code:
     """Return the exit code of an error."""
     match error:
-        case InputError() | DocumentError():
+        case InputError() | DocumentError() | SourceError():
             return Code.INPUT
         case ModelError():
             return Code.MODEL
         case M3Error():
             return Code.INDEX
+        case Stopped():
+            return Code(128 + error.signal_number)
         case KeyboardInterrupt():
             return Code.STOPPED
         case _:

@@ -12,6 +12,7 @@ Exit codes:
   4    a problem with the index: missing, locked, made by another model
   5    a problem with the model: missing, not a checkpoint
   130  stopped by Ctrl-C
+  143  stopped by SIGTERM
   141  the reader of the output has closed it
 
 Errors are one line on stderr; M3KIT_DEBUG=1 shows the traceback too.
@@ -19,12 +20,17 @@ Errors are one line on stderr; M3KIT_DEBUG=1 shows the traceback too.
 
 READING = """
 \b
-Input formats:
-  JSONL     a document per line: {"id": …, "text": …, "metadata": {…}}. Only the
-            text is required; all other fields are metadata, too.
-  CSV       the same; the first row names the fields, and values stay strings.
+Input formats, by suffix (those marked * need the extra `ingest`):
+  JSONL, JSON, CSV, Parquet*   a document per record: {"id": …, "text": …, "metadata":
+            {…}}. Only the text is required; all other fields are metadata, too.
+            Columns of a CSV that hold numbers alone, or true and false, are such.
   TXT       a document per paragraph, line or file (--split).
-  Markdown  a document per section; metadata: source, title, headings.
+  Markdown, HTML*, DOCX*   a document per section, or file; metadata: source, title,
+            headings, and what the front matter says.
+  PDF*      a document per page, or file; metadata: source, title, page.
+In folders, all files of these formats are read, except hidden ones; what is left out
+is counted. FILE may also be a URL*: https://…, s3://…. Documents without an id are
+called file#number, by the file's path below the folder that is given.
 """
 
 ENCODE = f"""{READING}
@@ -36,8 +42,40 @@ leaves out is missing.
 """
 
 INDEX = f"""{READING}
-Documents are replaced by id: repeat the command to update an index, or to complete
-a run that was stopped. Documents that are gone from the files stay in the index.
+--chunk 512 splits documents into passages of at most 512 of the model's tokens, whole
+files by default. A passage has its document's metadata, and: parent (the document's
+id), position (its number), headings, page.
+
+Documents are replaced by id, and a ledger tells which of them are in the index: repeat
+the command to update an index, or to complete a run that was stopped or killed. What is
+no longer at its place in a file is deleted; --prune deletes whatever else these FILEs
+have no more. Documents that cannot be read are written to a file of rejects, and the exit
+code is 3.
+
+\b
+--json prints one object:
+  {{"index": "…", "count": 1000, "read": 20, "unchanged": 17, "encoded": 1,
+   "rewritten": 1, "deleted": 2, "rejected": 1, "recovered": 0, "retries": 0,
+   "seconds": 0.8, "rate": 25.0, "rejects": "…" or null}}
+"""
+
+DELETE = """
+\b
+--json prints one object: {"index": "…", "deleted": 3, "count": 997}
+"""
+
+LIST = """
+\b
+--json prints a line per document, {"id": "…", "text": "…", "metadata": {…}},
+or per source, {"source": "guide/faq.md", "documents": 12}.
+"""
+
+VERIFY = """
+\b
+The exit code is 4 if there is a difference. --json prints one object:
+  {"ok": false, "documents": 1000,
+   "doubled": {"count": 0, "examples": []}, "missing": …, "changed": …, "pending": …,
+   "outdated": …, "vanished": …, "unknown": …, "rejected": …}
 """
 
 SEARCH = """
@@ -46,9 +84,8 @@ Conditions (--where; all must match):
   lang=de      equals         lang=de,fr    equals one of them
   lang!=de     differs        tags~=new     the list contains it
   year>=2020   also > < <=    title*=table  the text contains it
-Numbers, true and false are compared as such; quotes make them strings, which is
-what all values from a CSV are: 'year="2020"'. Quotes also allow commas:
-'title="a, b"'.
+Numbers, true and false are compared as such; quotes make them strings:
+'zip="20200"'. Quotes also allow commas: 'title="a, b"'.
 
 \b
 --json prints one object:

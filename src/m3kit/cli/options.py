@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
-from m3kit.cli.reading import Split
-from m3kit.cli.sources import Format
 from m3kit.cli.where import WhereError, where
 from m3kit.filters import Filter
 from m3kit.vectors import REPS, Rep
@@ -24,28 +23,6 @@ class FusionName(StrEnum):
 Query: TypeAlias = Annotated[
     str, typer.Argument(metavar="QUERY", show_default=False, help="The text to search for.")
 ]
-Files: TypeAlias = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE",
-        show_default=False,
-        help="JSONL, CSV, TXT and Markdown files, folders of them, or - for stdin.",
-    ),
-]
-FileFormat: TypeAlias = Annotated[
-    Format | None,
-    typer.Option(
-        "--format",
-        help="The format of every FILE; by default that of its suffix, and JSONL for stdin.",
-    ),
-]
-TextField: TypeAlias = Annotated[
-    str, typer.Option(metavar="NAME", help="The field of JSONL and CSV that has the text.")
-]
-IdField: TypeAlias = Annotated[
-    str, typer.Option(metavar="NAME", help="The field that has the id; by default it is file:line.")
-]
-SplitBy: TypeAlias = Annotated[Split, typer.Option("--split", help="The documents of a TXT.")]
 Model: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -128,6 +105,15 @@ Where: TypeAlias = Annotated[
         metavar="CONDITION",
         show_default=False,
         help="A condition on the metadata, see below; may be repeated.",
+    ),
+]
+LedgerFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE",
+        show_default=False,
+        help="The ledger of an index on a server; that of an index in files lies beside it.",
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, see below.")]

@@ -60,12 +60,15 @@ class Connection:
             connection breaks; in between twice as long is waited each time, or as long as the
             server asks.
         connections: How many are open at once.
+
+    Raises:
+        RemoteError: If the URL is none of a server, or holds a secret.
     """
 
     def __init__(
         self, url: str, *, api_key: str | None, timeout: float, attempts: int, connections: int
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = _without_secrets(url).rstrip("/")
         self._api_key = api_key
         self._timeout = timeout
         self._attempts = attempts
@@ -134,8 +137,6 @@ class Connection:
         except httpx.HTTPError as error:
             what = type(error).__name__
             raise RemoteError(f"no answer from {self.url}{path}: {what}: {error}") from error
-        except httpx.InvalidURL as error:
-            raise RemoteError(f"{self.url} is no URL of a server: {error}") from error
 
     def _once(
         self, method: str, path: str, body: Mapping[str, Any] | None, accept: str
@@ -173,6 +174,20 @@ class Connection:
 
 class _AbsentError(RemoteError):
     """A path that a server does not know."""
+
+
+def _without_secrets(url: str) -> str:
+    """Check that a URL, which is printed and logged, is that of a server and no more."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise RemoteError(f"{url} is no URL of a server: {error}") from error
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        raise RemoteError(
+            f"the URL of {parsed.host} has more than a server's name and a path; pass api_key= for "
+            "what it wants to be shown"
+        )
+    return url
 
 
 def _close(clients: _Clients) -> None:

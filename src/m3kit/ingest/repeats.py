@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from m3kit.ingest.documents import Reject
 from m3kit.records import Document
 
 _log = logging.getLogger(__name__)
@@ -19,19 +20,23 @@ class RepeatedIds:
     """
     Counts documents whose id occurred before.
 
-    To bound the memory, only repeats of the first million ids are counted.
+    `watch` finds them by itself. To bound the memory, it counts only repeats of the first million
+    ids; a ledger knows all.
     """
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
 
-    def watch(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """Pass the documents on."""
-        for document in documents:
+    def watch(self, items: Iterable[Document | Reject]) -> Iterator[Document | Reject]:
+        """Pass documents and rejects on."""
+        for document in items:
+            if isinstance(document, Reject):
+                yield document
+                continue
             hashed = hash(document.id)
             if hashed in self._seen:
-                self._add(document.id)
+                self.add(document.id)
             elif len(self._seen) < _MAX_SEEN:
                 self._seen.add(hashed)
             yield document
@@ -47,7 +52,8 @@ class RepeatedIds:
                 more,
             )
 
-    def _add(self, id_: str) -> None:
+    def add(self, id_: str) -> None:
+        """Count a document."""
         self.count += 1
         if len(self.examples) < _MAX_EXAMPLES and id_ not in self.examples:
             self.examples.append(id_)

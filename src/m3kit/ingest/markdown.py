@@ -21,13 +21,11 @@ class Section:
         line: The number of its first line.
         headings: The headings above it, outermost first, and its heading last; none at the top of a
             file.
-        slug: GitHub's anchor of its heading, unique in the file; empty at the top.
         text: Its heading and its lines.
     """
 
     line: int
     headings: tuple[str, ...]
-    slug: str
     text: str
 
 
@@ -48,26 +46,39 @@ class _Part:
 
 def sections(lines: Iterable[tuple[int, str]]) -> Iterator[Section]:
     """
-    Yield the sections of numbered lines, without front matter and headings without text.
+    Yield the sections of numbered lines, without headings that have no text.
 
     Headings are those of CommonMark, both `## like this` and underlined, except that an underlined
     heading is a single line below a blank line or a heading; a paragraph of several lines stays
     text. Code blocks contain no headings.
     """
+    for part, headings in _with_headings(lines):
+        if text := part.text():
+            yield Section(part.line, headings, text)
+
+
+def outline(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the line of each heading with the headings above it and itself, outermost first."""
+    for part, headings in _with_headings(lines):
+        if part.level:
+            yield part.line, headings
+
+
+def _with_headings(
+    lines: Iterable[tuple[int, str]],
+) -> Iterator[tuple[_Part, tuple[str, ...]]]:
     above: dict[int, str] = {}
-    slugs: set[str] = set()
     for part in _parts(lines):
         above = {level: heading for level, heading in above.items() if level < part.level}
         if part.level:
             above[part.level] = part.heading
-        slug = _unique(_slug(part.heading), slugs) if part.level else ""
-        if text := part.text():
-            yield Section(part.line, tuple(above.values()), slug, text)
+        yield part, tuple(above.values())
 
 
 def _parts(lines: Iterable[tuple[int, str]]) -> Iterator[_Part]:
-    part, fence = _Part(1), ""
-    for number, line in _after_front_matter(lines):
+    part, fence = _Part(0), ""
+    for number, line in lines:
+        part.line = part.line or number
         bare = line.rstrip("\r\n")
         fence, outside = _fenced(fence, bare)
         if outside and (atx := _ATX.fullmatch(bare)):
@@ -99,34 +110,6 @@ def _is_text(lines: list[str]) -> bool:
     return alone and bool(last.strip()) and not re.match(r"\s{4}|\s*([-*+>|]|\d+[.)]\s)", last)
 
 
-def _after_front_matter(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Skip what is between two lines of `---` at the very top."""
-    skipped: list[tuple[int, str]] = []
-    rest = iter(lines)
-    for number, line in rest:
-        skipped.append((number, line))
-        if number == 1 and line.rstrip() != "---":
-            break
-        if number > 1 and line.rstrip() in {"---", "..."}:
-            skipped = []
-            break
-    yield from skipped
-    yield from rest
-
-
 def _plain_text(heading: str) -> str:
     """Remove the markup of emphasis, code and links from a heading."""
     return re.sub(r"[*`]|(?<!\w)_+|_+(?!\w)", "", _LINK.sub(r"\1", heading)).strip()
-
-
-def _slug(heading: str) -> str:
-    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") or "section"
-
-
-def _unique(slug: str, taken: set[str]) -> str:
-    number, unique = 0, slug
-    while unique in taken:
-        number += 1
-        unique = f"{slug}-{number}"
-    taken.add(unique)
-    return unique

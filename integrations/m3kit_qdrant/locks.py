@@ -1,0 +1,98 @@
+"""
+Who may use a directory: one process that writes, or readers that copy it.
+
+    .lock         locked while the index is open
+    .opening      locked while it is being opened, or copied by a reader
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EACCES
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from m3kit.index import IndexLockedError
+
+LOCKS = (".lock", ".opening")
+"""The files."""
+
+SEVERAL = (
+    "several processes can read an index that none writes, by open_index(…, read_only=True), and "
+    "can share one on a server: qdrant://localhost:6333/papers"
+)
+
+_PATIENCE_S = 600
+"""How long an index may take to be opened or copied by others, who come first."""
+
+
+def locked(path: Path) -> FileLock:
+    """
+    Lock a directory.
+
+    Raises:
+        IndexLockedError: If it is locked already.
+    """
+    with _opening(path):
+        return _lock(path)
+
+
+@contextmanager
+def unwritten(path: Path) -> Iterator[None]:
+    """
+    Have nobody open a directory meanwhile; other readers wait for their turn.
+
+    Raises:
+        IndexLockedError: If it is open.
+    """
+    if os.access(path, os.W_OK):
+        with _opening(path), _lock(path):
+            yield
+    else:
+        with _shared(path):
+            yield
+
+
+def _opening(path: Path) -> FileLock:
+    return FileLock(path / LOCKS[1], timeout=_PATIENCE_S)
+
+
+def _lock(path: Path) -> FileLock:
+    # Any thread may close the index, so the lock is the object's and not the thread's.
+    lock = FileLock(path / LOCKS[0], timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _open_already(path) from None
+    return lock
+
+
+@contextmanager
+def _shared(path: Path) -> Iterator[None]:
+    """Share the lock of a directory that this process may not write."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        raise PermissionError(EACCES, "it may not be written, and cannot be locked", path) from None
+    try:
+        descriptor = os.open(path / LOCKS[0], os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # nobody has opened it where it lies
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise _open_already(path) from None
+    finally:
+        os.close(descriptor)
+
+
+def _open_already(path: Path) -> IndexLockedError:
+    return IndexLockedError(
+        f"the index in {path} is open already, in another process or in this one; close it there, "
+        f"or share one index between threads ({SEVERAL})"
+    )

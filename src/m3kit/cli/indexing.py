@@ -1,0 +1,165 @@
+"""`m3kit index`: sources into an index, which follows them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m3kit.cli import optimize as optimizing
+from m3kit.cli import options as o
+from m3kit.cli import passages as p
+from m3kit.cli import reading as r
+from m3kit.cli.exit_codes import Code
+from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, open_for_writing
+from m3kit.cli.printing import print_json
+from m3kit.cli.progress import progress_bar
+from m3kit.cli.stopping import stopping_at_once
+from m3kit.index import HasSidecar, HybridIndex
+from m3kit.ingest.files import find_sources
+from m3kit.ingest.ledger import Ledger, ledger_path
+from m3kit.ingest.rejects import RejectsFile
+from m3kit.ingest.repeats import RepeatedIds
+from m3kit.ingest.signals import stop_signals
+from m3kit.ingest.sources import read_sources
+from m3kit.ingest.summary import Summary
+from m3kit.ingest.sync import sync
+
+_log = logging.getLogger(__name__)
+
+
+def index(
+    *,
+    files: r.Files,
+    to: Annotated[
+        str,
+        typer.Option(metavar="DIR|URL", show_default=False, help="The index, created if missing."),
+    ],
+    model: o.Model = DEFAULT_MODEL,
+    reps: o.Reps = None,
+    format_: r.FileFormat = None,
+    text_field: r.TextField = r.TEXT,
+    id_field: r.IdField = None,
+    split: r.SplitBy = None,
+    prefix: r.Prefix = "",
+    chunk: p.Chunk = None,
+    chunk_overlap: p.ChunkOverlap = 0,
+    batch: o.Batch = 128,
+    device: o.Device = None,
+    ledger: o.LedgerFile = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete what these FILEs have no more.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first document that is rejected.")
+    ] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Where rejects are written; by default beside an index in files.",
+        ),
+    ] = None,
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="Then build a graph, as `m3kit optimize` does.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Encode documents and write them to an index; what did not change is skipped."""
+    with stopping_at_once():
+        chosen, chunking = o.read_reps(reps), p.Chunking(chunk, chunk_overlap)
+        sources = find_sources(files, format=format_, prefix=prefix)
+        progress = progress_bar("indexing", sources.files, enabled=not quiet)
+        items = read_sources(
+            sources,
+            text_fields=text_field,
+            id_field=id_field,
+            split=chunking.split(split),
+            on_bytes=progress.on_bytes,
+        )
+        items = r.started(items, sources)
+        repeats = RepeatedIds()
+        encoder = load_encoder(model, device)
+        with (
+            progress.display,
+            open_for_writing(encoder, to, chosen) as target,
+            _ledger_of(target, ledger, to, prune=prune) as opened,
+            RejectsFile(rejects or _rejects_path(target)) as rejected,
+            stop_signals(),
+        ):
+            passages = chunking.passages(items, encoder)
+            summary = sync(
+                encoder,
+                target,
+                passages if opened else repeats.watch(passages),
+                ledger=opened,
+                chunking=chunking.name,
+                prune=prune,
+                strict=strict,
+                rejects=rejected,
+                batch_size=batch,
+                on_progress=lambda done: progress.on_batch(done.read),
+            )
+            count = target.count()
+            optimized = optimizing.run(target, to) if optimize else None
+    repeats.log()
+    if as_json:
+        path = rejected.path if rejected.count else None
+        print_json(
+            {"index": to, "count": count, **summary.to_json(), "rejects": path and str(path)}
+        )
+    elif not quiet:
+        typer.echo(_sentence(summary, to, count))
+        if optimized is not None:
+            typer.echo(optimized)
+    if rejected.count:
+        _log.warning("%s", _rejected(rejected))
+        raise typer.Exit(Code.INPUT)
+
+
+@contextmanager
+def _ledger_of(
+    index: HybridIndex, path: Path | None, address: str, *, prune: bool
+) -> Iterator[Ledger | None]:
+    place = path or ledger_path(index)
+    if place is None:
+        if prune:
+            raise typer.BadParameter(
+                f"{address} is on a server; give the file of its ledger with --ledger",
+                param_hint="--prune",
+            )
+        yield None
+        return
+    with Ledger(place, index) as ledger:
+        yield ledger
+
+
+def _rejects_path(index: HybridIndex) -> Path | None:
+    sidecar = index.sidecar if isinstance(index, HasSidecar) else None
+    return None if sidecar is None else sidecar.with_name(f"{sidecar.name}.rejects.jsonl")
+
+
+def _sentence(summary: Summary, address: str, count: int) -> str:
+    noun = "document" if summary.written == 1 else "documents"
+    others = {
+        "unchanged": summary.unchanged,
+        "with new metadata alone": summary.rewritten,
+        "deleted": summary.deleted,
+        "rejected": summary.rejected,
+        "recovered": summary.recovered,
+    }
+    details = ", ".join(f"{number} {what}" for what, number in others.items() if number)
+    more = f" ({details})" if details else ""
+    return f"wrote {summary.written} {noun} to {address}, which holds {count} now{more}"
+
+
+def _rejected(rejects: RejectsFile) -> str:
+    noun = "was" if rejects.count == 1 else "were"
+    where = f"see {rejects.path}" if rejects.path else "write them to a file with --rejects"
+    return f"{rejects.count} {noun} rejected, {where}; the first: {rejects.examples[0]}"

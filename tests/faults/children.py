@@ -1,0 +1,84 @@
+"""Forked processes: their result by a pipe, and their end by a signal."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from m3kit.index import M3Error
+
+_PATIENCE_S = 120
+
+
+class Child:
+    """
+    A process forked from this one, which has imported everything already.
+
+    Args:
+        call: What it does; its result must be JSON.
+    """
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(reading)
+            _answer(writing, call)
+            os._exit(0)
+        os.close(writing)
+        self._pipe = reading
+        self._status: int | None = None
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal, if it lives."""
+        if self.is_alive():
+            os.kill(self.pid, number)
+
+    def is_alive(self) -> bool:
+        """Tell whether it has not ended."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is None
+
+    def result(self) -> dict[str, Any]:
+        """
+        Wait for its end; return `{"result": …}`, `{"error": …, "line": …}` or `{"killed": …}`.
+
+        One that hangs is killed, which is an error.
+        """
+        if not select.select([self._pipe], [], [], _PATIENCE_S)[0]:
+            self.kill()
+            self._wait()
+            return {"error": "Hang", "line": f"no end within {_PATIENCE_S} s", "known": False}
+        with os.fdopen(self._pipe, "rb") as pipe:
+            answer = pipe.read()
+        self._wait()
+        if answer:
+            parsed: dict[str, Any] = json.loads(answer)
+            return parsed
+        return {"killed": os.waitstatus_to_exitcode(self._status or 0)}
+
+    def _wait(self) -> None:
+        if self._status is None:
+            _, self._status = os.waitpid(self.pid, 0)
+
+
+def _answer(writing: int, call: Callable[[], object]) -> None:
+    try:
+        answer: dict[str, object] = {"result": call()}
+    except BaseException as error:  # noqa: BLE001  # the process must not return
+        answer = {
+            "error": type(error).__name__,
+            "line": str(error),
+            "known": isinstance(error, M3Error | OSError) and "\n" not in str(error),
+            "trace": traceback.format_exc(),
+        }
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(json.dumps(answer).encode())
