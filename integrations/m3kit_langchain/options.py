@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from m3kit.filters import Field
 from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import check_reps
 from m3kit.vectors import REPS, Rep
@@ -24,6 +25,9 @@ class Options:
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Documents below this score are left out.
+        group_by: A field of the metadata, or the path to it: `k` counts groups of documents with
+            the same value in it, and each has but its best; see `m3kit.Search`.
+        group_size: How many documents of a group are wanted.
     """
 
     where: Where | None = None
@@ -31,6 +35,8 @@ class Options:
     fusion: Fusion = WeightedSum()  # noqa: RUF009  # frozen, so one default serves all
     candidates: int = 100
     min_score: float | None = None
+    group_by: Field | None = None
+    group_size: int = 1
 
     def updated(self, given: Mapping[str, Any]) -> Options:
         """

@@ -16,6 +16,7 @@ from langchain_core.runnables.config import run_in_executor
 from pydantic import ConfigDict, SkipValidation
 
 from m3kit.encoder import Encoder
+from m3kit.filters import Field
 from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker, Retriever
@@ -37,12 +38,15 @@ class M3Retriever(BaseRetriever):
         encoder: An `m3kit.Encoder`, or any LangChain `Embeddings`.
         index: Where the documents live.
         reranker: `(query, texts) -> scores`; orders the `candidates` best.
-        k: How many documents are wanted.
+        k: How many documents are wanted; with `group_by`, of how many groups.
         where: A filter of m3kit, or a dict (see `to_filter`).
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Documents below this score are left out.
+        group_by: A field of the metadata, or the path to it: of the documents with the same value
+            in it, only the best are returned; see `m3kit.Search`.
+        group_size: How many documents of a group are wanted.
         score_key: The metadata key under which documents have their score, and with an `s` behind
             it, `{"dense": …, "sparse": …}`; by default they have none.
 
@@ -64,6 +68,8 @@ class M3Retriever(BaseRetriever):
     fusion: SkipValidation[Fusion] = WeightedSum()
     candidates: int = 100
     min_score: float | None = None
+    group_by: SkipValidation[Field | None] = None
+    group_size: int = 1
     score_key: str | None = None
 
     def model_post_init(self, context: Any, /) -> None:
@@ -88,6 +94,8 @@ class M3Retriever(BaseRetriever):
             fusion=self.fusion,
             candidates=self.candidates,
             min_score=self.min_score,
+            group_by=self.group_by,
+            group_size=self.group_size,
         ).updated(kwargs)
         hits = self._retriever().search(
             query,
@@ -98,6 +106,8 @@ class M3Retriever(BaseRetriever):
             candidates=options.candidates,
             min_score=options.min_score,
             with_scores=self.score_key is not None,
+            group_by=options.group_by,
+            group_size=options.group_size,
         )
         return [to_scored(hit, self.score_key) for hit in hits]
 

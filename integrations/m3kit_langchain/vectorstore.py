@@ -34,9 +34,9 @@ class M3VectorStore(Frozen, ClosesOnExit, VectorStore):
     """
     Documents in an index, searched by every representation that it holds: dense, sparse, ColBERT.
 
-    Every search takes the options `where` (or `filter`), `reps`, `fusion`, `candidates` and
-    `min_score`; see `m3kit_langchain.options.Options`. Defaults for them are set here; a store that
-    is built is not changed: make another one over another index.
+    Every search takes the options `where` (or `filter`), `reps`, `fusion`, `candidates`,
+    `min_score`, `group_by` and `group_size`; see `m3kit_langchain.options.Options`. Defaults for
+    them are set here; a store that is built is not changed: make another one over another index.
 
         with M3VectorStore(M3Embeddings(), "papers") as store:
             store.add_texts(["To freeze rows, choose View."])
@@ -344,6 +344,8 @@ class M3VectorStore(Frozen, ClosesOnExit, VectorStore):
                 candidates=options.candidates,
                 min_score=options.min_score,
                 with_scores=with_scores,
+                group_by=options.group_by,
+                group_size=options.group_size,
             )
         )
 

@@ -42,11 +42,9 @@ from m3kit.filters import (
 )
 from m3kit.frameworks import dotted, in_any
 from m3kit.instants import instant
-from m3kit_llama_index.nodes import REF_DOC_ID
+from m3kit_llama_index.nodes import REF_DOC_ID, SOURCE_NAMES
 
 _Scalar: TypeAlias = str | int | float
-
-_SOURCE_NAMES = ("doc_id", "ref_doc_id", "document_id")
 
 
 def to_filter(filters: MetadataFilters) -> Filter:
@@ -90,7 +88,7 @@ def _comparison(condition: MetadataFilter) -> Filter:
     negated = condition.operator in (FilterOperator.NE, FilterOperator.NIN, FilterOperator.IS_EMPTY)
     fields = dotted(condition.key)
     where = in_any(fields, lambda field: _leaf(condition, field))
-    if condition.key in _SOURCE_NAMES:
+    if condition.key in SOURCE_NAMES:
         by_source = And((Not(Exists(condition.key)), _leaf(condition, REF_DOC_ID)))
         where = Or((where, by_source))
     return Not(where) if negated else where

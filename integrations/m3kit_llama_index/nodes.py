@@ -21,6 +21,7 @@ from typing import Any
 from llama_index.core import schema
 from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 
+from m3kit.filters import Field
 from m3kit.frameworks import to_document as document_of
 from m3kit.frameworks import to_json
 from m3kit.records import Document
@@ -30,6 +31,9 @@ REF_DOC_ID = "_m3kit_ref_doc_id"
 
 NODE = "_m3kit_node"
 """The metadata key of the rest of a node, as JSON text."""
+
+SOURCE_NAMES = ("doc_id", "ref_doc_id", "document_id")
+"""What LlamaIndex's stores call the id of the source document."""
 
 _TEXT_AT = "m3kit_text_at"
 _KINDS: dict[str, type[BaseNode]] = {
@@ -87,6 +91,11 @@ def to_node(document: Document) -> BaseNode:
         _insert_text(data, kind, document.text[text_at:])
     node: BaseNode = kind.from_dict({**data, "metadata": metadata})
     return node
+
+
+def to_group_field(group_by: Field | None) -> Field | None:
+    """Return the field of documents to group nodes by; a name of the source's id stands for it."""
+    return REF_DOC_ID if group_by in SOURCE_NAMES else group_by
 
 
 def _rest(node: BaseNode, embedded: str) -> dict[str, Any]:

@@ -12,14 +12,16 @@ from llama_index.core.schema import IndexNode, NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import MetadataFilters
 
 from m3kit.encoder import Encoder
-from m3kit.filters import Filter
+from m3kit.filters import Field, Filter
 from m3kit.frameworks import QueryEncoder, relevance
 from m3kit.fusion import RRF, Fusion, FusionName, WeightedSum, to_fusion
+from m3kit.grouping import group_hits
 from m3kit.index import HybridIndex
+from m3kit.records import Hit
 from m3kit.retriever import Reranker, Retriever
 from m3kit.vectors import Rep
 from m3kit_llama_index.filters import to_filter
-from m3kit_llama_index.nodes import to_node
+from m3kit_llama_index.nodes import to_group_field, to_node
 
 
 class M3Retriever(BaseRetriever):
@@ -33,12 +35,15 @@ class M3Retriever(BaseRetriever):
     Args:
         encoder: Encodes the query.
         index: Where the nodes live.
-        k: How many nodes are wanted.
+        k: How many nodes are wanted; with `group_by`, of how many groups.
         where: A filter of m3kit, or LlamaIndex's.
         reps: Which representations take part; by default all that the index holds.
         fusion: How they become one ranking.
         candidates: How many candidates each branch brings, and how many are rescored.
         min_score: Nodes whose score is below it are left out.
+        group_by: A field of the metadata, or the path to it: of the nodes with the same value in
+            it, only the best are returned; see `m3kit.Search`. `"ref_doc_id"` is the node's source.
+        group_size: How many nodes of a group are wanted.
         reranker: `(query, texts) -> scores`; orders the `candidates` best.
         objects: LlamaIndex's targets of `IndexNode`s, followed when such a node is a hit.
         callback_manager: Notified of each retrieval.
@@ -60,6 +65,8 @@ class M3Retriever(BaseRetriever):
         fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
         candidates: int = 100,
         min_score: float | None = None,
+        group_by: Field | None = None,
+        group_size: int = 1,
         reranker: Reranker | None = None,
         objects: Sequence[IndexNode] | None = None,
         callback_manager: CallbackManager | None = None,
@@ -79,6 +86,8 @@ class M3Retriever(BaseRetriever):
         self.fusion = to_fusion(fusion)
         self.candidates = candidates
         self.min_score = min_score
+        self.group_by = group_by
+        self.group_size = group_size
         Retriever(encoder, index, reranker=reranker)  # checks that they belong together
         self._built = True
 
@@ -87,7 +96,7 @@ class M3Retriever(BaseRetriever):
         if getattr(self, "_built", False) and not name.startswith("_") and not hasattr(self, name):
             raise AttributeError(
                 f"M3Retriever has no option {name}; there are k, where, reps, fusion, candidates, "
-                "min_score, reranker, encoder and index"
+                "min_score, group_by, group_size, reranker, encoder and index"
             )
         super().__setattr__(name, value)
 
@@ -103,18 +112,23 @@ class M3Retriever(BaseRetriever):
             encoder = QueryEncoder(encoder, query_bundle.custom_embedding_strs)
         fusion = to_fusion(self.fusion)
         by_places = isinstance(fusion, RRF) and self.reranker is None
-        least = self.min_score
-        where = self.where
+        least, where, group_by = self.min_score, self.where, to_group_field(self.group_by)
+        cuts_here = by_places and least is not None
         hits = Retriever(encoder, self.index, reranker=self.reranker).search(
             query_bundle.query_str,
-            k=max(self.k, self.candidates) if by_places and least is not None else self.k,
+            k=max(self.k * self.group_size, self.candidates) if cuts_here else self.k,
             where=to_filter(where) if isinstance(where, MetadataFilters) else where,
             reps=self.reps,
             fusion=fusion,
             candidates=self.candidates,
             min_score=None if by_places else least,
             with_scores=by_places,
+            group_by=None if cuts_here else group_by,
+            group_size=1 if cuts_here else self.group_size,
         )
+        if cuts_here:
+            hits = [hit for hit in hits if least is None or relevance(hit, fusion) >= least]
+            hits = hits[: self.k] if group_by is None else self._grouped(hits, group_by)
         scored = [
             NodeWithScore(
                 node=to_node(hit.document),
@@ -122,7 +136,10 @@ class M3Retriever(BaseRetriever):
             )
             for hit in hits
         ]
-        return [node for node in scored if least is None or node.get_score() >= least][: self.k]
+        return [node for node in scored if least is None or node.get_score() >= least]
+
+    def _grouped(self, hits: Sequence[Hit], group_by: Field) -> list[Hit]:
+        return group_hits(hits, group_by, k=self.k, group_size=self.group_size)
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await to_thread(self._retrieve, query_bundle)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 from llama_index.core.bridge.pydantic import PrivateAttr
@@ -22,7 +22,7 @@ from llama_index.core.vector_stores.types import (
 
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.encoder import Encoder
-from m3kit.filters import All, And, Eq, Filter, Ids, In
+from m3kit.filters import All, And, Eq, Field, Filter, Ids, In
 from m3kit.frameworks import QueryEncoder, check_documents, unit, with_dense
 from m3kit.fusion import Fusion, WeightedSum
 from m3kit.index import HybridIndex, Search, VectorError, check_reps, open_index
@@ -33,7 +33,7 @@ from m3kit.vectors import M3Output, Rep
 from m3kit_llama_index.embeddings import DeferredEmbedding
 from m3kit_llama_index.filters import is_empty, to_filter
 from m3kit_llama_index.mmr import select_mmr
-from m3kit_llama_index.nodes import REF_DOC_ID, to_document, to_node
+from m3kit_llama_index.nodes import REF_DOC_ID, to_document, to_group_field, to_node
 
 _CANDIDATES = 100
 """How many candidates each branch brings, unless the query sets it."""
@@ -42,6 +42,13 @@ _MMR_OPTIONS = {"mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor"}
 
 _Scored: TypeAlias = tuple[Document, float]
 _Number = TypeVar("_Number", int, float)
+
+
+class _Groups(NamedTuple):
+    """The options of grouping; see `m3kit.Search`."""
+
+    group_by: Field | None
+    group_size: int
 
 
 class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
@@ -188,6 +195,12 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         passes them on: `mmr_threshold`, and `mmr_prefetch_k` candidates, or `mmr_prefetch_factor`
         times `similarity_top_k`; by default 100.
 
+        In every mode, the options `group_by` and `group_size`: of the nodes with the same value in
+        a field of the metadata, only the best are returned, of as many groups as nodes are wanted
+        (see `m3kit.Search`). `group_by="ref_doc_id"` is the node's source. LlamaIndex's retriever
+        passes them on: `as_retriever(vector_store_kwargs={"group_by": …})`. MMR selects among what
+        grouping leaves.
+
         Scores are from 0 to 1, but for MMR's, so that `SimilarityPostprocessor` can cut them.
 
         A `query_embedding` is the dense vector of the query, also besides its text, from which
@@ -206,18 +219,20 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         """
         _check(query)
         query = replace(query, mode=VectorStoreQueryMode(query.mode))  # it may be a plain string
+        groups = _Groups(kwargs.pop("group_by", None), kwargs.pop("group_size", 1))
         if query.mode is VectorStoreQueryMode.MMR:
             _refuse(kwargs.keys() - _MMR_OPTIONS)
-            return _result(self._mmr(query, **kwargs))
+            return _result(self._mmr(query, groups, **kwargs))
         _refuse(kwargs)
         match query.mode:
             case VectorStoreQueryMode.DEFAULT:
-                return _result(_clipped(self._search(query, ["dense"], query.similarity_top_k)))
+                k = query.similarity_top_k
+                return _result(_clipped(self._search(query, groups, ["dense"], k)))
             case VectorStoreQueryMode.SPARSE:
                 k = _given(query.sparse_top_k, query.similarity_top_k)
-                return _result(_clipped(self._search(query, ["sparse"], k)))
+                return _result(_clipped(self._search(query, groups, ["sparse"], k)))
             case VectorStoreQueryMode.HYBRID:
-                return _result(_clipped(self._hybrid(query)))
+                return _result(_clipped(self._hybrid(query, groups)))
             case _:
                 raise ValueError(
                     f"M3VectorStore does not support the mode {query.mode.value!r}; use default, "
@@ -264,7 +279,7 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         self.client.delete_where(where)
         self.client.flush()
 
-    def _hybrid(self, query: VectorStoreQuery) -> list[_Scored]:
+    def _hybrid(self, query: VectorStoreQuery, groups: _Groups) -> list[_Scored]:
         k = _given(query.hybrid_top_k, query.similarity_top_k)
         candidates = _CANDIDATES
         if query.sparse_top_k is not None:
@@ -272,14 +287,15 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         reps: list[Rep] = ["dense", "sparse"]
         if query.alpha is not None:
             fusion = WeightedSum(dense=query.alpha, sparse=1 - query.alpha, colbert=0)
-            return self._search(query, reps, k, fusion, candidates)
+            return self._search(query, groups, reps, k, fusion, candidates=candidates)
         if "colbert" in self.client.reps:
             reps.append("colbert")
-        return self._search(query, reps, k, WeightedSum(), candidates)
+        return self._search(query, groups, reps, k, candidates=candidates)
 
     def _mmr(
         self,
         query: VectorStoreQuery,
+        groups: _Groups,
         *,
         mmr_threshold: float | None = None,
         mmr_prefetch_k: int | None = None,
@@ -294,7 +310,7 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
         if k < 1:
             raise ValueError(f"similarity_top_k is at least 1, not {k}")
         fetch_k = _CANDIDATES if mmr_prefetch_factor is None else int(k * mmr_prefetch_factor)
-        scored = self._search(query, ["dense"], max(k, _given(mmr_prefetch_k, fetch_k)))
+        scored = self._search(query, groups, ["dense"], max(k, _given(mmr_prefetch_k, fetch_k)))
         relevance = {document.id: score for document, score in scored}
         records = self.client.get(list(relevance), ["dense"])
         if not records:
@@ -310,9 +326,11 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
     def _search(
         self,
         query: VectorStoreQuery,
+        groups: _Groups,
         reps: Collection[Rep],
         k: int,
         fusion: Fusion = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
+        *,
         candidates: int = _CANDIDATES,
     ) -> list[_Scored]:
         check_reps(reps, available=self.client.reps)
@@ -322,6 +340,8 @@ class M3VectorStore(BasePydanticVectorStore, ClosesOnExit):
             where=_where(query.node_ids or None, query.filters, query.doc_ids),
             fusion=fusion,
             candidates=candidates,
+            group_by=to_group_field(groups.group_by),
+            group_size=groups.group_size,
         )
         return [(hit.document, hit.score) for hit in self.client.search(search)]
 

@@ -143,7 +143,8 @@ class QdrantSearcher(Searcher):
         among: tuple[VectorQuery, ...] = (),
     ) -> VectorQuery:
         exact = exact or self.search.exact is True
-        with_documents = bool(among) or (len(self.query.reps) == 1 and limit <= _FEW)
+        are_read = limit <= _FEW or self.search.group_by is not None
+        with_documents = bool(among) or (len(self.query.reps) == 1 and are_read)
         return VectorQuery(rep, self.query, where, limit, with_documents, exact, among)
 
     def _answers(self, queries: Sequence[VectorQuery]) -> list[Ranking]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from sys import getsizeof
 from threading import Lock
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from m3kit.vectors import M3Output, Rep
 
@@ -47,6 +47,19 @@ class Encoder(Protocol):
         self, texts: Sequence[str], reps: Collection[Rep] | None = None
     ) -> list[M3Output]:
         """Encode what is searched, computing only `reps`; None is all that the model gives."""
+        ...
+
+
+@runtime_checkable
+class ReadsTokens(Protocol):
+    """An encoder that tells the tokens of a text, as `m3kit.torch.TorchEncoder` does."""
+
+    def query_tokens(self, text: str) -> list[tuple[int, str]]:
+        """Return id and text of each token of a query."""
+        ...
+
+    def document_tokens(self, text: str) -> list[tuple[int, str]]:
+        """Return id and text of each token of a document."""
         ...
 
 

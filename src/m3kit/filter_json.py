@@ -29,6 +29,7 @@ from m3kit.filters import (
     Or,
     Range,
     Substring,
+    check_field,
 )
 from m3kit.records import DEEPEST, Json
 
@@ -98,6 +99,23 @@ def filter_from_json(value: object, *, place: str = "where") -> Filter:
         ValueError: If it is no filter, with the place and what is wrong there.
     """
     return _read(value, place, 1)
+
+
+def field_from_json(value: object, *, place: str = "group_by") -> Field:
+    """
+    Read a field from JSON: a name, or a list of names that lead to a nested field.
+
+    Args:
+        value: What was sent.
+        place: What an error calls it.
+
+    Raises:
+        ValueError: If it is no field.
+    """
+    try:
+        return check_field(tuple(value) if isinstance(value, list) else value, "a group")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _read(value: object, place: str, depth: int) -> Filter:

@@ -307,25 +307,39 @@ def check_filter(where: object) -> None:
         )
 
 
-def _set_field(where: Eq | In | Range | Contains | Exists | Substring) -> None:
-    """Check a filter's field, and turn a path of one key into the key."""
-    field: object = where.field
+def check_field(field: object, what: str = "a filter") -> Field:
+    """
+    Check a field, and turn a path of one key into the key.
+
+    Args:
+        field: A name, or a tuple of names.
+        what: What is to reach it, for errors.
+
+    Raises:
+        TypeError: If it is none.
+        ValueError: If a name holds what a filter cannot say to every engine.
+    """
     path = field if isinstance(field, tuple) else (field,)
     if not path:
-        raise TypeError("a filter's path has at least one key")
+        raise TypeError(f"the path of {what} has at least one key")
     for key in path:
-        _check_key(key)
-    object.__setattr__(where, "field", path[0] if len(path) == 1 else path)
+        _check_key(key, what)
+    checked: Field = path[0] if len(path) == 1 else path
+    return checked
 
 
-def _check_key(field: object) -> None:
+def _set_field(where: Eq | In | Range | Contains | Exists | Substring) -> None:
+    object.__setattr__(where, "field", check_field(where.field))
+
+
+def _check_key(field: object, what: str) -> None:
     """A key is spliced into some engines' paths, so it is kept plain everywhere."""
     if not isinstance(field, str) or not field:
-        raise TypeError(f"a filter's field is a name or a tuple of names, not {field!r}")
+        raise TypeError(f"the field of {what} is a name or a tuple of names, not {field!r}")
     check_text(field, f"the field {field!r}")
     if any(char in "\"'`\\[](){}" or category(char) in {"Cc", "Zl", "Zp"} for char in field):
         raise ValueError(
-            f"a filter cannot reach the field {field!r}: its name holds a quote, a backslash, "
+            f"{what} cannot reach the field {field!r}: its name holds a quote, a backslash, "
             "a bracket or a control character; rename the field"
         )
 

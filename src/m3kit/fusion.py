@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from m3kit.vectors import REPS, Rep
@@ -104,18 +107,39 @@ class WeightedSum:
                 fused[name] = fused.get(name, 0.0) + weight * score
         return {name: score / total for name, score in fused.items()}
 
-    def total(self, reps: Iterable[Rep]) -> float:
+    def total(self, reps: Collection[Rep]) -> float:
         """
         Add up the weights of representations.
 
         Raises:
             ValueError: If they have none.
         """
-        reps = tuple(reps)
-        total = sum(self.weight(rep) for rep in reps)
+        total = 0.0
+        for rep in REPS:  # as any other language adds; sum() compensates from Python 3.12 on
+            total += self.weight(rep) if rep in reps else 0.0
         if not total:
             raise ValueError(f"{self} gives no weight to {', '.join(reps)}")
         return total
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> WeightedSum:
+        """
+        Read weights from a JSON file: `{"dense": 1, "sparse": 0.3, "colbert": 1}`.
+
+        What is not named has its default. The playground writes such files.
+
+        Raises:
+            ValueError: If the file holds something else, naming it.
+        """
+        try:
+            return cls(**_weights(json.loads(Path(path).read_text(encoding="utf-8"))))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{fspath(path)} holds no weights: {error}") from error
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the weights as JSON, for `load` and for `--weights` of the command line."""
+        weights = {rep: self.weight(rep) for rep in REPS}
+        Path(path).write_text(f"{json.dumps(weights)}\n", encoding="utf-8")
 
 
 Fusion: TypeAlias = RRF | WeightedSum
@@ -143,6 +167,16 @@ def to_fusion(fusion: object) -> Fusion:
             raise ValueError(f"there is no fusion {fusion!r}; there are 'rrf' and 'weighted'")
         case _:
             raise TypeError(f"a fusion is RRF() or WeightedSum(), not {fusion!r:.200}")
+
+
+def _weights(value: object) -> dict[Rep, float]:
+    names = ", ".join(REPS)
+    if not isinstance(value, dict) or not value or not set(value) <= set(REPS):
+        raise ValueError(f"it is an object with some of the keys {names}, and no others")
+    for rep, weight in value.items():
+        if not isinstance(weight, int | float) or isinstance(weight, bool):
+            raise ValueError(f"the weight of {rep} is a number, not {weight!r:.80}")  # noqa: TRY004  # of a file
+    return value
 
 
 def _check_weight(rep: Rep, weight: float) -> None:

@@ -26,7 +26,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 
 from m3kit.encoder import Encoder, same_model
-from m3kit.filters import Filter, check_filter, is_number
+from m3kit.filters import Field, Filter, check_field, check_filter, is_number
 from m3kit.fusion import Fusion, WeightedSum, to_fusion
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import REPS, M3Output, Rep
@@ -75,14 +75,20 @@ class Search:
 
     Args:
         query: `query.only("dense")` is dense search; ColBERT alone scans.
-        k: How many hits are wanted, at least 1.
+        k: How many hits are wanted, at least 1; with `group_by`, of how many groups.
         where: What the candidates must match, before any branch is cut.
         fusion: How several representations become one ranking; `"weighted"` and `"rrf"` stand for
             `WeightedSum()` and `RRF()`.
         candidates: How many candidates each of the dense and the sparse branch brings, and how many
-            are rescored by ColBERT; never below `k`.
+            are rescored by ColBERT; never below `k · group_size`.
         min_score: Hits below this score are left out.
         with_scores: Whether to fill `Hit.scores`.
+        group_by: A field of the metadata, or the path to it. Of documents with the same value in
+            it (see `m3kit.grouping`) only the best are returned. The hits of a group stand
+            together, best first, and groups are in the order of their best hits. They are made of
+            the candidates alone: no others are looked for if these form fewer than `k` groups. Of
+            one representation alone, the best `candidates` documents are the candidates.
+        group_size: How many hits of a group are wanted, at least 1.
         exact: Whether dense vectors are compared one by one: True does, False lets a graph answer
             where there is one, which may miss documents. None is what the index was made for: an
             index in memory or in a directory is exact until it is optimized, a server as its
@@ -90,7 +96,8 @@ class Search:
 
     Raises:
         TypeError: If an argument is of another kind.
-        ValueError: If `k` or `candidates` is below 1, or the fusion gives the query no weight.
+        ValueError: If `k`, `candidates` or `group_size` is below 1, `group_size` is given without
+            `group_by`, or the fusion gives the query no weight.
         RepresentationError: If the query carries nothing.
     """
 
@@ -101,6 +108,8 @@ class Search:
     candidates: int = 100
     min_score: float | None = None
     with_scores: bool = False
+    group_by: Field | None = None
+    group_size: int = 1
     exact: bool | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +120,11 @@ class Search:
             )
         object.__setattr__(self, "k", check_count(self.k, "k"))
         object.__setattr__(self, "candidates", check_count(self.candidates, "candidates"))
+        object.__setattr__(self, "group_size", check_count(self.group_size, "group_size"))
+        if self.group_by is not None:
+            object.__setattr__(self, "group_by", check_field(self.group_by, "a group"))
+        elif self.group_size > 1:
+            raise ValueError("group_size is the hits of a group; give group_by= with it")
         object.__setattr__(self, "fusion", to_fusion(self.fusion))
         if self.where is not None:
             check_filter(self.where)
@@ -124,7 +138,7 @@ class Search:
             )
         if isinstance(self.fusion, WeightedSum):
             self.fusion.total(self.query.reps)
-        object.__setattr__(self, "candidates", max(self.candidates, self.k))
+        object.__setattr__(self, "candidates", max(self.candidates, self.k * self.group_size))
 
 
 class HybridIndex(Protocol):
@@ -162,6 +176,8 @@ class HybridIndex(Protocol):
     def search(self, search: Search, /) -> list[Hit]:
         """
         Return at most `search.k` hits, best first, ties by id.
+
+        With `search.group_by`, at most `search.group_size` hits of each of `search.k` groups.
 
         Raises:
             RepresentationError: If the query carries a representation that the index does not hold.

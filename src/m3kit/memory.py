@@ -78,9 +78,10 @@ class MemoryIndex:
         """Rank by the exact score of every record; see `HybridIndex.search`."""
         check_search(search, reps=self._reps, dim=self._dim)
         records = {record.document.id: record for record in self._matching(search.where)}
-        ranked = rank(_Exact(search.query, records), search)
-        documents = {entry.name: _copied(records[entry.name].document) for entry in ranked}
-        return to_hits(ranked, documents, search)
+        scorer = _Exact(search.query, records)
+        ranked = rank(scorer, search)
+        documents = scorer.documents([entry.name for entry in ranked])
+        return to_hits(ranked, {id_: _copied(of) for id_, of in documents.items()}, search)
 
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         """Return records in the order asked; see `HybridIndex.get`."""
@@ -150,6 +151,9 @@ class _Exact(Scorer):
             )
             for rep, ids in ids_by_rep.items()
         }
+
+    def documents(self, ids: Sequence[str]) -> Mapping[str, Document]:
+        return {id_: self.records[id_].document for id_ in ids}
 
 
 def _width(records: Sequence[Record]) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import REPS, M3Output, Rep
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 """Metadata: finite numbers, integers of 64 bits, lists, and objects with string keys."""
@@ -96,6 +96,27 @@ class Hit:
     document: Document
     score: float
     scores: Mapping[Rep, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it as the command line and the server print it: JSON with plain keys."""
+        return {
+            "id": self.document.id,
+            "score": self.score,
+            "scores": {rep: self.scores[rep] for rep in REPS if rep in self.scores},
+            "text": self.document.text,
+            "metadata": self.document.metadata,
+        }
+
+    def _repr_html_(self) -> str:
+        from m3kit._html import hit_card  # its style sheet is read where a notebook shows a hit
+
+        return hit_card(
+            id_=self.document.id,
+            text=self.document.text,
+            metadata=self.document.metadata,
+            score=self.score,
+            scores=self.scores,
+        )
 
 
 def check_text(text: str, what: str) -> None:

@@ -12,8 +12,9 @@ from m3kit._batching import batched
 from m3kit._overlap import overlapped
 from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
-from m3kit.filters import Filter
+from m3kit.filters import Field, Filter
 from m3kit.fusion import Fusion, FusionName, WeightedSum, to_fusion
+from m3kit.grouping import group_hits
 from m3kit.index import (
     ChecksDocuments,
     DocumentError,
@@ -62,6 +63,8 @@ class Retriever:
         encoder: Encodes documents and queries.
         index: Where the documents live.
         reranker: Scores the final candidates, if given; its score becomes the hit's.
+        fusion: How representations become one ranking where a search does not say;
+            `WeightedSum.load("weights.json")` takes weights from a file.
 
     Raises:
         TypeError: If an argument is of another kind, such as the name of a model.
@@ -70,7 +73,12 @@ class Retriever:
     """
 
     def __init__(
-        self, encoder: Encoder, index: HybridIndex, *, reranker: Reranker | None = None
+        self,
+        encoder: Encoder,
+        index: HybridIndex,
+        *,
+        reranker: Reranker | None = None,
+        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
     ) -> None:
         check_encoder(encoder)
         check_index(index)
@@ -85,6 +93,7 @@ class Retriever:
         self.encoder = encoder
         self.index = index
         self.reranker = reranker
+        self.fusion = to_fusion(fusion)
 
     def add(
         self,
@@ -145,27 +154,32 @@ class Retriever:
         k: int = 10,
         where: Filter | None = None,
         reps: Collection[Rep] | None = None,
-        fusion: Fusion | FusionName = WeightedSum(),  # noqa: B008  # frozen, so one default serves all
+        fusion: Fusion | FusionName | None = None,
         candidates: int = 100,
         min_score: float | None = None,
         with_scores: bool = False,
+        group_by: Field | None = None,
+        group_size: int = 1,
         exact: bool | None = None,
     ) -> list[Hit]:
         """
         Find the documents that answer `text`.
 
-        With a reranker, the best `candidates` hits, never fewer than `k`, are reranked, and
-        `min_score` applies to its scores.
+        With a reranker, the best `candidates` hits, never fewer than `k · group_size`, are
+        reranked, and `min_score` and the order of groups go by its scores.
 
         Args:
             text: The query.
-            k: How many hits are wanted.
+            k: How many hits are wanted; with `group_by`, of how many groups.
             where: What they must match.
             reps: Which representations take part; by default all that the index holds.
-            fusion: How they become one ranking.
+            fusion: How they become one ranking; None takes the retriever's.
             candidates: How many candidates each branch brings, and how many are rescored.
             min_score: Hits below it are left out.
             with_scores: Whether to fill `Hit.scores`.
+            group_by: A field of the metadata, of whose values each has but its best hits; see
+                `m3kit.Search`.
+            group_size: How many hits of a group are wanted.
             exact: Whether dense vectors are compared one by one; see `Search`.
 
         Raises:
@@ -182,17 +196,24 @@ class Retriever:
             query=query,
             k=k,
             where=where,
-            fusion=to_fusion(fusion),
+            fusion=self.fusion if fusion is None else to_fusion(fusion),
             candidates=candidates,
             min_score=min_score,
             with_scores=with_scores,
+            group_by=group_by,
+            group_size=group_size,
             exact=exact,
         )
         if self.reranker is None:
             return self.index.search(search)
-        pool = self.index.search(replace(search, k=search.candidates, min_score=None))
+        pool = self.index.search(
+            replace(search, k=search.candidates, min_score=None, group_by=None, group_size=1)
+        )
         reranked = _reranked(self.reranker, text, pool)
-        return [hit for hit in reranked if min_score is None or hit.score >= min_score][:k]
+        hits = [hit for hit in reranked if min_score is None or hit.score >= min_score]
+        if search.group_by is None:
+            return hits[:k]
+        return group_hits(hits, search.group_by, k=k, group_size=group_size)
 
     def encode(self, documents: Sequence[Document]) -> list[Record]:
         """Encode documents with the representations that the index holds."""

@@ -101,6 +101,34 @@ class TestSearch:
         assert set(weighted) <= nearest
         assert run("search", QUERY, *best, "--candidates", "0").exit_code == 2
 
+    def test_documents_of_a_value_are_grouped(self, run: Command, sample: Path) -> None:
+        every = search_json(run, QUERY, "--in", str(sample), "-k", "99")["hits"]
+        topics = list(dict.fromkeys(hit["metadata"]["topic"] for hit in every))
+        expected = [
+            [hit["id"] for hit in every if hit["metadata"]["topic"] == topic][:2]
+            for topic in topics[:3]
+        ]
+        for field in ("topic", '["topic"]'):
+            options = ("-k", "3", "--group-by", field, "--group-size", "2")
+            answer = search_json(run, QUERY, "--in", str(sample), *options)
+            assert ids(answer) == [id_ for group in expected for id_ in group]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--group-size", "2"), "give --group-by with it"),
+            (("--group-by", "[1"), "--group-by"),
+            (("--group-by", "[1]"), "the field of a group is a name"),
+            (("--group-by", "a'b"), "a group cannot reach the field"),
+        ],
+    )
+    def test_what_is_no_group_is_refused(
+        self, run: Command, sample: Path, options: tuple[str, ...], message: str
+    ) -> None:
+        result = run("search", QUERY, "--in", str(sample), *options)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
     def test_colbert_is_made_where_the_index_holds_none(
         self, run: Command, sample: Path, corpus_file: Path
     ) -> None:

@@ -31,6 +31,13 @@ WRONG = {
     "FindsZeroOverlap": "a_query_without_a_known_token",
     "ConfusesIdsByCase": "ids_are_any_text_and_never_confused",
     "GetsInItsOwnOrder": "get_keeps_the_order_of_ids",
+    "GroupsAfterTheCut": "a_group_has_its_best_hits",
+    "LooksForMoreGroupsThanTheCandidatesForm": "groups_are_made_of_the_candidates_alone",
+    "OrdersHitsOfGroupsByTheirScores": "a_group_has_its_best_hits",
+    "PutsWhatLacksTheFieldIntoOneGroup": "a_group_has_its_best_hits",
+    "LeavesOutWhatLacksTheField": "a_group_has_its_best_hits",
+    "GroupsByPythonsEquality": "a_group_is_a_value_of_any_json",
+    "FiltersAfterItGroups": "a_filter_keeps_before_groups_are_made",
 }
 SUITE = """
 import pytest

@@ -20,7 +20,9 @@ from m3kit import (
     WeightedSum,
     matches,
 )
+from m3kit.filters import value_at
 from m3kit.fusion import Ranking, by_score
+from m3kit.grouping import group_hits
 
 
 class ScoresAMissingBranchZero(MemoryIndex):
@@ -188,3 +190,62 @@ class ConfusesIdsByCase(MemoryIndex):
 class GetsInItsOwnOrder(MemoryIndex):
     def get(self, ids: Sequence[str], /, reps: Collection[Rep] = ()) -> list[Record]:
         return super().get(sorted(set(ids)), reps)
+
+
+class GroupsAfterTheCut(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        if search.group_by is None:
+            return super().search(search)
+        hits = super().search(replace(search, group_by=None, group_size=1))
+        return group_hits(hits, search.group_by, k=search.k, group_size=search.group_size)
+
+
+class LooksForMoreGroupsThanTheCandidatesForm(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        if search.group_by is None:
+            return super().search(search)
+        return super().search(replace(search, candidates=10_000))
+
+
+class OrdersHitsOfGroupsByTheirScores(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        return sorted(super().search(search), key=lambda hit: (-hit.score, hit.document.id))
+
+
+class PutsWhatLacksTheFieldIntoOneGroup(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        hits = super().search(search)
+        if search.group_by is None:
+            return hits
+        lacking = [h for h in hits if value_at(h.document.metadata, search.group_by) is None]
+        return [hit for hit in hits if hit not in lacking[1:]]
+
+
+class LeavesOutWhatLacksTheField(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        hits = super().search(search)
+        if search.group_by is None:
+            return hits
+        return [h for h in hits if value_at(h.document.metadata, search.group_by) is not None]
+
+
+class GroupsByPythonsEquality(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        if search.group_by is None or search.group_size > 1:
+            return super().search(search)
+        first: list[Hit] = []
+        values: list[Any] = []
+        for hit in super().search(replace(search, k=10_000, group_by=None)):
+            value = value_at(hit.document.metadata, search.group_by)
+            if value in (None, []) or value not in values:
+                first.append(hit)
+                values.append(value)
+        return first[: search.k]
+
+
+class FiltersAfterItGroups(MemoryIndex):
+    def search(self, search: Search, /) -> list[Hit]:
+        if search.group_by is None:
+            return super().search(search)
+        hits = super().search(replace(search, where=None))
+        return [h for h in hits if search.where is None or matches(search.where, h.document)]

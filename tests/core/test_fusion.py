@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from m3kit import RRF, M3Output, Rep, RepresentationError, Search, WeightedSum
@@ -60,3 +63,31 @@ def test_a_search_that_cannot_be_answered_is_refused() -> None:
 def test_depth_is_never_below_k() -> None:
     assert Search(query=query("bear"), k=500).candidates == 500
     assert Search(query=query("bear"), k=5, candidates=7).candidates == 7
+
+
+def test_weights_come_back_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "weights.json"
+    WeightedSum(0.7, 0, 1.25).save(path)
+    assert json.loads(path.read_text()) == {"dense": 0.7, "sparse": 0, "colbert": 1.25}
+    assert WeightedSum.load(path) == WeightedSum(0.7, 0, 1.25)
+    path.write_text('{"sparse": 2}')
+    assert WeightedSum.load(str(path)) == WeightedSum(1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{}", '{"dens": 1}', '{"dense": "1"}', '{"dense": true}', '{"dense": -1}',
+             '{"dense": NaN}', '{"dense": 1' + "0" * 400 + "}"]
+)  # fmt: skip
+def test_a_file_without_weights_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"weights\.json holds no weights: "):
+        WeightedSum.load(path)
+
+
+def test_a_sum_is_added_from_left_to_right() -> None:
+    """As every other language adds, so that a page in a browser computes the same last bit."""
+    scores: dict[Rep, float] = {"dense": 0.1, "sparse": 0.7, "colbert": 0.3}
+    weights = WeightedSum(0.1, 0.7, 0.3)
+    weighted = (0.1 * 0.1 + 0.7 * 0.7) + 0.3 * 0.3
+    assert weights.score(scores) == weighted / ((0.1 + 0.7) + 0.3)

@@ -46,6 +46,19 @@ def test_it_finds_texts_by_a_text() -> None:
     assert finder.search("dog", fusion=WeightedSum())[0].document.text.count("dog") == 1
 
 
+def test_a_retriever_has_weights_of_its_own() -> None:
+    index = retriever().index
+    weighted = Retriever(ENCODER, index, fusion=WeightedSum(0, 1, 0))
+    weighted.add(DOCUMENTS)
+    plain = retriever(index)
+    assert weighted.search("dog") == plain.search("dog", fusion=WeightedSum(0, 1, 0))
+    assert weighted.search("dog") != plain.search("dog")
+    assert weighted.search("dog", fusion="weighted") == plain.search("dog")
+    assert Retriever(ENCODER, index, fusion="rrf").search("dog") == plain.search(
+        "dog", fusion="rrf"
+    )
+
+
 def test_documents_are_read_a_few_batches_ahead() -> None:
     read: list[int] = []
     seen: list[tuple[int, int]] = []

@@ -13,7 +13,7 @@ from langchain_core.tools import create_retriever_tool
 from pydantic import ValidationError
 from tests.langchain.conftest import Counted
 
-from m3kit import Eq, Hit, MemoryIndex, Retriever, WeightedSum
+from m3kit import RRF, Eq, Hit, MemoryIndex, Retriever, WeightedSum
 from m3kit.testing import DOCUMENTS, HashEncoder
 from m3kit_langchain import M3Retriever, M3VectorStore
 
@@ -35,6 +35,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"fusion": WeightedSum()},
     {"reps": ("dense", "sparse"), "candidates": 5},
     {"reps": ("colbert",), "min_score": 0.4, "k": 9},
+    {"group_by": "even", "k": 2},
+    {"group_by": ("lang",), "group_size": 3, "fusion": RRF()},
 ]
 
 

@@ -11,7 +11,16 @@ from llama_index.core.schema import IndexNode, MetadataMode, NodeWithScore, Quer
 from tests.llama_index.conftest import Call
 from tests.llama_index.corpus import OP, QUERY, Counting, ids, make_nodes, one, score
 
-from m3kit import RRF, Eq, MemoryIndex, Rep, RepresentationError, Retriever
+from m3kit import (
+    RRF,
+    Eq,
+    Fusion,
+    MemoryIndex,
+    Rep,
+    RepresentationError,
+    Retriever,
+    WeightedSum,
+)
 from m3kit.testing import HashEncoder
 from m3kit_llama_index import M3Retriever, M3VectorStore, to_filter
 
@@ -68,6 +77,39 @@ def test_over_every_store(filled: M3VectorStore, call: Call) -> None:
         found = call(M3Retriever(HashEncoder(), filled.client, **options), "retrieve", QUERY)
         assert ids([one.node for one in found]) == ids([one.node for one in expected]), options
         assert [one.score for one in found] == pytest.approx([one.score for one in expected])
+
+
+@pytest.mark.parametrize("name", ["ref_doc_id", "doc_id", "document_id"])
+@pytest.mark.parametrize("size", [1, 2])
+def test_nodes_of_a_source_are_a_group(
+    filled: M3VectorStore, call: Call, name: str, size: int
+) -> None:
+    every = M3Retriever(HashEncoder(), filled.client, k=99).retrieve(QUERY)
+    sources = list(dict.fromkeys(hit.node.ref_doc_id for hit in every))
+    expected = [
+        [hit.node_id for hit in every if hit.node.ref_doc_id == source][:size]
+        for source in sources[:2]
+    ]
+    found = call(
+        M3Retriever(HashEncoder(), filled.client, k=2, group_by=name, group_size=size),
+        "retrieve",
+        QUERY,
+    )
+    assert [hit.node_id for hit in found] == [id_ for group in expected for id_ in group]
+
+
+@pytest.mark.parametrize("fusion", [RRF(), WeightedSum()])
+def test_groups_are_of_what_reaches_the_least_score(
+    filled: M3VectorStore, fusion: Fusion, call: Call
+) -> None:
+    every = M3Retriever(HashEncoder(), filled.client, k=99, fusion=fusion).retrieve(QUERY)
+    least = sorted(hit.get_score() for hit in every)[len(every) // 2]
+    left = [hit for hit in every if hit.get_score() >= least]
+    best = dict.fromkeys(hit.node.ref_doc_id for hit in left)
+    expected = [next(hit for hit in left if hit.node.ref_doc_id == source) for source in best]
+    options: dict[str, Any] = {"fusion": fusion, "min_score": least, "group_by": "doc_id"}
+    found = call(M3Retriever(HashEncoder(), filled.client, k=2, **options), "retrieve", QUERY)
+    assert [hit.node_id for hit in found] == [hit.node_id for hit in expected[:2]]
 
 
 def test_llama_index_s_filters(filled: M3VectorStore, call: Call) -> None:

@@ -190,6 +190,21 @@ def test_the_first_two_of_mmr_are_llama_index_s(
     assert same(pairs(result), list(zip(chosen, scores, strict=True)))
 
 
+@pytest.mark.parametrize("mode", [MODE.DEFAULT, MODE.SPARSE, MODE.HYBRID])
+def test_every_mode_groups(filled: M3VectorStore, call: Call, mode: VectorStoreQueryMode) -> None:
+    every = call(filled, "query", asked(mode, similarity_top_k=99))
+    sources = list(dict.fromkeys(node.ref_doc_id for node in every.nodes))
+    expected = [
+        [node.node_id for node in every.nodes if node.ref_doc_id == source][:2]
+        for source in sources[:2]
+    ]
+    options = {"group_by": "ref_doc_id", "group_size": 2}
+    result = call(filled, "query", asked(mode, similarity_top_k=2), **options)
+    assert ids(result.nodes) == [id_ for group in expected for id_ in group]
+    two = call(filled, "query", asked(MODE.MMR, similarity_top_k=9), group_by="ref_doc_id")
+    assert sorted(node.ref_doc_id for node in two.nodes) == sorted(sources)
+
+
 def test_limits_hold_in_every_mode(filled: M3VectorStore, call: Call) -> None:
     own = {node.node_id for node in NODES if node.ref_doc_id == source(1)}
     late = {node.node_id for node in NODES if node.metadata["n"] > 5}

@@ -33,6 +33,8 @@ def retriever(encoder: TorchEncoder, index: MemoryIndex) -> Retriever:
         ({"reps": ["dense", "sparse"]}, {"reps": ["dense", "sparse"]}),
         ({"fusion": {"dense": 0.1}}, {"fusion": WeightedSum(dense=0.1)}),
         ({"min_score": 0.4, "candidates": 5}, {"min_score": 0.4, "candidates": 5}),
+        ({"group_by": "topic", "group_size": 2}, {"group_by": "topic", "group_size": 2}),
+        ({"group_by": ["lang"], "k": 2}, {"group_by": "lang", "k": 2}),
     ],
 )
 def test_a_search_is_the_retrievers(
@@ -63,6 +65,9 @@ def test_filters_arrive_as_data(client: httpx.Client, retriever: Retriever, wher
         ({"query": QUERY, "where": {"op": "eval"}}, 422, "where.op is one of"),
         ({"query": QUERY, "k": 0}, 422, "k: Input should be"),
         ({"query": QUERY, "k": 5000}, 413, "k and candidates are at most 1000"),
+        ({"query": QUERY, "group_size": 2}, 422, "group_size is the hits of a group"),
+        ({"query": QUERY, "group_by": "a", "group_size": 101}, 413, "k times group_size is at"),
+        ({"query": QUERY, "group_by": []}, 422, "group_by: the path of a group has"),
         ({"query": QUERY, "reps": []}, 422, "reps names at least one of"),
         ({"query": QUERY, "fusion": "best"}, 422, "fusion"),
         ({"query": QUERY, "rerank": True}, 424, "this server has no reranker"),

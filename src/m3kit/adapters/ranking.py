@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Protocol, TypeAlias, assert_never
 
 from m3kit.fusion import RRF, Ranking, WeightedSum
+from m3kit.grouping import best_groups, group_key
 from m3kit.index import Search
 from m3kit.records import Document, Hit
 from m3kit.vectors import REPS, Rep
@@ -71,6 +72,10 @@ class Scorer(Protocol):
         """Return the ids of documents; who names documents by their ids inherits this."""
         return dict(zip(names, names, strict=True))
 
+    def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
+        """Return the documents of these names that there are: a search that groups reads them."""
+        raise TypeError(f"{type(self).__name__} has no documents to group {len(names)} names by")
+
 
 def rank(scorer: Scorer, search: Search, *, verify: Verify | None = None) -> list[Ranked]:
     """
@@ -90,7 +95,16 @@ def rank(scorer: Scorer, search: Search, *, verify: Verify | None = None) -> lis
     ranked = _ranked(ranking, search)
     if search.min_score is not None:
         ranked = [document for document in ranked if document.score >= search.min_score]
-    ranked = ranked[: search.k]
+    if search.group_by is not None:
+        documents = scorer.documents([document.name for document in ranked])
+        keyed = (
+            (document, group_key(documents[document.name], search.group_by))
+            for document in ranked
+            if document.name in documents
+        )
+        ranked = best_groups(keyed, k=search.k, group_size=search.group_size)
+    else:
+        ranked = ranked[: search.k]
     return _with_all_scores(ranking, search.query.reps, ranked) if search.with_scores else ranked
 
 
@@ -190,20 +204,22 @@ def _down_to_ties(scores: Iterable[tuple[str, float]], limit: int) -> list[tuple
 
 
 def _ranked(engine: _Engine, search: Search) -> list[Ranked]:
-    reps = search.query.reps
+    """Return the best `k`, or all candidates if they are to be grouped."""
+    reps, is_grouped = search.query.reps, search.group_by is not None
+    limit = len(BRANCHES) * search.candidates if is_grouped else search.k
     if len(reps) == 1:
-        rankings = engine.top(reps, search.k)
+        rankings = engine.top(reps, search.candidates if is_grouped else limit)
         return [Ranked(name, score, {rep: score}) for rep in reps for name, score in rankings[rep]]
     rankings = engine.top([rep for rep in BRANCHES if rep in reps], search.candidates)
     match search.fusion:
         case WeightedSum():
-            return _weighted(engine, search, rankings, search.fusion)
+            return _weighted(engine, search.query.reps, rankings, search.fusion, limit)
         case RRF():
             fused = search.fusion.fuse(rankings).items()
             if "colbert" in reps:
                 names = _best_unordered(fused, search.candidates, engine.ids)
-                return _rescored(engine, _branch_scores(rankings, names), search.k)
-            ranking = best(fused, search.k, engine.ids)
+                return _rescored(engine, _branch_scores(rankings, names), limit)
+            ranking = best(fused, limit, engine.ids)
             scores = _branch_scores(rankings, [name for name, _ in ranking])
             return [Ranked(name, score, scores[name]) for name, score in ranking]
         case _:
@@ -233,11 +249,15 @@ def _rescored(
 
 
 def _weighted(
-    engine: _Engine, search: Search, rankings: Mapping[Rep, Ranking], fusion: WeightedSum
+    engine: _Engine,
+    reps: Collection[Rep],
+    rankings: Mapping[Rep, Ranking],
+    fusion: WeightedSum,
+    limit: int,
 ) -> list[Ranked]:
     union = dict.fromkeys(name for ranking in rankings.values() for name, _ in ranking)
-    scores = _completed(engine, search.query.reps, _by_rep(rankings), union)
-    ranking = best(fusion.fuse(scores).items(), search.k, engine.ids)
+    scores = _completed(engine, reps, _by_rep(rankings), union)
+    ranking = best(fusion.fuse(scores).items(), limit, engine.ids)
     return [
         Ranked(name, score, {rep: by_name[name] for rep, by_name in scores.items()})
         for name, score in ranking

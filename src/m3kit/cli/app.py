@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,8 +18,10 @@ from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options, indexing, operating
 from m3kit.cli import export as exporting
 from m3kit.cli import help as help_texts
+from m3kit.cli import mcp as agents
 from m3kit.cli import optimize as optimizing
 from m3kit.cli import options as o
+from m3kit.cli import playground as playing
 from m3kit.cli import reading as r
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
@@ -36,7 +39,7 @@ from m3kit.cli.printing import explanation_json, print_json, print_vectors, sear
 from m3kit.cli.progress import progress_bar
 from m3kit.cli.stopping import restore_signals
 from m3kit.explain import explain as explain_scores
-from m3kit.fusion import RRF, WeightedSum
+from m3kit.explain import explanation_page
 from m3kit.index import check_model
 from m3kit.ingest.files import find_sources
 from m3kit.ingest.sources import read_sources, strict
@@ -132,7 +135,10 @@ def search(
     where: o.Where = None,
     reps: o.Reps = None,
     fusion: o.FuseBy = o.FusionName.weighted,
+    weights: o.Weights = None,
     candidates: o.Candidates = 100,
+    group_by: o.GroupBy = None,
+    group_size: o.GroupSize = 1,
     model: o.SearchModel = None,
     exact: o.Exact = None,
     device: o.Device = None,
@@ -140,6 +146,10 @@ def search(
 ) -> None:
     """Find the documents that answer a query."""
     chosen, conditions = o.read_reps(reps), o.read_where(where or [])
+    groups = o.read_group_by(group_by)
+    if groups is None and group_size > 1:
+        raise typer.BadParameter("give --group-by with it", param_hint="--group-size")
+    fused = o.read_fusion(fusion, weights)
     with open_existing(in_) as source:
         encoder = load_encoder(model or model_of(source), device)
         hits = Retriever(encoder, with_colbert(source, encoder, chosen)).search(
@@ -147,9 +157,11 @@ def search(
             k=k,
             where=conditions,
             reps=chosen,
-            fusion=RRF() if fusion is o.FusionName.rrf else WeightedSum(),
+            fusion=fused,
             candidates=candidates,
             with_scores=True,
+            group_by=groups,
+            group_size=group_size,
             exact=exact,
         )
     if as_json:
@@ -172,6 +184,10 @@ def explain(
     ],
     model: o.SearchModel = None,
     device: o.Device = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="Write it as a page with pictures."),
+    ] = None,
     as_json: o.AsJson = False,
 ) -> None:
     """Explain the scores of a document for a query."""
@@ -188,8 +204,15 @@ def explain(
         encoder.query_tokens(query),
         encoder.document_tokens(record.document.text),
     )
+    if html is not None:
+        page = explanation_page(
+            explanation, query=query, document=record.document, model=encoder.model
+        )
+        html.write_text(page, encoding="utf-8")
     if as_json:
         print_json(explanation_json(query, id_, encoder.model, explanation))
+    elif html is not None:
+        typer.echo(f"wrote {html}")
     else:
         from m3kit.cli.tables import show_explanation
 
@@ -228,6 +251,8 @@ app.command(epilog=help_texts.VERIFY)(operating.verify)
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
 app.command(epilog=help_texts.SERVE)(serving.serve)
+app.command(epilog=help_texts.MCP)(agents.mcp)
+app.command(epilog=help_texts.PLAYGROUND)(playing.playground)
 app.command()(examining.doctor)
 app.command(epilog=help_texts.OPTIMIZE)(optimizing.optimize)
 app.command(epilog=help_texts.COPY)(copying.copy)

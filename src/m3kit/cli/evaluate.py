@@ -29,10 +29,11 @@ def evaluate(
     model: o.Model = DEFAULT_MODEL,
     device: o.Device = None,
     modes: e.Modes = None,
+    weights: o.Weights = None,
     measures: e.Measures = None,
     index: e.Index = None,
     filled: e.Filled = False,
-    exact: e.Exact = True,
+    exact: e.Exact = None,
     bm25: e.Bm25 = False,
     stopwords: e.StopWords = "en",
     reranker: e.RerankerName = None,
@@ -52,19 +53,23 @@ def evaluate(
         from m3kit import evaluation
 
         chosen_policy = _policy(policy or [])
-        dataset = _dataset(data, split, lang, drop_query_id=drop_query_id)
         chosen_modes = _modes(modes)
+        chosen_weights = None if weights is None else o.read_weights(weights)
+        judged = index is not None and evaluation.is_judged(data)
+        collection = None if judged else _dataset(data, split, lang, drop_query_id=drop_query_id)
         encoder = load_encoder(model, device)
         progress = progress_bar("evaluating", [])
-        with progress.display, _index(encoder, index, chosen_policy, filled=filled) as through:
+        opened = _index(encoder, index, chosen_policy, filled=filled or judged)
+        with progress.display, opened as through:
             report = evaluation.evaluate(
                 encoder,
-                dataset,
+                collection or evaluation.read_judged(data, _opened(through)),
                 modes=chosen_modes,
+                weights=chosen_weights,
                 measures=_listed(measures),
                 index=through,
-                exact=exact,
-                fill=not filled,
+                exact=not judged if exact is None else exact,
+                fill=not (filled or judged),
                 k=k,
                 candidates=candidates,
                 reranker=_reranker(reranker, device),
@@ -166,6 +171,12 @@ def _index(
     else:
         with open_for_writing(encoder, address, None) as index:
             yield index
+
+
+def _opened(index: OpenedIndex | None) -> OpenedIndex:
+    if index is None:
+        raise InputError("judgements are of the documents of an index; give it with --index")
+    return index
 
 
 def _reranker(model: str | None, device: str | None) -> Reranker | None:

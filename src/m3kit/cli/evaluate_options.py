@@ -11,11 +11,12 @@ HELP = """
 \b
 DATA is a folder in the layout of BEIR (corpus.jsonl, queries.jsonl and
 qrels/test.tsv), MIRACL, MLDR, MKQA, NarrativeQA or FlagEmbedding, or the name of
-a published collection: beir:scifact, miracl:de, mldr:en, mkqa:fr, narrativeqa.
+a published collection: beir:scifact, miracl:de, mldr:en, mkqa:fr, narrativeqa; or
+the folder in which `m3kit playground` saved judgements of the --index.
 
 \b
 Modes: dense, sparse, colbert (scans), dense+sparse, all, colbert-rerank,
-  rrf, rrf-all, rrf-0.3, rrf-0.3-all.
+  rrf, rrf-all, rrf-0.3, rrf-0.3-all. --weights FILE adds "weights": its sum.
 Measures are those of ir-measures: nDCG@10, R@100, RR@10, AP, P@5, Success@20.
 
 \b
@@ -60,8 +61,12 @@ Filled: TypeAlias = Annotated[
     typer.Option("--filled", help="The index holds the documents already."),
 ]
 Exact: TypeAlias = Annotated[
-    bool,
-    typer.Option("--exact/--no-exact", help="Compute the exact answer."),
+    bool | None,
+    typer.Option(
+        "--exact/--no-exact",
+        show_default=False,
+        help="Compute the exact answer: the default, but for judgements of an index.",
+    ),
 ]
 Bm25: TypeAlias = Annotated[
     bool,

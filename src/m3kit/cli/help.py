@@ -161,3 +161,20 @@ that was stopped. A store that cannot hold a representation refuses it, unless -
 behind. --model encodes the texts anew instead, beside the index: searches go on there until
 --alias, of a collection in Qdrant or Milvus, or the address that you search at switches.
 """
+
+MCP = """
+\b
+Tools: search, explain, get, count, list_fields; with --write also add and delete. A client that
+starts the server itself is configured with
+  {"mcpServers": {"papers": {"command": "m3kit", "args": ["mcp", "--in", "/path/to/papers"]}}}
+With --http, clients connect to http://127.0.0.1:8080/mcp.
+"""
+
+PLAYGROUND = """
+\b
+The page ranks by dense, sparse and ColBERT side by side and by their weighted sum,
+whose weights are sliders; it shows why a document is where it is. Judgements go to
+  DIR/qrels.trec, DIR/queries.jsonl      TREC's qrels, and the queries' texts
+which `m3kit evaluate DIR --index INDEX --weights FILE` measures; the page saves FILE.
+The server listens on loopback alone. Ctrl C ends it.
+"""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
+from m3kit.cli.exit_codes import InputError
 from m3kit.cli.where import WhereError, where
-from m3kit.filters import Filter
+from m3kit.filter_json import field_from_json
+from m3kit.filters import Field, Filter
+from m3kit.fusion import RRF, Fusion, WeightedSum
 from m3kit.vectors import REPS, Rep
 
 
@@ -86,6 +90,15 @@ FuseBy: TypeAlias = Annotated[
         "weighted: by scores, with M3's weights 1 : 0.3 : 1."
     ),
 ]
+Weights: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        show_default=False,
+        help="Weights of the sum, as the playground saves them: JSON.",
+    ),
+]
 Candidates: TypeAlias = Annotated[
     int,
     typer.Option(
@@ -116,6 +129,39 @@ LedgerFile: TypeAlias = Annotated[
         help="The ledger of an index on a server; that of an index in files lies beside it.",
     ),
 ]
+GroupBy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIELD",
+        show_default=False,
+        help="A metadata field: of documents with the same value only the best are shown, and -k "
+        'counts values. A path to a nested field is JSON: \'["loc", "page"]\'.',
+    ),
+]
+GroupSize: TypeAlias = Annotated[
+    int, typer.Option(min=1, max=1_000_000, help="How many hits of each value.")
+]
+Host: TypeAlias = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="0.0.0.0 for other machines.")
+]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")]
+HostName: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="A name that clients call the server by, behind a proxy; may come several times.",
+    ),
+]
+ApiKey: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="M3KIT_API_KEY",
+        metavar="KEY",
+        show_default=False,
+        help="What clients show; other users see it on this command line, not in the variable.",
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, see below.")]
 
 
@@ -130,6 +176,37 @@ def read_reps(value: str | None) -> list[Rep] | None:
             f"{', '.join(map(repr, unknown))}: write some of {','.join(REPS)}", param_hint="--reps"
         )
     return [rep for rep in REPS if rep in names]
+
+
+def read_group_by(value: str | None) -> Field | None:
+    """Parse the value of `--group-by`: a name, or a list of names in JSON."""
+    if value is None:
+        return None
+    try:
+        return field_from_json(json.loads(value) if value.startswith("[") else value, place=value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--group-by") from error
+
+
+def read_weights(path: Path | None) -> WeightedSum:
+    """Read the file of `--weights`; without one the weights are M3's."""
+    if path is None:
+        return WeightedSum()
+    try:
+        return WeightedSum.load(path)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def read_fusion(name: FusionName, weights: Path | None) -> Fusion:
+    """Return the fusion of `--fusion` and `--weights`."""
+    if name is FusionName.weighted:
+        return read_weights(weights)
+    if weights is not None:
+        raise typer.BadParameter(
+            "the weights are those of a weighted sum; leave --fusion out", param_hint="--weights"
+        )
+    return RRF()
 
 
 def read_where(conditions: list[str]) -> Filter | None:

@@ -12,7 +12,7 @@ import typer
 
 from m3kit.explain import Explanation
 from m3kit.records import Document, Hit
-from m3kit.vectors import REPS, Floats, M3Output, Rep
+from m3kit.vectors import Floats, M3Output
 
 _NUMBER = "%.9g"
 """Nine digits restore a float32 exactly, and are much faster than the shortest that do."""
@@ -43,52 +43,14 @@ def print_vectors(document: Document, output: M3Output) -> None:
 
 def search_json(query: str, model: str | None, hits: Sequence[Hit]) -> dict[str, Any]:
     """Return the object that `search --json` prints."""
-    return {"query": query, "model": model, "hits": [_hit_json(hit) for hit in hits]}
+    return {"query": query, "model": model, "hits": [hit.to_json() for hit in hits]}
 
 
 def explanation_json(
     query: str, id_: str, model: str | None, explained: Explanation
 ) -> dict[str, Any]:
     """Return the object that `explain --json` prints."""
-    return {
-        "query": query,
-        "id": id_,
-        "model": model,
-        "scores": _ordered(explained.scores),
-        "matches": [
-            {
-                "token": match.token,
-                "token_id": match.token_id,
-                "query_weight": match.query_weight,
-                "document_weight": match.document_weight,
-                "product": match.product,
-            }
-            for match in explained.matches
-        ],
-        "alignment": [
-            {
-                "query": row.query,
-                "document": row.document,
-                "position": row.position,
-                "similarity": row.similarity,
-            }
-            for row in explained.alignment
-        ],
-    }
-
-
-def _hit_json(hit: Hit) -> dict[str, Any]:
-    return {
-        "id": hit.document.id,
-        "score": hit.score,
-        "scores": _ordered(hit.scores),
-        "text": hit.document.text,
-        "metadata": hit.document.metadata,
-    }
-
-
-def _ordered(scores: Mapping[Rep, float]) -> dict[Rep, float]:
-    return {rep: scores[rep] for rep in REPS if rep in scores}
+    return {"query": query, "id": id_, "model": model, **explained.to_json()}
 
 
 def _numbers(vector: Floats) -> str:

@@ -29,27 +29,10 @@ def serve(
         str | None,
         typer.Option(metavar="MODEL", show_default=False, help="A cross-encoder for /rerank."),
     ] = None,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="0.0.0.0 for other machines.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8080,
-    host_name: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            show_default=False,
-            help="A name that clients call the server by, behind a proxy; may come several times.",
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            envvar="M3KIT_API_KEY",
-            metavar="KEY",
-            show_default=False,
-            help="What clients show; other users see it on this command line, not in the variable.",
-        ),
-    ] = None,
+    host: o.Host = "127.0.0.1",
+    port: o.Port = 8080,
+    host_name: o.HostName = None,
+    api_key: o.ApiKey = None,
     queue_tokens: Annotated[
         int | None,
         typer.Option(min=1, show_default=False, help="Accepted and not yet answered at most."),

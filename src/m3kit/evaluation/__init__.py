@@ -14,7 +14,7 @@ from m3kit.evaluation.bm25 import bm25_baselines
 from m3kit.evaluation.dataset import Dataset, DatasetError, EvaluationError, Qrels, Run
 from m3kit.evaluation.evaluation import evaluate
 from m3kit.evaluation.exact import ExactSearch
-from m3kit.evaluation.folders import LAYOUTS, Layout, read_folder
+from m3kit.evaluation.folders import LAYOUTS, Layout, is_judged, read_folder, read_judged
 from m3kit.evaluation.hub import load_dataset
 from m3kit.evaluation.measures import Comparison, compare, mean, overlap, per_query
 from m3kit.evaluation.modes import MODES, PAPER, Mode
@@ -43,12 +43,14 @@ __all__ = [
     "compare",
     "comparison_table",
     "evaluate",
+    "is_judged",
     "load_dataset",
     "mean",
     "overlap",
     "per_query",
     "plot",
     "read_folder",
+    "read_judged",
     "read_qrels",
     "read_run",
     "write_qrels",

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import bm25s
 
 from m3kit._batching import batched
+from m3kit.encoder import ReadsTokens
 from m3kit.evaluation.dataset import Dataset, Run
 from m3kit.records import Document
 
 _BATCH = 1024
 Tokenize: TypeAlias = Callable[[Sequence[str]], list[list[str]]]
 """Texts in, their words out."""
-
-
-class ReadsTokens(Protocol):
-    """An encoder that tells the tokens of a text, as `m3kit.torch.TorchEncoder` does."""
-
-    def query_tokens(self, text: str) -> list[tuple[int, str]]:
-        """Return id and text of each token of a query."""
-        ...
-
-    def document_tokens(self, text: str) -> list[tuple[int, str]]:
-        """Return id and text of each token of a document."""
-        ...
 
 
 def words(stopwords: str | Sequence[str] | None = "en") -> tuple[Tokenize, Tokenize]:

@@ -17,6 +17,7 @@ from m3kit.evaluation.report import Report, Row
 from m3kit.evaluation.searches import Baseline, Result, Searches
 from m3kit.evaluation.stream import Stream, Totals
 from m3kit.evaluation.work import WorkFolder
+from m3kit.fusion import WeightedSum
 from m3kit.index import HybridIndex
 from m3kit.retriever import Reranker
 
@@ -29,6 +30,7 @@ def evaluate(
     dataset: Dataset,
     *,
     modes: Sequence[Mode] | None = None,
+    weights: WeightedSum | None = None,
     measures: Sequence[str] | None = None,
     index: HybridIndex | None = None,
     exact: bool = True,
@@ -54,6 +56,7 @@ def evaluate(
         dataset: See `read_folder`, `load_dataset`, `Dataset`.
         modes: The ways of searching; by default those of the paper that the encoder and the index
             allow, with the paper's weights for this collection.
+        weights: Adds a mode, `weights`, that ranks by this sum of all representations there are.
         measures: In the names of ir-measures; by default the collection's.
         index: An index to search, too, so that its approximation shows beside the exact answer.
         exact: Whether the exact answer is computed; false leaves it out where there is an index.
@@ -81,7 +84,7 @@ def evaluate(
     if index is not None and index.model and not same_model(index.model, model):
         check_other_model(index.model, model, issues)
     available = encoder.reps if index is None else encoder.reps & index.reps
-    chosen = modes_for(modes, dataset.weights, available)
+    chosen = modes_for(modes, dataset.weights, available, added=weights)
     plan = _Plan(
         searches=Searches(encoder, dataset, chosen, k, candidates),
         index=index,
@@ -98,7 +101,7 @@ def evaluate(
         report = Report(
             dataset=dataset.name,
             model=model,
-            documents=totals.documents,
+            documents=totals.documents or (0 if index is None else index.count()),
             rows=_rows(results, measures or dataset.measures, qrels, totals),
             runs={result.name: result.run for result in results},
             qrels=qrels,

@@ -17,10 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from m3kit._batching import batched
 from m3kit.evaluation.dataset import Dataset, DatasetError
 from m3kit.evaluation.rows import Row, document, id_of, json_rows, text_lines, value_of
 from m3kit.evaluation.trec import read_qrels
 from m3kit.fusion import WeightedSum
+from m3kit.index import HybridIndex
+from m3kit.qrels import QRELS, QUERIES
 from m3kit.records import Document
 
 Layout: TypeAlias = Literal["beir", "flag", "miracl", "mldr", "mkqa", "narrativeqa"]
@@ -28,6 +31,9 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 LONG = {"dense+sparse": WeightedSum(0.2, 0.8, 0), "all": WeightedSum(0.15, 0.5, 0.35)}
 """The paper's weights for long documents (MLDR)."""
+
+_BATCH = 256
+"""Documents that are read from an index at once."""
 
 MKQA_MEASURES = ("Success@20", "Success@100")
 """The recall of answers: whether one of the best 20 and 100 passages holds one."""
@@ -70,6 +76,38 @@ def read_folder(
     return replace(dataset, keep_query_id=keep_query_id)
 
 
+def is_judged(folder: str | Path) -> bool:
+    """Tell whether a folder holds judgements of an index, as the playground saves them."""
+    path = Path(folder).expanduser()
+    return (path / QRELS).is_file() and not (path / "corpus.jsonl").exists()
+
+
+def read_judged(folder: str | Path, index: HybridIndex) -> Dataset:
+    """
+    Describe the test collection of judgements and the index that they were made on.
+
+    Args:
+        folder: Where `queries.jsonl` and `qrels.trec` are; see `m3kit.qrels`.
+        index: What holds the documents; ids are read by `scan`, and the texts in their order.
+
+    Raises:
+        DatasetError: If a file cannot be read.
+    """
+    path = Path(folder).expanduser()
+
+    def stored() -> Iterator[Document]:
+        ids = sorted(record.document.id for record in index.scan())
+        for batch in batched(ids, _BATCH):
+            yield from (record.document for record in index.get(batch))
+
+    return Dataset(
+        name=path.name,
+        documents=stored,
+        queries=_queries(path / QUERIES),
+        qrels=read_qrels(path / QRELS),
+    )
+
+
 def layout_of(folder: Path) -> Layout:
     """
     Tell the layout of a folder by its files.
@@ -93,6 +131,11 @@ def layout_of(folder: Path) -> Layout:
     files = sorted(folder.glob("*.jsonl*"))
     if files and "document" in next(json_rows(files[0]), {}):
         return "narrativeqa"
+    if is_judged(folder):
+        raise DatasetError(
+            f"{folder}: judgements without a corpus: give the index that they were made on "
+            "(--index, or read_judged)"
+        )
     raise DatasetError(
         f"{folder}: no test collection: BEIR's layout has corpus.jsonl, queries.jsonl and "
         "qrels/test.tsv; for others see m3kit.evaluation.folders"

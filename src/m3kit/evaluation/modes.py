@@ -55,7 +55,11 @@ MODES: Mapping[str, Mode] = {
 
 
 def modes_for(
-    modes: Sequence[Mode] | None, weights: Mapping[str, WeightedSum], available: Collection[Rep]
+    modes: Sequence[Mode] | None,
+    weights: Mapping[str, WeightedSum],
+    available: Collection[Rep],
+    *,
+    added: WeightedSum | None = None,
 ) -> list[Mode]:
     """
     Choose the modes of an evaluation.
@@ -64,16 +68,21 @@ def modes_for(
         modes: As asked for, or None for those of `PAPER` that `available` allows.
         weights: What a test collection says about modes, by name; used for None alone.
         available: What the encoder makes, and the index holds.
+        added: The weights of a further mode, `weights`, over all that is available.
 
     Raises:
         EvaluationError: If there is none, two have one name, or one needs more than is available.
     """
     if modes is None:
-        return [
+        modes = [
             replace(mode, fusion=weights.get(mode.name, mode.fusion))
             for mode in PAPER
             if all(rep in available for rep in mode.reps)
         ]
+    if added is not None:
+        if not any(added.weight(rep) for rep in available):
+            raise EvaluationError(f"{added} gives no weight to {', '.join(sorted(available))}")
+        modes = [*modes, Mode("weights", tuple(rep for rep in REPS if rep in available), added)]
     names = [mode.name for mode in modes]
     if not names or len(set(names)) < len(names):
         raise EvaluationError(f"give at least one mode, each with a name of its own, not {names}")

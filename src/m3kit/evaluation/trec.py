@@ -13,14 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 
 from m3kit.evaluation.dataset import DatasetError, Qrels, Run
-
-_ENCODED = re.compile(r"%(?:0[9A-D]|20|25)")
-_UNSAFE = re.compile(rf"\s|{_ENCODED.pattern}", re.ASCII)
+from m3kit.qrels import decode_id, encode_id, qrels_line
 
 
 def falling(scores: Iterable[float]) -> list[float]:
@@ -39,9 +36,9 @@ def falling(scores: Iterable[float]) -> list[float]:
 def run_lines(query: str, ranking: Sequence[tuple[str, float]], tag: str) -> Iterator[str]:
     """Yield the lines of one query of a run."""
     scores = falling(score for _, score in ranking)
-    first, last = f"{_encoded(query)} Q0", _encoded(tag)
+    first, last = f"{encode_id(query)} Q0", encode_id(tag)
     for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), start=1):
-        yield f"{first} {_encoded(document)} {rank} {score:.9g} {last}\n"
+        yield f"{first} {encode_id(document)} {rank} {score:.9g} {last}\n"
 
 
 def write_run(path: Path, run: Run, tag: str = "m3kit") -> None:
@@ -79,7 +76,7 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for query, grades in qrels.items():
             for document, grade in grades.items():
-                file.write(f"{_encoded(query)} 0 {_encoded(document)} {grade}\n")
+                file.write(qrels_line(query, document, grade))
 
 
 def read_qrels(path: Path) -> dict[str, dict[str, int]]:
@@ -112,14 +109,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _fields(line: str) -> list[str]:
-    return [_decoded(field) for field in re.split(r"[ \t]+", line.strip(" \t"))]
-
-
-def _encoded(id_: str) -> str:
-    if _UNSAFE.search(id_):
-        return re.sub(r"[\s%]", lambda match: f"%{ord(match[0]):02X}", id_, flags=re.ASCII)
-    return id_
-
-
-def _decoded(field: str) -> str:
-    return unquote(field) if _ENCODED.search(field) else field
+    return [decode_id(field) for field in re.split(r"[ \t]+", line.strip(" \t"))]

@@ -20,6 +20,7 @@ from m3kit.server.formats import json_bytes, json_response
 from m3kit.server.gate import Gate
 from m3kit.server.limits import Limits
 from m3kit.server.metrics import Metrics
+from m3kit.server.playground import Playground, router
 from m3kit.server.service import PairReranker, Service
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -34,6 +35,7 @@ def create_app(
     limits: Limits = Limits(),  # noqa: B008  # frozen, so one default serves all
     api_key: str | None = None,
     hosts: Collection[str] = LOOPBACK,
+    playground: Playground | None = None,
 ) -> Gate:
     """
     Make the ASGI application that `m3kit serve` runs.
@@ -46,10 +48,12 @@ def create_app(
         limits: What is refused.
         api_key: What clients have to show as `Authorization: Bearer`; None asks for nothing.
         hosts: The names under which clients may call the server; an empty tuple is every name.
+        playground: Adds a page at `/playground` that looks into the index.
 
     Raises:
         TypeError: If the encoder is none.
-        ValueError: If the key is empty.
+        ValueError: If the key is empty, or a playground has no index, or a key beside it, which
+            its page could not show.
         ModelMismatchError: If the index was made by another model.
     """
     check_encoder(encoder)
@@ -57,6 +61,8 @@ def create_app(
         raise ValueError("the api_key is empty; leave it out to serve without one")
     if index is not None:
         m3kit.index.check_model(index.model, encoder.model, "the index")
+    if playground is not None and api_key is not None:
+        raise ValueError("a playground's page shows no key; serve it on loopback without one")
     metrics = Metrics()
     service = Service(encoder, reranker=reranker, index=index, limits=limits, metrics=metrics)
 
@@ -81,6 +87,8 @@ def create_app(
     )
     app.include_router(native.router(service))
     app.include_router(compatible.router(service))
+    if playground is not None:
+        app.include_router(router(service, playground))
     _add_about(app, service, metrics)
     paths = {getattr(route, "path", "") for route in app.routes} | set(app.openapi()["paths"])
     return Gate(app, paths=paths, limits=limits, metrics=metrics, api_key=api_key, hosts=hosts)

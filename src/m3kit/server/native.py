@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -10,15 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from m3kit.arrays import Dtype
-from m3kit.explain import Explanation, explain
-from m3kit.filter_json import filter_from_json
+from m3kit.filter_json import field_from_json, filter_from_json
 from m3kit.fusion import Fusion, FusionName, WeightedSum
-from m3kit.index import HybridIndex, RepresentationError, check_model
+from m3kit.index import HybridIndex, RepresentationError
 from m3kit.pairs import score_pairs
 from m3kit.records import Hit
 from m3kit.retriever import Retriever
 from m3kit.server.blocking import BlockingModel
-from m3kit.server.errors import RequestError, invalid, too_large, unsupported
+from m3kit.server.errors import invalid, too_large, unsupported
+from m3kit.server.explaining import explain_document, token_reader
 from m3kit.server.formats import (
     MEDIA_TYPES,
     chosen_format,
@@ -27,8 +26,8 @@ from m3kit.server.formats import (
     json_response,
 )
 from m3kit.server.service import Service
-from m3kit.server.texts import Kind, TokenEncoder
-from m3kit.vectors import REPS, M3Output, Rep
+from m3kit.server.texts import Kind
+from m3kit.vectors import REPS, Rep
 from m3kit.with_colbert import WithColbert
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -75,6 +74,12 @@ class SearchBody(_Body):
     min_score: float | None = None
     with_scores: bool = False
     rerank: bool = Field(default=False, description="Whether the reranker orders the candidates.")
+    group_by: str | list[str] | None = Field(
+        default=None,
+        description="A field of the metadata, or the path to it as a list: k counts groups of "
+        "documents with the same value in it, and each has but its best hits.",
+    )
+    group_size: Annotated[int, Field(ge=1)] = 1
 
 
 class WeightsBody(_Body):
@@ -139,7 +144,7 @@ def router(service: Service) -> APIRouter:
         hits = await service.run(lambda: _search(index, model, body))
         return Response(
             await service.run_short(
-                lambda: json_bytes({"model": model.model, "hits": [_hit(hit) for hit in hits]})
+                lambda: json_bytes({"model": model.model, "hits": [hit.to_json() for hit in hits]})
             ),
             media_type="application/json",
         )
@@ -147,15 +152,13 @@ def router(service: Service) -> APIRouter:
     @routes.post("/explain")
     async def explanation(body: ExplainBody, request: Request) -> Response:
         """Say which tokens of a query and of a document met, and what each was worth."""
-        index, encoder = _index(service), service.encoder
-        if not isinstance(encoder, TokenEncoder):
-            raise unsupported("this encoder does not give its tokens")
+        index, tokens = _index(service), token_reader(service.encoder)
         service.check_texts([body.query])
         model = BlockingModel(service, request.scope["m3kit"])
-        result = await service.run(lambda: _explain(index, model, encoder, body))
-        if result is None:
-            raise RequestError(404, "not_found", "there is no document of this id")
-        return json_response({"id": body.id, "model": model.model, **_explained(result)})
+        _, result = await service.run(
+            lambda: explain_document(index, model, tokens, body.query, body.id)
+        )
+        return json_response({"id": body.id, "model": model.model, **result.to_json()})
 
     return routes
 
@@ -170,6 +173,10 @@ def _check_search(service: Service, body: SearchBody) -> None:
     service.check_texts([body.query])
     if max(body.k, body.candidates) > service.limits.hits:
         raise too_large(f"k and candidates are at most {service.limits.hits}")
+    if body.k * body.group_size > service.limits.hits:
+        raise too_large(f"k times group_size is at most {service.limits.hits}")
+    if body.group_size > 1 and body.group_by is None:
+        raise invalid("group_size is the hits of a group; give group_by with it")
     if body.rerank and service.reranker is None:
         raise unsupported("this server has no reranker; start it with --reranker")
 
@@ -178,6 +185,7 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
     fusion: Fusion | FusionName | WeightsBody = body.fusion
     try:
         where = None if body.where is None else filter_from_json(body.where)
+        group_by = None if body.group_by is None else field_from_json(body.group_by)
         if isinstance(fusion, WeightsBody):
             fusion = WeightedSum(**dict(fusion))
             fusion.total(index.reps if body.reps is None else body.reps)
@@ -199,44 +207,8 @@ def _search(index: HybridIndex, model: BlockingModel, body: SearchBody) -> list[
             candidates=body.candidates,
             min_score=body.min_score,
             with_scores=body.with_scores,
+            group_by=group_by,
+            group_size=body.group_size,
         )
     except RepresentationError as error:
         raise invalid(str(error)) from error
-
-
-def _explain(
-    index: HybridIndex, model: BlockingModel, encoder: TokenEncoder, body: ExplainBody
-) -> Explanation | None:
-    check_model(index.model, model.model, "the index")
-    records = index.get([body.id], index.reps & model.reps)
-    if not records:
-        return None
-    (query,) = model.encode_queries([body.query])
-    document, text = records[0].output, records[0].document.text
-    if missing := model.reps - document.reps:
-        (made,) = model.encode_documents([text], missing)
-        document = M3Output(
-            dense=document.dense if document.dense is not None else made.dense,
-            sparse=document.sparse if document.sparse is not None else made.sparse,
-            colbert=document.colbert if document.colbert is not None else made.colbert,
-        )
-    return explain(query, document, encoder.query_tokens(body.query), encoder.document_tokens(text))
-
-
-def _hit(hit: Hit) -> dict[str, Any]:
-    return {
-        "id": hit.document.id,
-        "score": hit.score,
-        "scores": dict(hit.scores),
-        "text": hit.document.text,
-        "metadata": hit.document.metadata,
-    }
-
-
-def _explained(explanation: Explanation) -> dict[str, Any]:
-    matches = [{**asdict(match), "product": match.product} for match in explanation.matches]
-    return {
-        "scores": dict(explanation.scores),
-        "matches": matches,
-        "alignment": [asdict(row) for row in explanation.alignment],
-    }
