@@ -16,7 +16,6 @@ from m3kit import Document, M3Output, MemoryIndex, open_index
 from m3kit.index import DocumentError
 from m3kit.ingest.ledger import Ledger
 from m3kit.testing import HashEncoder, records
-from m3kit.vectors import Rep
 
 ray = pytest.importorskip("ray", reason="needs Ray (pip install 'm3kit[ray]')")
 
@@ -129,19 +128,16 @@ def test_the_ledger_s_rules_hold(address: str, tmp_path: Path) -> None:
                 **options,
             )
 
-    assert ledgered(DOCUMENTS[:100]).encoded == 100
+    later = Document("3", "another text", {"n": 3})
+    assert ledgered([*DOCUMENTS[:99], later]).encoded == 100
+    assert_is(address, [*DOCUMENTS[:3], later, *DOCUMENTS[4:99]])
+    assert ledgered(DOCUMENTS[:100]).encoded == 2
     again = ledgered(DOCUMENTS[:120])
     assert (again.unchanged, again.encoded) == (100, 20)
     changed = [Document("0", DOCUMENTS[0].text, {"n": -1}), *DOCUMENTS[1:110]]
     third = ledgered(changed, prune=True)
     assert (third.unchanged, third.rewritten, third.encoded, third.deleted) == (109, 1, 0, 10)
     assert_is(address, changed)
-
-
-def test_the_last_of_documents_with_an_id_is_written(address: str) -> None:
-    later = [Document("3", "another text", {"n": 3})]
-    indexed(address, HashEncoder, [*DOCUMENTS[:40], *later])
-    assert_is(address, [*DOCUMENTS[:3], *DOCUMENTS[4:40], *later])
 
 
 class Refuses(HashEncoder):
@@ -167,18 +163,3 @@ def test_an_index_in_files_is_refused(tmp_path: Path) -> None:
     index = MemoryIndex(32)
     with pytest.raises(ValueError, match="one process alone can write"):
         sync_on_ray(HashEncoder, HashEncoder(), index, str(tmp_path / "index"), [])
-
-
-def test_representations_are_those_of_the_index(address: str) -> None:
-    reps: list[Rep] = ["dense"]
-    with open_index(address, encoder=HashEncoder(), reps=reps) as index:
-        sync_on_ray(
-            HashEncoder,
-            HashEncoder(),
-            index,
-            address,
-            DOCUMENTS[:10],
-            workers=Workers(count=1),
-        )
-        assert index.count() == 10
-        assert index.reps == {"dense"}
