@@ -16,8 +16,8 @@ import pytest
 
 from m3kit import Document, M3Output, MemoryIndex, Record, Search, open_index
 from m3kit.filters import All, Eq, Range
-from m3kit.index import IndexNotFoundError, UnsupportedError
-from m3kit.optimization import Graph, Optimization, optimize
+from m3kit.index import IndexNotFoundError, ReadOnlyError, UnsupportedError
+from m3kit.optimization import Graph, Optimizable, Optimization, optimize
 from m3kit.testing import DIM, DOCUMENTS, assert_same_hits, query, records
 from m3kit.vectors import Rep, Sparse
 from m3kit_qdrant import EdgeIndex, QdrantIndex
@@ -171,6 +171,18 @@ def test_deleted_documents_lose_their_room_and_their_texts(directory: Path) -> N
         if path.is_file()
     )
     assert secret.encode() not in whole
+
+
+def test_readers_search_by_the_graph_and_do_not_optimize(directory: Path) -> None:
+    with EdgeIndex(directory, dim=DIM, reps=["dense"]) as index:
+        index.upsert(corpus(range(150)))
+        optimization = index.optimize(SMALL)
+    with open_index(directory, read_only=True) as reader:
+        assert isinstance(reader, Optimizable)
+        assert reader.optimization == optimization is not None
+        assert reader.search(near(7, 1))[0].document.id == "7"
+        with pytest.raises(ReadOnlyError):
+            optimize(reader)
 
 
 def test_it_can_be_optimized_again_and_again(index: EdgeIndex, directory: Path) -> None:
