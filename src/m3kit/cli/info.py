@@ -19,6 +19,7 @@ _PACKAGES = (
     "onnxruntime",
     "tokenizers",
     "safetensors",
+    "huggingface-hub",
     "qdrant-client",
     "qdrant-edge-py",
     "pymilvus",
@@ -26,6 +27,11 @@ _PACKAGES = (
     "pyvespa",
     "langchain-core",
     "llama-index-core",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+    "ir-measures",
+    "mteb",
 )
 
 
