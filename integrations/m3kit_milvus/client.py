@@ -60,6 +60,8 @@ _PASSING = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.RES
 _VISIBLE_S = 0.005
 """Milvus Lite's core in C++ reads as of the last millisecond."""
 
+_COMPACTION_POLL_S = 0.5
+
 _RETRIES_S = (0.1, 0.5, 1.0, 2.0)
 """The waits between attempts to reach a server that closed an idle connection."""
 
@@ -218,6 +220,22 @@ class CollectionClient:
         with self.lock:
             self.call("flush", self.name)
             self._unflushed = 0
+
+    def switch_alias(self, alias: str) -> None:
+        """Have an alias stand for the collection."""
+        try:
+            self.call("create_alias", self.name, alias)
+        except MilvusException:  # which says so in the words of its version
+            self.call("alter_alias", self.name, alias)
+
+    def compact(self) -> None:
+        """Merge what is stored, without what was deleted; Milvus Lite does so by itself."""
+        self.flush()
+        if self.engine == "core":  # which knows no such request
+            return
+        job = self.call("compact", self.name)
+        while self.call("get_compaction_state", job) != "Completed":
+            sleep(_COMPACTION_POLL_S)
 
     def call(self, method: str, /, *args: Any, **options: Any) -> Any:
         """

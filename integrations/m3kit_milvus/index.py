@@ -12,6 +12,8 @@ from m3kit.adapters.manifest import IndexRequest
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.adapters.store import StoreIndex
 from m3kit.encoder import Encoder
+from m3kit.index import UnsupportedError
+from m3kit.optimization import Graph, Optimization
 from m3kit.vectors import Rep
 from m3kit_milvus.client import CollectionClient
 from m3kit_milvus.options import MilvusOptions
@@ -88,6 +90,29 @@ class MilvusIndex(StoreIndex[str]):
         On a server, those that a few stored documents have; Milvus Lite needs none.
         """
         return unindexed_fields(self._store.client, self._store.layout)
+
+    @property
+    def optimization(self) -> Optimization | None:
+        """None: Milvus measures no recall; `MilvusOptions.dense_index` says how it searches."""
+        return None
+
+    def optimize(self, graph: Graph | None = None, /) -> Optimization | None:
+        """
+        Compact the collection, and return when that is done; see `Optimizable.optimize`.
+
+        Raises:
+            UnsupportedError: If a `graph` is given: `MilvusOptions.dense_index` is Milvus's own.
+        """
+        if graph is not None:
+            raise UnsupportedError(
+                "Milvus builds its graphs by MilvusOptions.dense_index; leave the graph out"
+            )
+        self._store.client.compact()
+        return None
+
+    def switch_alias(self, alias: str, /) -> None:
+        """Have an alias stand for this collection from now on, wherever it stood before."""
+        self._store.client.switch_alias(alias)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._collection!r}, {self._store.manifest})"

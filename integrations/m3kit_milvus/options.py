@@ -15,6 +15,10 @@ _EXACT = frozenset({"FLAT", "BRUTE_FORCE", "HNSW", "IVF_FLAT", "SPARSE_INVERTED_
 """Indexes that score by the vectors themselves, whichever of them they find."""
 
 
+COMPLETE = frozenset({"FLAT", "BRUTE_FORCE"})
+"""Indexes of dense vectors that compare with each, and so miss none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MilvusOptions:
     """

@@ -8,12 +8,13 @@ from itertools import pairwise
 from m3kit._batching import batched
 from m3kit.adapters.store import Searcher
 from m3kit.fusion import Ranking, by_score
+from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.scoring import scores
 from m3kit.vectors import M3Output, Rep
 from m3kit_milvus.client import PAGE, CollectionClient, Key
 from m3kit_milvus.layout import Layout
-from m3kit_milvus.options import is_approximate
+from m3kit_milvus.options import COMPLETE, is_approximate
 from m3kit_milvus.vectors import to_output, to_query, to_score
 
 _MAX_HITS = 16_384
@@ -34,25 +35,28 @@ class MilvusSearcher(Searcher):
     Args:
         client: Calls the collection.
         layout: How documents lie in it.
-        query: The query.
+        search: The request.
         where: The filter, in Milvus' words.
     """
 
     score_error = 1e-6
 
     def __init__(
-        self, client: CollectionClient, layout: Layout, query: M3Output, where: str
+        self, client: CollectionClient, layout: Layout, search: Search, where: str
     ) -> None:
         self._client = client
         self._layout = layout
-        self._query = query
+        self._query: M3Output = search.query
+        self._exact = search.exact is True
         self._where = where
         self._documents: dict[str, Document] = {}
 
     def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
         """Return the nearest of each representation; see `Scorer.nearest`."""
         return {
-            rep: self._nearest(rep, limit) if limit <= _MAX_HITS else self._scan(rep, limit)
+            rep: self._scan(rep, limit)
+            if limit > _MAX_HITS or (self._exact and self._may_miss(rep))
+            else self._nearest(rep, limit)
             for rep, limit in limits.items()
         }
 
@@ -70,6 +74,10 @@ class MilvusSearcher(Searcher):
             where = self._layout.has_keys(page)
             self._keep(self._client.query(where, self._layout.document_fields))
         return {name: self._documents[name] for name in names if name in self._documents}
+
+    def _may_miss(self, rep: Rep) -> bool:
+        column = self._layout.columns[rep]
+        return rep == "dense" and column.index_type not in COMPLETE
 
     def _keep(self, rows: Iterable[Mapping[str, object]]) -> None:
         documents = map(self._layout.to_document, rows)

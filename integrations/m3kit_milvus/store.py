@@ -56,7 +56,7 @@ class MilvusStore:
 
     def prepare_search(self, search: Search, where: str | None, /) -> MilvusSearcher:
         """Prepare a search; see `Store.prepare_search`."""
-        return MilvusSearcher(self.client, self.layout, search.query, where or "")
+        return MilvusSearcher(self.client, self.layout, search, where or "")
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> dict[str, Record]:
         """Read records; see `Store.read`."""

@@ -9,6 +9,7 @@ from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from threading import RLock
+from time import sleep
 from typing import Any
 
 from grpc import Call, RpcError, StatusCode
@@ -32,6 +33,8 @@ _RRF_K = 61
 """Qdrant counts ranks from 0, so this is the usual 60 of reciprocal rank fusion."""
 
 _EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+
+_POLL_S = 0.5
 
 _AWAY = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
 _BUSY = {
@@ -96,6 +99,36 @@ class CollectionAdmin:
         for path, index in wanted.items():
             if not self.is_local and path not in existing:
                 self.client.create_payload_index(self.name, path, index, wait=True)
+
+    def optimize(self) -> None:
+        """
+        Start a server's optimizations, such as were pending, and wait until none is left.
+
+        Raises:
+            RuntimeError: If one fails.
+        """
+        self.client.update_collection(self.name, optimizers_config=models.OptimizersConfigDiff())
+        while True:
+            info = self.client.get_collection(self.name)
+            if info.status == models.CollectionStatus.GREEN:
+                return
+            if info.status == models.CollectionStatus.RED:
+                raise RuntimeError(
+                    f"Qdrant could not optimize {self.name!r}: {info.optimizer_status}"
+                )
+            sleep(_POLL_S)
+
+    def switch_alias(self, alias: str) -> None:
+        """Have an alias stand for the collection, in one request."""
+        with self.lock:
+            existing = {entry.alias_name for entry in self.client.get_aliases().aliases}
+            delete = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            create = models.CreateAliasOperation(
+                create_alias=models.CreateAlias(collection_name=self.name, alias_name=alias)
+            )
+            self.client.update_collection_aliases(
+                [delete, create] if alias in existing else [create]
+            )
 
     def payloads(self, limit: int) -> list[Mapping[str, Any]]:
         """Read the payloads of a few points."""

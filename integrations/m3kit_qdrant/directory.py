@@ -1,14 +1,15 @@
 """
 A directory with an index: its manifest, its lock, and the space it has left.
 
-    m3kit.json    which engine made the index, and its `Manifest`
-    m3kit.*       what others keep about the index, such as its ledger
-    edge/, local/ the engine's own files
+    m3kit.json     which engine made the index, its `Manifest`, and the folder of its files
+    m3kit.*        what others keep about the index, such as its ledger
+    edge/, local/  the engine's own files
+    edge.1f2e3d4c/ the same, optimized; or a copy that is being optimized, which is removed when the
+                   index is opened and `m3kit.json` does not name it
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from secrets import token_hex
+from typing import Self
 
 from filelock import FileLock
 
@@ -24,19 +26,24 @@ from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.read_only import copy_files, private_folder
 from m3kit.index import IndexLockedError, IndexNotFoundError
+from m3kit.optimization import Optimization
+from m3kit_qdrant import manifest_file
 from m3kit_qdrant.locks import LOCKS, SEVERAL, locked, unwritten
+from m3kit_qdrant.manifest_file import UNFINISHED, EngineName
 from m3kit_qdrant.vectors import rows_of
 
-EngineName: TypeAlias = Literal["edge", "local"]
-
-_MANIFEST = "m3kit.json"
 _SIDECAR = "m3kit"
-_UNFINISHED = ".new"
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
 
-_EMPTY = {*LOCKS, *(f"{name}{_UNFINISHED}" for name in (_MANIFEST, *_CONTENT))}
+_EMPTY = {*LOCKS, *(f"{name}{UNFINISHED}" for name in (manifest_file.NAME, *_CONTENT))}
 """What a process that was killed before there was an index leaves behind."""
+
+_TEMPORARY = "temp_segments"
+"""Where Edge builds segments; what a killed process has left there is nobody's."""
+
+_GENERATION = "????????"
+"""The hexadecimal digits behind the name of a folder that was optimized; for each build others."""
 
 _RESERVE = 32 * 2**20
 """What stays free for the engine's tables and logs."""
@@ -82,8 +89,10 @@ class Directory:
         path.mkdir(parents=True, exist_ok=True)
         lock = locked(path)
         try:
-            is_new = new is not None and not (path / _MANIFEST).exists()
-            manifest = new if new is not None and is_new else _read_manifest(path, engine)
+            is_new = not (path / manifest_file.NAME).exists()
+            manifest = (
+                new if new is not None and is_new else manifest_file.read_manifest(path, engine)
+            )
             request.check(manifest, f"the index in {path}")
         except BaseException:
             lock.release()
@@ -102,22 +111,45 @@ class Directory:
         Raises:
             IndexNotFoundError: If it holds something else, another engine's, or nothing any more.
         """
-        folder = self.path / engine
-        others = [name for name in _CONTENT if name != engine and (self.path / name).exists()]
+        is_new = not (self.path / manifest_file.NAME).exists()
+        name = engine if is_new else manifest_file.read_folder(self.path, engine)
+        folder = self.path / name
+        others = [path for path in _data(self.path) if path != folder]
         if folder.exists() and not (folder / _CONTENT[engine]).exists():
             raise damaged(self.path, f"{folder} holds no data of Qdrant's engine {engine!r}")
         if not folder.exists() and others:
-            raise damaged(self.path, f"it holds {others[0]}/ where {engine}/ belongs")
+            raise damaged(self.path, f"it holds {others[0].name}/ where {name}/ belongs")
         if not folder.exists():
-            unfinished = self.path / f"{engine}{_UNFINISHED}"
-            if not (self.path / _MANIFEST).exists():
+            unfinished = self.path / f"{name}{UNFINISHED}"
+            if is_new:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 create(unfinished)
-                _write_manifest(self.path, engine, self.manifest)
+                stored = {"engine": engine, **self.manifest.to_json()}
+                manifest_file.write(self.path, stored)
             elif not unfinished.exists():
-                raise damaged(self.path, f"its folder {engine}/ is gone")
+                raise damaged(self.path, f"its folder {name}/ is gone")
             unfinished.rename(folder)
+        leftovers = [path for path in others if path.name.startswith(engine)]
+        for leftover in (*leftovers, folder / _TEMPORARY):
+            shutil.rmtree(leftover, ignore_errors=True)
         return folder
+
+    @property
+    def optimization(self) -> Optimization | None:
+        """What the index's searches may miss."""
+        return manifest_file.read_optimization(self.path)
+
+    def new_folder(self, engine: EngineName) -> Path:
+        """Return a path for another folder of the engine's, which `adopt` may put in place."""
+        return self.path / f"{engine}.{token_hex(len(_GENERATION) // 2)}"
+
+    def adopt(self, folder: Path, optimization: Optimization | None) -> None:
+        """Have a folder take the place of the engine's, at once or not at all."""
+        stored = {**manifest_file.read(self.path), "folder": folder.name}
+        stored.pop("optimization", None)
+        if optimization is not None:
+            stored["optimization"] = optimization.to_json()
+        manifest_file.write(self.path, stored)
 
     def release(self) -> None:
         """Unlock it; in a forked process do nothing."""
@@ -164,12 +196,19 @@ def copied(path: Path, request: IndexRequest) -> Iterator[Path]:
         raise IndexNotFoundError(f"there is no index at {path}; a reader creates none")
     with private_folder() as folder:
         with unwritten(path):
-            request.check(_read_manifest(path, engine), f"the index in {path}")
-            if not (path / engine / _CONTENT[engine]).exists():
-                raise damaged(path, f"its folder {engine}/ is gone")
-            shutil.copyfile(path / _MANIFEST, folder / _MANIFEST)
-            copy_files(path / engine, folder / engine)
+            request.check(manifest_file.read_manifest(path, engine), f"the index in {path}")
+            name = manifest_file.read_folder(path, engine)
+            if not (path / name / _CONTENT[engine]).exists():
+                raise damaged(path, f"its folder {name}/ is gone")
+            shutil.copyfile(path / manifest_file.NAME, folder / manifest_file.NAME)
+            copy_files(path / name, folder / name)
         yield folder
+
+
+def _data(path: Path) -> list[Path]:
+    """Return the folders with an engine's files, in use or left over."""
+    patterns = (pattern for name in _CONTENT for pattern in (name, f"{name}.{_GENERATION}"))
+    return [folder for pattern in patterns for folder in sorted(path.glob(pattern))]
 
 
 def damaged(path: Path, reason: str) -> IndexNotFoundError:
@@ -187,8 +226,8 @@ def engine_in(path: Path) -> EngineName | None:
     Raises:
         IndexNotFoundError: If something else is there, which is left alone.
     """
-    if (path / _MANIFEST).exists():
-        return _read_engine(path)
+    if (path / manifest_file.NAME).exists():
+        return manifest_file.read_engine(path)
     if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - _EMPTY):
         raise IndexNotFoundError(
             f"{path} exists and holds no index; give one that does, or a new or empty directory"
@@ -217,40 +256,3 @@ def check_room(path: Path, nbytes: int = 0) -> None:
             "was written: make room, or copy the directory to a larger disk while it is closed",
             str(path),
         )
-
-
-def _write_manifest(path: Path, engine: EngineName, manifest: Manifest) -> None:
-    unfinished = path / f"{_MANIFEST}{_UNFINISHED}"
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump({"engine": engine, **manifest.to_json()}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path / _MANIFEST)
-
-
-def _read_manifest(path: Path, engine: EngineName) -> Manifest:
-    if (stored := _read_engine(path)) != engine:
-        raise IndexNotFoundError(
-            f"the index in {path} was made by Qdrant's engine {stored!r}, not {engine!r}; "
-            "open it with m3kit.open_index, which knows both"
-        )
-    return Manifest.from_json(_read(path), f"{path / _MANIFEST}")
-
-
-def _read_engine(path: Path) -> EngineName:
-    match _read(path):
-        case {"engine": "edge"}:
-            return "edge"
-        case {"engine": "local"}:
-            return "local"
-        case _:
-            raise IndexNotFoundError(f"{path / _MANIFEST} names no engine that this m3kit knows")
-
-
-def _read(path: Path) -> object:
-    try:
-        return json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise IndexNotFoundError(
-            f"{path / _MANIFEST} is damaged ({error}); restore it from a copy"
-        ) from None

@@ -10,35 +10,30 @@ import qdrant_edge as edge
 
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.adapters.manifest import IndexRequest, Manifest
-from m3kit.adapters.storage import ColbertStorage, ColbertType
+from m3kit.adapters.storage import ColbertStorage
 from m3kit.adapters.store import StoreIndex
 from m3kit.encoder import Encoder
+from m3kit.optimization import Graph, Optimization
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import Directory
 from m3kit_qdrant.edge_client import EdgeEngine
+from m3kit_qdrant.edge_config import shard_config
+from m3kit_qdrant.edge_optimize import EdgeOptimizer
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.layout import M3KIT, Layout
 from m3kit_qdrant.store import QdrantStore
-from m3kit_qdrant.vectors import Vectors, rows_of
-
-_DATATYPES: dict[ColbertType, edge.VectorStorageDatatype] = {
-    "float32": edge.VectorStorageDatatype.Float32,
-    "float16": edge.VectorStorageDatatype.Float16,
-    "bfloat16": edge.VectorStorageDatatype.Float16,
-    "int8": edge.VectorStorageDatatype.Uint8,
-}
-"""The type of a stored number; a float16 holds a bfloat16 of a unit vector to 2⁻²⁵."""
+from m3kit_qdrant.vectors import Vectors
 
 
 class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
     """
     An index in a directory, in the process that uses it; threads may share it.
 
-    Every score is exact: no graph is built. Of 1,000 documents or more, the first filter on a field
-    makes an index of it, which takes a second for 100,000 documents. What is written survives the
-    end of the process, however it ends; `flush` makes it survive the machine's. Close the index, or
-    use it as a context manager; one that is forgotten leaves whole files, locked until it is
-    collected.
+    Every score is exact, and every search, until `optimize` builds a graph. Of 1,000 documents or
+    more, the first filter on a field makes an index of it, which takes a second for 100,000
+    documents. What is written survives the end of the process, however it ends; `flush` makes it
+    survive the machine's. Close the index, or use it as a context manager; one that is forgotten
+    leaves whole files, locked until it is collected.
 
     Args:
         path: The directory. In a new or an empty one an index is created.
@@ -81,6 +76,7 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
         try:
             folder = self._directory.folder("edge", lambda folder: _create(folder, manifest))
             self._engine = EdgeEngine(self._directory, folder, Vectors.of(manifest))
+            self._optimizer = EdgeOptimizer(self._directory, self._engine)
         except BaseException:
             self._directory.release()
             raise
@@ -95,9 +91,39 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
         """Where files about the index may lie, in its directory."""
         return self._directory.sidecar
 
+    @property
+    def optimization(self) -> Optimization | None:
+        """What dense searches may miss since `optimize`; None while they are exact."""
+        return self._directory.optimization
+
+    def optimize(self, graph: Graph | None = None, /) -> Optimization | None:
+        """
+        Build a graph of the dense vectors, and free the room of deleted documents.
+
+        A process of its own builds it over a copy of the files. Searches go on meanwhile, and so do
+        writes, but for the seconds in which files are copied; what is written is carried over, and
+        the copy takes the place of the files at one instant. However a process ends, and if it
+        fails, the index is what it was before or what it is after. Later calls build what is new.
+
+        Args:
+            graph: How it is built, and how the vectors are stored.
+
+        Returns:
+            What searches may miss, measured; None where they stay exact: of fewer documents than
+            `Graph.min_documents`, and of an index without dense vectors.
+
+        Raises:
+            OSError: With `errno.ENOSPC`, if the disk has no room for the copy and the graph, before
+                anything is done.
+            RuntimeError: If the process that builds fails.
+            ValueError: If another thread optimizes or closes the index meanwhile.
+        """
+        return self._optimizer.optimize(graph or Graph())
+
     def close(self) -> None:
-        """Flush and release the files; a second call does nothing."""
+        """Flush and release the files, and end an `optimize`; a second call does nothing."""
         try:
+            self._optimizer.cancel()
             self._engine.close()
         finally:
             self._directory.release()
@@ -107,19 +133,5 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
 
 
 def _create(path: Path, manifest: Manifest) -> None:
-    """Create the engine's files, with named vectors for what the index holds."""
-    colbert = edge.EdgeVectorParams(
-        rows_of(manifest.colbert).width(manifest.dim),
-        edge.Distance.Dot,
-        datatype=_DATATYPES[manifest.colbert.dtype],
-        multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
-        hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
-    )
-    vectors = {"dense": edge.EdgeVectorParams(manifest.dim, edge.Distance.Dot), "colbert": colbert}
-    sparse = {"sparse": edge.EdgeSparseVectorParams()} if "sparse" in manifest.reps else {}
-    config = edge.EdgeConfig(
-        vectors={rep: params for rep, params in vectors.items() if rep in manifest.reps},
-        sparse_vectors=sparse,
-        wal_enabled=True,
-    )
-    edge.EdgeShard.create(str(path), config).close()
+    """Create the engine's files."""
+    edge.EdgeShard.create(str(path), shard_config(manifest)).close()

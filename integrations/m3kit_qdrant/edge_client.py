@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import numpy as np
 import qdrant_edge as edge
 from numpy.typing import NDArray
 
+from m3kit._batching import batched
+from m3kit.optimization import Optimization
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import Directory, check_room
+from m3kit_qdrant.edge_config import EXACT, approximate
+from m3kit_qdrant.edge_filters import to_edge
 from m3kit_qdrant.edge_shard import Shard
+from m3kit_qdrant.edge_writes import Writes
 from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.filters import Condition, conditions_in
 from m3kit_qdrant.layout import ID
@@ -27,6 +31,11 @@ _INDEXED_FROM = 1000
 """How many points a shard has before it is worth an index."""
 
 _SAMPLE = 16
+
+_PAGE = 64
+"""How many points are carried over at once."""
+
+_KEYS_PAGE = 10_000
 
 _TYPES: dict[type, edge.PayloadSchemaType] = {
     str: edge.PayloadSchemaType.Keyword,
@@ -56,6 +65,9 @@ class EdgeEngine:
         self._directory = directory
         self._vectors = vectors
         self._open_shard: Shard | None = Shard.load(directory.path, folder)
+        self._graph = _graph_params(directory.optimization)
+        self.folder = folder
+        self.writes = Writes()
         self._logged = 0
         self._indexing = Lock()
         info = self._open_shard.info()
@@ -96,7 +108,9 @@ class EdgeEngine:
             )
             for point in points
         ]
-        self._update(edge.UpdateOperation.upsert_points(written), nbytes)
+        with self.writes:
+            self.writes.note(lambda: [point.key for point in points])
+            self._update(edge.UpdateOperation.upsert_points(written), nbytes)
         self._absent.clear()
         self._most_points += len(points)
         self._logged += nbytes
@@ -137,7 +151,9 @@ class EdgeEngine:
 
     def delete(self, where: Condition, /) -> None:
         """See `Engine.delete`."""
-        self._update(edge.UpdateOperation.delete_points_by_filter(to_edge(where)), 0)
+        with self.writes:
+            self.writes.note(lambda: self._keys(where))
+            self._update(edge.UpdateOperation.delete_points_by_filter(to_edge(where)), 0)
 
     def count(self, where: Condition | None, /) -> int:
         """See `Engine.count`."""
@@ -147,6 +163,32 @@ class EdgeEngine:
         """See `Engine.flush`."""
         self._shard.flush()
         self._logged = 0
+
+    def carry_over(self, keys: Iterable[Key], shard: Shard) -> None:
+        """Bring points of another shard to where they are here, written or deleted."""
+        for page in batched(keys, _PAGE):
+            records = self._shard.retrieve(page, with_payload=True, with_vector=True)
+            deleted = set(page) - {_key(record) for record in records}
+            if deleted:
+                shard.update(edge.UpdateOperation.delete_points([*deleted]))
+            points = [
+                edge.Point(_key(record), record.vector or {}, record.payload) for record in records
+            ]
+            check_room(self._directory.path)
+            shard.update(edge.UpdateOperation.upsert_points(points))
+
+    def carry_over_indexes(self, shard: Shard) -> None:
+        """Make the indexes in another shard that there are here."""
+        existing = shard.info().payload_schema
+        for key, index in self._shard.info().payload_schema.items():
+            if key not in existing:
+                shard.update(edge.UpdateOperation.create_field_index(key, index.data_type))
+
+    def replace(self, shard: Shard, folder: Path, optimization: Optimization | None) -> None:
+        """Answer from another shard from now on; the files of the old one are removed."""
+        old, self._open_shard = self._shard, shard
+        old.remove_when_unused(self.folder)
+        self._graph, self.folder = _graph_params(optimization), folder
 
     def is_transient(self, _: Exception, /) -> bool:
         """See `Engine.is_transient`: files have no errors that pass by themselves."""
@@ -177,10 +219,13 @@ class EdgeEngine:
         if schema is None:
             self._absent.add(key)
             return
-        try:
-            self._update(edge.UpdateOperation.create_field_index(key, schema), 0)
-        except OSError:  # a full disk, on which the filter reads point by point
-            return
+        with self.writes.unless_busy() as is_free:
+            if not is_free:  # a search does not wait while files are copied
+                return
+            try:
+                self._update(edge.UpdateOperation.create_field_index(key, schema), 0)
+            except OSError:  # a full disk, on which the filter reads point by point
+                return
         self._indexed.add(key)
 
     def _schema(self, key: str) -> edge.PayloadSchemaType | None:
@@ -195,6 +240,21 @@ class EdgeEngine:
         types = [_TYPES[type(value)] for point in points for value in _scalars(point.payload)]
         return max(types, key=types.count) if types else None
 
+    def _keys(self, where: Condition) -> Iterator[Key]:
+        start = None
+        while True:
+            request = edge.ScrollRequest(
+                offset=start,
+                limit=_KEYS_PAGE,
+                filter=to_edge(where),
+                with_payload=False,
+                with_vector=False,
+            )
+            page, start = self._shard.scroll(request)
+            yield from map(_key, page)
+            if start is None:
+                return
+
     def _stored(self, record: edge.Record, reps: Collection[Rep]) -> StoredPoint:
         output = self._vectors.from_point(record.vector, reps)
         return StoredPoint(_key(record), record.payload or {}, output)
@@ -206,7 +266,7 @@ class EdgeEngine:
             filter=_filter(query.where),
             limit=query.limit,
             with_payload=query.select,
-            params=edge.SearchParams(exact=query.exact),
+            params=EXACT if query.exact or query.rep != "dense" else self._graph,
         )
         return request, to_score
 
@@ -216,47 +276,8 @@ class EdgeEngine:
         shard.update(operation)
 
 
-def to_edge(where: Condition) -> edge.Filter:
-    """
-    Translate a filter into the binding's classes.
-
-    Raises:
-        ValueError: If it has a condition that is not known here.
-    """
-    return edge.Filter(must=[_condition(where)])
-
-
-def _condition(where: Condition) -> edge.ConditionType:
-    match where:
-        case {"has_id": ids, **rest} if not rest:
-            return edge.HasIdCondition(set(ids))
-        case {"is_empty": {"key": key}, **rest} if not rest:
-            return edge.IsEmptyCondition(key)
-        case {"key": key, "match": {"any": values}, **rest} if not rest:
-            return edge.FieldCondition(key, match=edge.MatchAny(values))
-        case {"key": key, "match": {"value": bool(flag)}, **rest} if not rest:
-            # The binding takes Python's True for the integer 1, and NumPy's for what it is.
-            return edge.FieldCondition(key, match=edge.MatchValue(np.bool_(flag)))  # type: ignore[arg-type]
-        case {"key": key, "match": {"value": value}, **rest} if not rest:
-            return edge.FieldCondition(key, match=edge.MatchValue(value))
-        case {"key": key, "match": {"substring": text}, **rest} if not rest:
-            return edge.FieldCondition(key, match=edge.MatchSubstring(text))
-        case {"key": key, "range": bounds, **rest} if not rest and _are_dates(bounds):
-            return edge.FieldCondition(key, range=edge.RangeDateTime(**bounds))
-        case {"key": key, "range": bounds, **rest} if not rest:
-            return edge.FieldCondition(key, range=edge.RangeFloat(**bounds))
-        case _ if where and where.keys() <= {"must", "should", "must_not"}:
-            return edge.Filter(
-                must=[*map(_condition, where.get("must", ()))],
-                should=[*map(_condition, where["should"])] if "should" in where else None,
-                must_not=[*map(_condition, where.get("must_not", ()))],
-            )
-        case _:
-            raise ValueError(f"Qdrant Edge is given no condition such as {where!r}")
-
-
-def _are_dates(bounds: Mapping[str, object]) -> bool:
-    return all(isinstance(bound, str) for bound in bounds.values())
+def _graph_params(optimization: Optimization | None) -> edge.SearchParams:
+    return EXACT if optimization is None else approximate(optimization.search["hnsw_ef"])
 
 
 def _answer(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 from types import TracebackType
 from typing import Any, Self
+from weakref import finalize
 
 import qdrant_edge as edge
 
@@ -84,10 +86,19 @@ class Shard:
         with self._guard:
             self._shard.flush()
 
+    def remove_when_unused(self, folder: Path) -> None:
+        """Close it and remove its files once no thread calls it any more."""
+        finalize(self, _remove, self._shard, folder)
+
     def close(self) -> None:
         """Release the files."""
         with self._guard:
             self._shard.close()
+
+
+def _remove(shard: edge.EdgeShard, folder: Path) -> None:
+    shard.close()
+    rmtree(folder, ignore_errors=True)
 
 
 class _Guard:

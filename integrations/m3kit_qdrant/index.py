@@ -12,6 +12,8 @@ from m3kit.adapters.manifest import IndexRequest
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.adapters.store import StoreIndex
 from m3kit.encoder import Encoder
+from m3kit.index import UnsupportedError
+from m3kit.optimization import Graph, Optimization
 from m3kit.vectors import Rep
 from m3kit_qdrant.client import ClientEngine, CollectionAdmin
 from m3kit_qdrant.filters import Condition
@@ -108,6 +110,35 @@ class QdrantIndex(StoreIndex[Condition]):
         return sorted(
             field for field in fields if self._layout.path(field) not in info.payload_schema
         )
+
+    @property
+    def optimization(self) -> Optimization | None:
+        """None: a server measures no recall; `QdrantOptions` say how it searches."""
+        return None
+
+    def optimize(self, graph: Graph | None = None, /) -> Optimization | None:
+        """
+        Have a server optimize, and return when it has nothing left; see `Optimizable.optimize`.
+
+        Raises:
+            UnsupportedError: If a `graph` is given, as `QdrantOptions.dense` is the server's own;
+                or in local mode, which compares with every vector.
+        """
+        if self._admin.is_local:
+            raise UnsupportedError(
+                "Qdrant's local mode compares with every vector; copy the documents to an index "
+                "in a directory (m3kit copy), which builds a graph, or to a server"
+            )
+        if graph is not None:
+            raise UnsupportedError(
+                "a Qdrant server builds its graph by QdrantOptions.dense; leave the graph out"
+            )
+        self._admin.optimize()
+        return None
+
+    def switch_alias(self, alias: str, /) -> None:
+        """Have an alias stand for this collection from now on, wherever it stood before."""
+        self._admin.switch_alias(alias)
 
     def graph_problem(self) -> str | None:
         """Say why a server has no graph of so many dense vectors; None where nothing is wrong."""

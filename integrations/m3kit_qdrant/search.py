@@ -142,6 +142,7 @@ class QdrantSearcher(Searcher):
         exact: bool = False,
         among: tuple[VectorQuery, ...] = (),
     ) -> VectorQuery:
+        exact = exact or self.search.exact is True
         are_read = limit <= _FEW or self.search.group_by is not None
         with_documents = bool(among) or (len(self.query.reps) == 1 and are_read)
         return VectorQuery(rep, self.query, where, limit, with_documents, exact, among)

@@ -60,6 +60,7 @@ class VespaSearcher(Searcher):
         layout: Where documents lie in it.
         query: The query's vectors.
         where: The filter in YQL.
+        exact: Whether every dense vector is compared, and no graph used.
         hits: The fields of the hits so far, by their documents' ids.
     """
 
@@ -67,6 +68,7 @@ class VespaSearcher(Searcher):
     layout: Layout
     query: M3Output
     where: str
+    exact: bool = False
     hits: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     score_error = _SCORE_ERROR
@@ -173,7 +175,7 @@ class VespaSearcher(Searcher):
     ) -> list[Any]:
         """Ask for what the branches find; nothing where the query has no word to say."""
         conditions = [
-            _branch(self.layout, rep, self.query, size)
+            _branch(self.layout, rep, self.query, size, exact=self.exact)
             for rep in branches
             if rep != "sparse" or len(require(self.query.sparse, rep))
         ]
@@ -210,10 +212,12 @@ def to_inputs(query: M3Output) -> dict[str, Any]:
     return inputs
 
 
-def _branch(layout: Layout, rep: Rep, query: M3Output, size: int) -> str:
+def _branch(layout: Layout, rep: Rep, query: M3Output, size: int, *, exact: bool) -> str:
     """Write in YQL what finds the best `size` documents of a representation, or more."""
     if rep == "dense":
-        return f"({{targetHits: {size}}}nearestNeighbor({layout.names.dense}, {INPUTS['dense']}))"
+        exactly = ", approximate: false" if exact else ""
+        how = f"{{targetHits: {size}{exactly}}}"
+        return f"({how}nearestNeighbor({layout.names.dense}, {INPUTS['dense']}))"
     if rep == "colbert" or layout.retrieval is None:
         return EVERYTHING
     sparse = require(query.sparse, rep)

@@ -68,7 +68,13 @@ class VespaStore:
 
     def prepare_search(self, search: Search, where: Condition | None, /) -> VespaSearcher:
         """Prepare a search."""
-        return VespaSearcher(self._client, self._layout, search.query, searchable(where))
+        return VespaSearcher(
+            self._client,
+            self._layout,
+            search.query,
+            searchable(where),
+            exact=search.exact is True,
+        )
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
         """Read the records of these ids that there are, with `reps` of them."""

@@ -8,7 +8,8 @@ The seam between M3 and a vector database: one request, one protocol, and its er
     ├── ModelMismatchError   an index that another model or dimension made
     ├── IndexNotFoundError   nothing to open at an address
     ├── IndexLockedError     files that another process holds
-    └── ReadOnlyError        a write to an index that was opened to be read
+    ├── ReadOnlyError        a write to an index that was opened to be read
+    └── UnsupportedError     what an engine cannot do
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ class IndexLockedError(M3Error, OSError):
     """The files of an index are open in another process."""
 
 
+class UnsupportedError(M3Error, NotImplementedError):
+    """Something that the engine behind an index cannot do."""
+
+
 class ReadOnlyError(M3Error, OSError):
     """A write to an index that was opened with `read_only=True`."""
 
@@ -84,6 +89,10 @@ class Search:
             the candidates alone: no others are looked for if these form fewer than `k` groups. Of
             one representation alone, the best `candidates` documents are the candidates.
         group_size: How many hits of a group are wanted, at least 1.
+        exact: Whether dense vectors are compared one by one: True does, False lets a graph answer
+            where there is one, which may miss documents. None is what the index was made for: an
+            index in memory or in a directory is exact until it is optimized, a server as its
+            collection is configured. Scores are exact in any case.
 
     Raises:
         TypeError: If an argument is of another kind.
@@ -101,6 +110,7 @@ class Search:
     with_scores: bool = False
     group_by: Field | None = None
     group_size: int = 1
+    exact: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.query, M3Output):
@@ -120,6 +130,8 @@ class Search:
             check_filter(self.where)
         if self.min_score is not None and not is_number(self.min_score):
             raise TypeError(f"min_score is a number, not {self.min_score!r}")
+        if not isinstance(self.exact, bool | None):
+            raise TypeError(f"exact is True, False or None, not {self.exact!r}")
         if not self.query.reps:
             raise RepresentationError(
                 "the query carries no representation; encode it with at least one"

@@ -160,6 +160,7 @@ class Retriever:
         with_scores: bool = False,
         group_by: Field | None = None,
         group_size: int = 1,
+        exact: bool | None = None,
     ) -> list[Hit]:
         """
         Find the documents that answer `text`.
@@ -179,6 +180,7 @@ class Retriever:
             group_by: A field of the metadata, of whose values each has but its best hits; see
                 `m3kit.Search`.
             group_size: How many hits of a group are wanted.
+            exact: Whether dense vectors are compared one by one; see `Search`.
 
         Raises:
             TypeError: If an argument is of another kind.
@@ -200,6 +202,7 @@ class Retriever:
             with_scores=with_scores,
             group_by=group_by,
             group_size=group_size,
+            exact=exact,
         )
         if self.reranker is None:
             return self.index.search(search)

@@ -22,7 +22,7 @@ from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
 
-_ROWS = 64
+PADDING = _ROWS = 64
 """Matrix products are padded to a multiple of this, away from the kernels' ragged edges."""
 
 _SMALL = 10**6
@@ -30,6 +30,9 @@ _SMALL = 10**6
 
 _BLOCK = 2**14
 """Document tokens that a core scores at once."""
+
+_CONVERTED = 2 * _ROWS
+"""Rows of another type that are converted at once."""
 
 _CELLS = 2**22
 """The size of a matrix of lexical weights, to bound the memory."""
@@ -127,14 +130,17 @@ class Stacked:
     The ColBERT vectors of documents end to end, to be scored many times; see `maxsim`.
 
     Args:
-        tokens: Shape `(rows, dim)`; 64 rows of zeros follow the last token.
+        tokens: Shape `(rows, dim)`; 64 rows of zeros follow the last token. Of another type than
+            float32, they are converted block by block.
         starts: The row of each document's first token, shape `(n,)`.
         total: How many rows are tokens.
+        scale: What a stored number is multiplied by.
     """
 
-    tokens: Floats
+    tokens: NDArray[Any]
     starts: Ints
     total: int
+    scale: float = 1.0
 
     @classmethod
     def of(cls, documents: Sequence[Floats]) -> Stacked:
@@ -168,6 +174,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
         return np.zeros(0, dtype=np.float32)
     columns = np.ascontiguousarray(query.T)
     if isinstance(documents, Stacked):
+        columns = columns * np.float32(documents.scale)
         tokens, blocks = documents.total, _rows(documents)
     else:
         tokens, blocks = sum(map(len, documents)), _documents(documents)
@@ -179,7 +186,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
 class _Block:
     """Neighbouring documents: their vectors in one or more matrices, and the first row of each."""
 
-    parts: Sequence[Floats]
+    parts: Sequence[NDArray[Any]]
     starts: Ints
     total: int
 
@@ -207,9 +214,19 @@ def _block_scores(columns: Floats, block: _Block) -> Floats:
     similarity = np.empty((rows, columns.shape[1]), dtype=np.float32)
     stop = 0
     for part in block.parts:
-        start, stop = stop, stop + len(part)
-        _multiply(part, columns, similarity[start:stop])
+        for rows_of_part in _as_floats(part):
+            start, stop = stop, stop + len(rows_of_part)
+            _multiply(rows_of_part, columns, similarity[start:stop])
     return mean_of_best(similarity[: block.total], block.starts)
+
+
+def _as_floats(part: NDArray[Any]) -> Iterator[Floats]:
+    """Yield the rows as float32; where that is a copy, so many at a time as stay in the cache."""
+    if part.dtype == np.float32:
+        yield part
+        return
+    for start in range(0, len(part), _CONVERTED):
+        yield part[start : start + _CONVERTED].astype(np.float32)
 
 
 def mean_of_best(similarity: Floats, starts: Ints) -> Floats:

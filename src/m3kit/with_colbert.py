@@ -172,7 +172,9 @@ class _Composed(Scorer):
         return {id_: self.seen[id_] for id_ in ids if id_ in self.seen}
 
     def _searched(self, rep: Rep, limit: int, where: Filter | None) -> Ranking:
-        search = Search(query=self.search.query.only(rep), k=limit, where=where)
+        search = Search(
+            query=self.search.query.only(rep), k=limit, where=where, exact=self.search.exact
+        )
         hits = self.index.search(search)
         self.seen.update({hit.document.id: hit.document for hit in hits})
         return [(hit.document.id, hit.score) for hit in hits]

@@ -351,6 +351,7 @@ class TestInfo:
             "reps": ["dense", "sparse", "colbert"],
             "count": 12,
             "unindexed_fields": index["unindexed_fields"],
+            "optimization": None,
         }
 
     def test_people_see_the_same(self, run: Command, sample: Path) -> None:
@@ -388,3 +389,34 @@ class TestHelp:
             ("info", '"unindexed_fields"'),
         ]:
             assert key in good(run(command, "--help"))
+
+
+class TestOptimize:
+    def test_a_graph_is_built_and_info_says_what_searches_may_miss(
+        self, run: Command, corpus_file: Path, tmp_path: Path
+    ) -> None:
+        to = str(tmp_path / "index")
+        indexed = good(run("index", str(corpus_file), "--to", to, "--model", "tiny", "--optimize"))
+        assert indexed.splitlines()[1] == f"optimized {to}"
+        assert json.loads(good(run("info", "--in", to, "--json")))["index"]["optimization"] is None
+        said = good(run("optimize", to, "--min-documents", "1", "--float32", "--in-memory"))
+        assert said.startswith(f"optimized {to}: dense search is approximate, recall@10 1.000")
+        stored = json.loads(good(run("info", "--in", to, "--json")))["index"]["optimization"]
+        assert stored == {
+            "documents": 12,
+            "recall": 1.0,
+            "queries": 12,
+            "search": {"hnsw_ef": 64},
+        }
+        assert "approximate, recall@10 1.000 of 12" in " ".join(
+            good(run("info", "--in", to)).split()
+        )
+        for how in ("--exact", "--approximate"):
+            assert ids(search_json(run, QUERY, "--in", to, "-k", "1", how)) == ["dialog.en"]
+
+    @pytest.mark.usefixtures("shelf")
+    def test_an_index_that_cannot_be_optimized_says_why(self, run: Command) -> None:
+        open_index("shelf://papers", dim=3)
+        result = run("optimize", "shelf://papers")
+        assert result.exit_code == 4
+        assert "ShelfIndex has nothing to optimize" in result.stderr

@@ -16,7 +16,7 @@ import pytest
 import qdrant_edge as edge
 from tests.conftest import quick_folder
 
-from m3kit_qdrant.edge_client import to_edge
+from m3kit_qdrant.edge_filters import to_edge
 
 
 @pytest.fixture
@@ -89,6 +89,7 @@ class Server(ThreadingHTTPServer):
         self.bodies: list[tuple[str, Any]] = []
         self.keys: set[str | None] = set()
         self.keeps_metadata = True
+        self.statuses: list[str] = []
         self.version = "1.20.0"
         self.lock = Lock()
 
@@ -105,6 +106,14 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def change_aliases(self, actions: list[dict[str, Any]]) -> None:
+        for action in actions:
+            if "delete_alias" in action:
+                del self.aliases[action["delete_alias"]["alias_name"]]
+            else:
+                alias = action["create_alias"]
+                self.aliases[alias["alias_name"]] = alias["collection_name"]
 
     def collection(self, name: str) -> tuple[edge.EdgeShard, dict[str, Any]]:
         return self.collections[self.aliases.get(name, name)]
@@ -123,6 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_DELETE = do_GET  # noqa: N815  # http.server's name
     do_POST = do_PUT  # noqa: N815  # http.server's name
+
+    def do_PATCH(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.bodies.append((f"PATCH {self.path.partition('?')[0].strip('/')}", body))
+        self._send(True)  # noqa: FBT003  # a result
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -144,12 +158,11 @@ class _Handler(BaseHTTPRequestHandler):
                 aliases = [{"alias_name": one, "collection_name": of} for one, of in pairs]
                 return self._send({"aliases": aliases})
             case ["POST", "collections", "aliases"]:
-                for action in body["actions"]:
-                    alias = action["create_alias"]
-                    self.server.aliases[alias["alias_name"]] = alias["collection_name"]
+                self.server.change_aliases(body["actions"])
                 return self._send(True)  # noqa: FBT003  # a result
             case ["GET", "collections", name]:
-                return self._send(_info(*self.server.collection(name)))
+                status = self.server.statuses.pop(0) if self.server.statuses else "green"
+                return self._send({**_info(*self.server.collection(name)), "status": status})
             case ["DELETE", "collections", name]:
                 shard, _ = self.server.collections.pop(name)
                 shard.close()

@@ -31,7 +31,7 @@ from m3kit.filters import (
 from m3kit.index import HybridIndex
 from m3kit.testing import DIM, records
 from m3kit_qdrant import M3KIT, EdgeIndex, QdrantIndex
-from m3kit_qdrant.edge_client import to_edge
+from m3kit_qdrant.edge_filters import to_edge
 from m3kit_qdrant.filters import MAX_DEPTH, Condition, to_qdrant
 from m3kit_qdrant.layout import Layout
 

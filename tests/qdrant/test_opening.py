@@ -184,14 +184,14 @@ def test_a_process_killed_while_it_made_the_files_leaves_a_new_index(
     assert not (directory / "edge.new").exists()
 
 
-@pytest.mark.parametrize("step", ["_write_manifest", "rename"])
+@pytest.mark.parametrize("step", ["write", "rename"])
 def test_a_step_that_fails_leaves_a_directory_in_which_the_index_is_made(
     directory: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError("no more")
 
-    target: object = Path if step == "rename" else sys.modules["m3kit_qdrant.directory"]
+    target: object = Path if step == "rename" else sys.modules["m3kit_qdrant.manifest_file"]
     with monkeypatch.context() as patched:
         patched.setattr(target, step, fail)
         with pytest.raises(OSError, match="no more"):

@@ -16,6 +16,7 @@ from m3kit.adapters.closing import ClosesOnExit
 from m3kit.adapters.forks import in_this_process
 from m3kit.filters import Filter
 from m3kit.index import HybridIndex, ReadOnlyError, Search, open_index
+from m3kit.optimization import Graph, Optimizable, Optimization
 from m3kit.records import Hit, Record
 from m3kit.vectors import Rep
 
@@ -48,6 +49,15 @@ class ReadOnlyIndex(ClosesOnExit):
     def model(self) -> str | None:
         """See `HybridIndex.model`."""
         return self._index.model
+
+    @property
+    def optimization(self) -> Optimization | None:
+        """See `Optimizable.optimization`."""
+        return self._index.optimization if isinstance(self._index, Optimizable) else None
+
+    def optimize(self, _: Graph | None = None, /) -> Optimization | None:
+        """Refuse to optimize."""
+        raise self._refused()
 
     def search(self, search: Search, /) -> list[Hit]:
         """See `HybridIndex.search`."""

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 import m3kit
 from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
+from m3kit.cli import copy as copying
 from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
 from m3kit.cli import evaluate_options, finetune_options, indexing, operating
@@ -20,6 +21,7 @@ from m3kit.cli import finetune as finetuning
 from m3kit.cli import help as help_texts
 from m3kit.cli import mcp as agents
 from m3kit.cli import mine as mining
+from m3kit.cli import optimize as optimizing
 from m3kit.cli import options as o
 from m3kit.cli import playground as playing
 from m3kit.cli import pretrain as pretraining
@@ -141,6 +143,7 @@ def search(
     group_by: o.GroupBy = None,
     group_size: o.GroupSize = 1,
     model: o.SearchModel = None,
+    exact: o.Exact = None,
     device: o.Device = None,
     as_json: o.AsJson = False,
 ) -> None:
@@ -162,6 +165,7 @@ def search(
             with_scores=True,
             group_by=groups,
             group_size=group_size,
+            exact=exact,
         )
     if as_json:
         print_json(search_json(query, encoder.model, hits))
@@ -255,6 +259,8 @@ app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command(epilog=help_texts.MCP)(agents.mcp)
 app.command(epilog=help_texts.PLAYGROUND)(playing.playground)
 app.command()(examining.doctor)
+app.command(epilog=help_texts.OPTIMIZE)(optimizing.optimize)
+app.command(epilog=help_texts.COPY)(copying.copy)
 app.command(epilog=help_texts.MINE)(mining.mine)
 app.command(epilog=help_texts.SCORE)(mining.score)
 app.command()(pretraining.pretrain)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from m3kit.cli import optimize as optimizing
 from m3kit.cli import options as o
 from m3kit.cli import passages as p
 from m3kit.cli import reading as r
-from m3kit.cli.exit_codes import Code
+from m3kit.cli.exit_codes import Code, InputError
 from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, open_for_writing
 from m3kit.cli.printing import print_json
 from m3kit.cli.progress import progress_bar
 from m3kit.cli.stopping import stopping_at_once
+from m3kit.encoder import Encoder
 from m3kit.index import HasSidecar, HybridIndex
 from m3kit.ingest.files import find_sources
 from m3kit.ingest.ledger import Ledger, ledger_path
@@ -29,6 +33,13 @@ from m3kit.ingest.summary import Summary
 from m3kit.ingest.sync import sync
 
 _log = logging.getLogger(__name__)
+
+
+class Engine(StrEnum):
+    """What encodes and writes."""
+
+    local = "local"
+    ray = "ray"
 
 
 def index(
@@ -64,6 +75,19 @@ def index(
             help="Where rejects are written; by default beside an index in files.",
         ),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="local: this process; ray: the workers of a cluster, into a server."),
+    ] = Engine.local,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, show_default=False, help="Of a cluster; by default one for each GPU or core."
+        ),
+    ] = None,
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="Then build a graph, as `m3kit optimize` does.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
     as_json: o.AsJson = False,
 ) -> None:
@@ -90,7 +114,7 @@ def index(
             stop_signals(),
         ):
             passages = chunking.passages(items, encoder)
-            summary = sync(
+            summary = _synchronize(engine, partial(load_encoder, model, device), to, workers)(
                 encoder,
                 target,
                 passages if opened else repeats.watch(passages),
@@ -103,6 +127,7 @@ def index(
                 on_progress=lambda done: progress.on_batch(done.read),
             )
             count = target.count()
+            optimized = optimizing.run(target, to) if optimize else None
     repeats.log()
     if as_json:
         path = rejected.path if rejected.count else None
@@ -111,9 +136,26 @@ def index(
         )
     elif not quiet:
         typer.echo(_sentence(summary, to, count))
+        if optimized is not None:
+            typer.echo(optimized)
     if rejected.count:
         _log.warning("%s", _rejected(rejected))
         raise typer.Exit(Code.INPUT)
+
+
+def _synchronize(
+    engine: Engine, load: Callable[[], Encoder], address: str, workers: int | None
+) -> Callable[..., Summary]:
+    """Return what indexes."""
+    if engine is Engine.local:
+        return sync
+    try:
+        from m3kit.ingest.on_ray import Workers, sync_on_ray
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"a cluster needs {error.name}, which is not installed: pip install 'm3kit[ray]'"
+        ) from error
+    return partial(sync_on_ray, load, address=address, workers=Workers(count=workers))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import m3kit
 from m3kit.cli.opening import open_existing
 from m3kit.index import HybridIndex
+from m3kit.optimization import Optimizable, Optimization
 from m3kit.vectors import REPS
 
 _PACKAGES = (
@@ -63,6 +64,8 @@ def to_rows(info: Mapping[str, Any]) -> dict[str, str]:
         rows["index"] = index["address"]
         rows["model"] = index["model"] or "unknown"
         rows["holds"] = f"{index['count']} documents, {', '.join(index['reps'])}"
+        if stored := index["optimization"]:
+            rows["dense search"] = str(Optimization.from_json(stored))
         if index["unindexed_fields"]:
             rows["unindexed fields"] = ", ".join(index["unindexed_fields"])
     return rows
@@ -92,7 +95,13 @@ def _index(address: str) -> dict[str, Any]:
             "reps": [rep for rep in REPS if rep in index.reps],
             "count": index.count(),
             "unindexed_fields": _unindexed_fields(index),
+            "optimization": _optimization(index),
         }
+
+
+def _optimization(index: HybridIndex) -> Mapping[str, Any] | None:
+    optimization = index.optimization if isinstance(index, Optimizable) else None
+    return None if optimization is None else optimization.to_json()
 
 
 def _unindexed_fields(index: HybridIndex) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -171,6 +171,15 @@ def open_existing(address: str) -> Iterator[OpenedIndex]:
         )
     with _address_errors():
         index = open_index(address)
+    with index:
+        yield index
+
+
+@contextmanager
+def opened(open_: Callable[[], OpenedIndex]) -> Iterator[OpenedIndex]:
+    """Open an index, which is closed at the end; an error of its address is that of an index."""
+    with _address_errors():
+        index = open_()
     with index:
         yield index
 

@@ -57,6 +57,14 @@ Device: TypeAlias = Annotated[
         help="cpu, cuda, cuda:1, mps; by default the fastest available.",
     ),
 ]
+Exact: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--exact/--approximate",
+        show_default=False,
+        help="Whether dense vectors are compared one by one; by default as the index was made for.",
+    ),
+]
 Reps: TypeAlias = Annotated[
     str | None,
     typer.Option(

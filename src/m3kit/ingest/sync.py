@@ -94,7 +94,7 @@ def sync(
     """
     if prune and ledger is None:
         raise ValueError("prune needs a ledger, which knows what was written before; give ledger=")
-    run = _Run(
+    run = Run(
         Retriever(encoder, index),
         ledger,
         recipe=recipe(encoder.model, chunking),
@@ -108,7 +108,7 @@ def sync(
         return run(documents, check_count(batch_size, "batch_size"), prune=prune)
 
 
-class _Run:
+class Run:
     """One call of `sync`."""
 
     def __init__(
@@ -145,6 +145,7 @@ class _Run:
     def __call__(
         self, documents: Iterable[Document | Reject], batch_size: int, *, prune: bool
     ) -> Summary:
+        """Do it; see `sync`."""
         try:
             if self._ledger is not None:
                 lost = self._retries.call(self._index, reconcile, self._index, self._ledger)

@@ -70,8 +70,13 @@ class Writer:
         except (DocumentError, VectorError):
             for job, record in zip(batch, ordered, strict=True):
                 self._store_alone(job, record)
-        due = monotonic() - self._flushed > self._seconds
-        if due or len(self._unflushed) >= _UNFLUSHED:
+        if self._is_due():
+            self.checkpoint()
+
+    def count_written(self, batch: Sequence[Job]) -> None:
+        """Count documents that another process has written; flush where that is due."""
+        self._note(batch)
+        if self._is_due():
             self.checkpoint()
 
     def checkpoint(self, *, last: bool = False) -> None:
@@ -85,6 +90,13 @@ class Writer:
     def _store(self, batch: Sequence[Job], records: Sequence[Record]) -> None:
         """Write records, and count them before a signal is heard."""
         self._index.upsert(records)
+        self._note(batch)
+
+    def _is_due(self) -> bool:
+        late = monotonic() - self._flushed > self._seconds
+        return late or len(self._unflushed) >= _UNFLUSHED
+
+    def _note(self, batch: Sequence[Job]) -> None:
         encoded = sum(job.encode for job in batch)
         self._summary.encoded += encoded
         self._summary.rewritten += len(batch) - encoded

@@ -1,0 +1,112 @@
+"""
+Optimizing a copy of an Edge index, in a process for itself: the binding holds the GIL meanwhile.
+
+    python -m m3kit_qdrant.edge_build < request.json > result.json
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from m3kit.adapters.manifest import Manifest
+from m3kit.optimization import Graph, Optimization
+from m3kit_qdrant.edge_config import EXACT, approximate, shard_config
+
+_TOP = 10
+_QUERIES = 100
+_WIDTHS = (64, 128, 256, 512)
+"""In which widths (`hnsw_ef`) a graph is searched: the first that finds enough is chosen."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def build(folder: Path, manifest: Manifest, graph: Graph) -> Optimization | None:
+    """
+    Build the graph, vacuum, make the files durable, and measure the recall.
+
+    Args:
+        folder: A shard that no process has open.
+        manifest: What it holds.
+        graph: What to build.
+    """
+    shard = edge.EdgeShard.load(str(folder), shard_config(manifest, graph))
+    try:
+        shard.optimize()
+        shard.flush()
+        has_graph = "dense" in manifest.reps and shard.info().points_count >= graph.min_documents
+        optimization = _measure(shard, graph.recall) if has_graph else None
+    finally:
+        shard.close()
+    for path in (*folder.rglob("*"), folder):
+        _make_durable(path)
+    return optimization
+
+
+def _measure(shard: edge.EdgeShard, wanted: float) -> Optimization:
+    """Choose the width of searches by the recall of documents that are looked for by others."""
+    documents = list(_sample(shard))
+    exact = [_nearest(shard, key, vector, EXACT) for key, vector in documents]
+    recall, width = 0.0, 0
+    for width in _WIDTHS:
+        params = approximate(width)
+        answers = [_nearest(shard, key, vector, params) for key, vector in documents]
+        hits = sum(len(a & b) for a, b in zip(exact, answers, strict=True))
+        recall = hits / max(1, sum(map(len, exact)))
+        if recall >= wanted:
+            break
+    return Optimization(shard.info().points_count, recall, len(documents), {"hnsw_ef": width})
+
+
+def _sample(shard: edge.EdgeShard) -> Iterator[tuple[Any, Any]]:
+    request = edge.QueryRequest(query=edge.Sample.Random, limit=_QUERIES, with_vector=["dense"])
+    for point in shard.query(request):
+        vectors: Any = point.vector
+        yield point.id, vectors["dense"]
+
+
+def _nearest(shard: edge.EdgeShard, key: Any, vector: Any, params: edge.SearchParams) -> set[str]:
+    """Name the nearest documents of another."""
+    query = edge.Query.Nearest(vector, using="dense")
+    points = shard.query(edge.QueryRequest(query=query, limit=_TOP + 1, params=params))
+    return {str(point.id) for point in points if point.id != key}
+
+
+def _make_durable(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":  # which opens no folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _die_with_parent() -> None:
+    """Have Linux end this process with its parent; elsewhere it ends when it has built."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> None:
+    """Build what standard input asks for, and print what it made."""
+    _die_with_parent()
+    request: Mapping[str, Any] = json.load(sys.stdin)
+    if os.getppid() != request["parent"]:
+        sys.exit("the process that asked for this has ended")
+    folder = Path(request["folder"])
+    manifest = Manifest.from_json(request["manifest"], f"{folder}")
+    optimization = build(folder, manifest, Graph(**request["graph"]))
+    json.dump(None if optimization is None else optimization.to_json(), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
