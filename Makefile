@@ -7,7 +7,7 @@ else
   BIN := bin
 endif
 
-.PHONY: demo test quick vespa slow nightly lowest newest reference evaluate lock clean
+.PHONY: demo test quick vespa browser slow nightly lowest newest reference evaluate lock clean
 
 demo: .venv/.demo
 	.venv/$(BIN)/python examples/demo.py
@@ -22,6 +22,10 @@ quick: .venv/.test
 # Against Vespa's own Java: the peer in tests/vespa_peer, built once (Java 17, Maven).
 vespa: .venv/.test
 	.venv/$(BIN)/python -m pytest -n 2 -m "peer and not slow"
+
+# The playground in headless Chromium, which Debian has: apt-get install chromium.
+browser: .venv/.test
+	.venv/$(BIN)/python -m pytest -m browser
 
 # What takes minutes: a minute of threads on every engine, older clients in environments of their own.
 slow: .venv/.test

@@ -72,7 +72,10 @@ def collection(lang: str = "en", languages: Collection[str] = ("en", *LANGUAGES)
 def write_beir(folder: Path) -> None:
     """Write the English passages and queries in BEIR's layout."""
     dataset = collection(languages=["en"])
-    corpus = ({"_id": document.id, "text": document.text} for document in dataset.documents())
+    corpus = (
+        {"_id": document.id, "text": document.text, "metadata": document.metadata}
+        for document in dataset.documents()
+    )
     queries = ({"_id": query, "text": text} for query, text in dataset.queries.items())
     qrels = ["query-id\tcorpus-id\tscore"]
     qrels += [

@@ -17,7 +17,7 @@ from m3kit_qdrant.client import ClientEngine, CollectionAdmin
 from m3kit_qdrant.filters import Condition
 from m3kit_qdrant.layout import M3KIT, Layout
 from m3kit_qdrant.options import QdrantOptions
-from m3kit_qdrant.provision import adopt, open_or_create, unused_vectors
+from m3kit_qdrant.provision import adopt, graph_problem, open_or_create, unused_vectors
 from m3kit_qdrant.store import QdrantStore
 
 
@@ -92,6 +92,7 @@ class QdrantIndex(StoreIndex[Condition]):
         self._points = QdrantStore(engine, layout, manifest)
         super().__init__(self._points)
         self._collection = collection
+        self._dense = vectors.names.get("dense")
         self._unused = [] if fields is None else unused_vectors(info, vectors)
 
     def unindexed_fields(self) -> list[str]:
@@ -107,6 +108,11 @@ class QdrantIndex(StoreIndex[Condition]):
         return sorted(
             field for field in fields if self._layout.path(field) not in info.payload_schema
         )
+
+    def graph_problem(self) -> str | None:
+        """Say why a server has no graph of so many dense vectors; None where nothing is wrong."""
+        info = None if self._admin.is_local else self._admin.info()
+        return None if info is None or self._dense is None else graph_problem(info, self._dense)
 
     def __repr__(self) -> str:
         unused = f", unused: {', '.join(map(repr, self._unused))}" if self._unused else ""

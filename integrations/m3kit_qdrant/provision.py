@@ -36,6 +36,9 @@ _METRICS: dict[models.Distance, Metric] = {
 _SAMPLE = 16
 """How many points are read to check the names of a payload's fields."""
 
+_GRAPH_KB = 20_000
+"""From how many KB of a segment's vectors a server builds a graph of them."""
+
 
 def open_or_create(
     collection: CollectionAdmin, request: IndexRequest, options: QdrantOptions, what: str
@@ -105,6 +108,22 @@ def unused_vectors(info: models.CollectionInfo, vectors: Vectors) -> list[str]:
     params = info.config.params
     stored = {**_named(params.vectors), **(params.sparse_vectors or {})}
     return sorted(stored.keys() - set(vectors.names.values()))
+
+
+def graph_problem(info: models.CollectionInfo, name: str) -> str | None:
+    """Say why the dense vectors of a large collection are in no graph; None if they are."""
+    params, optimizers = _named(info.config.params.vectors)[name], info.config.optimizer_config
+    points, threshold = info.points_count or 0, optimizers.indexing_threshold
+    least = _GRAPH_KB if threshold is None else threshold
+    if points * params.size * 4 / 1024 <= max(least, _GRAPH_KB) or info.indexed_vectors_count:
+        return None
+    m = info.config.hnsw_config.m if params.hnsw_config is None else params.hnsw_config.m
+    why = f"its status is {info.status.value}; wait for its optimizers, or look at its log"
+    if m == 0:
+        why = "m=0 switches it off; update its hnsw_config"
+    elif least == 0:
+        why = "indexing_threshold=0 switches it off; update its optimizers_config"
+    return f"none of its {points} dense vectors is in a graph, so searches read them all: {why}"
 
 
 def _vectors(collection: CollectionAdmin, manifest: Manifest) -> Vectors:

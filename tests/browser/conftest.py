@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from benchmarks.chromium import MISSING, chromium_path
+from benchmarks.chromium import chromium as run_chromium
+from playwright.sync_api import Browser, Page, expect
 from tests.server.conftest import serving
 
 from m3kit import Document, MemoryIndex, Retriever
@@ -44,8 +44,6 @@ MARKED = "markup"
 
 CANDIDATES = 15
 """What each branch brings, fewer than there are documents."""
-
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 def documents() -> list[Document]:
@@ -97,15 +95,11 @@ def url(encoder: TorchEncoder, index: MemoryIndex, judgements: Path) -> Iterator
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = os.environ.get("M3KIT_CHROMIUM") or next(
-        filter(None, map(shutil.which, _CHROMIUM)), None
-    )
+    path = chromium_path()
     if path is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium, or set M3KIT_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        pytest.skip(MISSING)
+    with run_chromium(path) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -141,9 +135,7 @@ def open_page(chromium: Browser, url: str) -> Iterator[Open]:
     for page in pages:
         page.close()
     assert messages == []
-    assert {request.split("/")[2] for request in requests if request.startswith("http")} <= {
-        page.url.split("/")[2] for page in pages
-    } | {request.split("/")[2] for request in requests if "127.0.0.1" in request}
+    assert all(request.startswith(("http://127.0.0.1:", "blob:")) for request in requests)
 
 
 def search(page: Page, query: str) -> None:
@@ -151,7 +143,7 @@ def search(page: Page, query: str) -> None:
     page.fill("#query", query)
     with page.expect_response("**/playground/search"):
         page.press("#query", "Enter")
-    page.wait_for_function("!document.querySelector('#ranking').hasAttribute('aria-busy')")
+    expect(page.locator("#ranking")).not_to_have_attribute("aria-busy", "true")
 
 
 def ids(page: Page, ranking: str = "sum") -> list[str]:

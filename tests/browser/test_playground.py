@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser.conftest import CANDIDATES, MARKED, MARKUP, TIES, Open, ids, search, violations
+from tests.browser.conftest import (
+    CANDIDATES,
+    MARKED,
+    MARKUP,
+    TIES,
+    Open,
+    documents,
+    ids,
+    search,
+    violations,
+)
 from tests.server.conftest import serving
 from typer.testing import CliRunner
 
@@ -71,8 +82,9 @@ def union(retriever: Retriever) -> list[Hit]:
 def positions(count: int = 100) -> list[dict[str, float]]:
     """Draw places of the three sliders, on their grid; the first few are the corners."""
     draw = random.Random(7)  # noqa: S311  # reproducible
-    corners = [dict.fromkeys(REPS, 0.0) | {rep: 1.0} for rep in REPS]
-    drawn = [{rep: draw.randrange(41) * 5 / 100 for rep in REPS} for _ in range(count - 3)]
+    names = [str(rep) for rep in REPS]
+    corners = [dict.fromkeys(names, 0.0) | {name: 1.0} for name in names]
+    drawn = [{name: draw.randrange(41) * 5 / 100 for name in names} for _ in range(count - 3)]
     return corners + [place for place in drawn if any(place.values())]
 
 
@@ -215,7 +227,7 @@ def test_filters_of_numbers_dates_and_text_are_joined(
     search(page, QUERY)
 
     def fill(label: str, value: str) -> None:
-        page.locator(".filter", has=page.get_by_label(label)).locator("summary").click()
+        page.locator("summary", has_text=label.split(maxsplit=1)[0]).click()
         with page.expect_response("**/playground/search"):
             page.get_by_label(label).fill(value)
             page.get_by_label(label).press("Tab")
@@ -234,7 +246,7 @@ def test_an_empty_result_says_so_and_filters_can_be_cleared(open_page: Open) -> 
     page = open_page()
     search(page, QUERY)
     full = ids(page)
-    page.locator(".filter", has_text="page").locator("summary").click()
+    page.locator("summary", has_text="page").click()
     with page.expect_response("**/playground/search"):
         page.get_by_label("page from").fill("500")
         page.get_by_label("page from").press("Tab")
@@ -259,7 +271,7 @@ class Failing(MemoryIndex):
 
 def test_an_index_that_does_not_answer(open_page: Open, encoder: TorchEncoder) -> None:
     index = Failing(encoder=encoder)
-    index.upsert(list(Retriever(encoder, MemoryIndex(encoder=encoder)).index.scan()))
+    Retriever(encoder, index).add(documents()[:3])
     app = create_app(encoder, index=index, playground=Playground())
     with serving(app) as address:
         page = open_page(address, expected="502")
@@ -272,6 +284,7 @@ def test_an_index_that_does_not_answer(open_page: Open, encoder: TorchEncoder) -
         with page.expect_response("**/playground/search"):
             problem.get_by_role("button", name="Try again").click()
         expect(page.locator("#problem")).to_be_hidden()
+        expect(page.locator(".card")).to_have_count(3)
 
 
 def test_a_server_that_has_ended(open_page: Open, encoder: TorchEncoder) -> None:
@@ -316,8 +329,6 @@ def test_judgements_go_round_by_way_of_evaluate(
     for id_, name in judged[:2]:
         thumb = page.locator(f'.card[data-id="{id_}"] .thumb.{name}')
         expect(thumb).to_have_attribute("aria-pressed", "true")
-
-    from contextlib import nullcontext
 
     monkeypatch.setattr("m3kit.cli.evaluate.open_existing", lambda _: nullcontext(retriever.index))
     command = ["evaluate", str(judgements), "--index", "sample", "--model", "tiny", "--json"]
@@ -379,17 +390,15 @@ def test_a_phone_shows_each_ranking_in_turn(open_page: Open, retriever: Retrieve
 def test_an_explanation_page_is_accessible_and_runs_nothing(
     chromium: Any, tmp_path: Path, index: MemoryIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from contextlib import nullcontext
-
     monkeypatch.setattr("m3kit.cli.app.open_existing", lambda _: nullcontext(index))
     path = tmp_path / "why.html"
     command = ["explain", f"insert rows {MARKUP}", "--in", "sample", "--id", MARKED]
     result = CliRunner().invoke(app, [*command, "--html", str(path), "--model", "tiny"])
     assert result.exit_code == 0, result.output
+    messages: list[str] = []
     for scheme in ("light", "dark"):
         page: Page = chromium.new_page(color_scheme=scheme)
-        messages: list[str] = []
-        page.on("console", lambda message, seen=messages: seen.append(message.text))
+        page.on("console", lambda message: messages.append(message.text))
         page.goto(path.as_uri())
         expect(page.locator(".m3-heat")).to_be_visible()
         expect(page.locator(".m3-texts")).to_contain_text(MARKUP)

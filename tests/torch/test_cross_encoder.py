@@ -21,7 +21,7 @@ import m3kit_llama_index
 from m3kit import Document, MemoryIndex, Retriever
 from m3kit.testing import HashEncoder
 from m3kit.torch import CheckpointError, CrossEncoder
-from m3kit.torch.cross_encoder import _Joint
+from m3kit.torch.joining import Joint
 from m3kit.torch.out_of_memory import in_halves
 from m3kit.vectors import Ints
 
@@ -50,7 +50,7 @@ def test_scores_are_those_of_transformers(reranker: CrossEncoder, limit: int) ->
 
 
 def test_ids_are_joined_as_transformers_4_joined_them() -> None:
-    join = _Joint(first=0, last=2, longest=100)
+    join = Joint(first=0, last=2, longest=100)
     for query, passage, kept in json.loads((_GOLDEN / "joins.json").read_text()):
         expected = [0, *[10] * query, 2, 2, *[20] * kept, 2]
         assert join(np.full(query, 10), np.full(passage, 20), 32).tolist() == expected
@@ -58,7 +58,7 @@ def test_ids_are_joined_as_transformers_4_joined_them() -> None:
 
 
 def test_the_models_own_limit_holds_where_transformers_4_let_a_pair_grow() -> None:
-    join = _Joint(first=0, last=2, longest=40)
+    join = Joint(first=0, last=2, longest=40)
     made = join(np.full(38, 10), np.full(5, 20), 32)
     assert made.tolist() == [0, *[10] * 36, 2, 2, 2]
     assert len(join(np.full(30, 10), np.full(9, 20), 32)) == 40

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.torch.corpus import texts
 from tests.torch.reference import vectors
 
-from m3kit.backend.overlap import overlapped
+from m3kit._overlap import overlapped
 from m3kit.backend.pipeline import Kind, Model, Pipeline
 from m3kit.torch import TorchEncoder
 from m3kit.torch.out_of_memory import Halving

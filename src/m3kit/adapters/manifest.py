@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 from uuid import uuid4
 
 from m3kit.adapters.storage import ColbertStorage
@@ -208,3 +208,14 @@ def _storage(stored: object, what: str) -> ColbertStorage:
         return ColbertStorage() if stored is None else ColbertStorage.from_json(stored)
     except ValueError as error:
         raise IndexNotFoundError(f"{what} cannot be read: {error}; upgrade m3kit") from error
+
+
+@runtime_checkable
+class _HasManifest(Protocol):
+    @property
+    def manifest(self) -> Manifest | None: ...
+
+
+def manifest_of(index: object) -> Manifest | None:
+    """Return what an index records about itself; None if it records nothing."""
+    return index.manifest if isinstance(index, _HasManifest) else None

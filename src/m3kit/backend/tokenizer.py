@@ -95,6 +95,11 @@ class TextTokenizer:
                 count.add(encoding.ids)
         return [count.tokens() for count in counts]
 
+    def id_of(self, *tokens: str) -> int | None:
+        """Return the id of the first of some tokens that the vocabulary has, or None."""
+        ids = map(self._tokenizer.token_to_id, tokens)
+        return next((id_ for id_ in ids if id_ is not None), None)
+
     def parts(self, text: str) -> list[str]:
         """Divide a text, at spaces, into parts whose tokens are those of the whole."""
         return [text] if self._divide is _whole else words(text)

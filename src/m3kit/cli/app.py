@@ -14,12 +14,15 @@ from m3kit._batching import batched
 from m3kit._truncation import aggregate_warnings
 from m3kit.cli import doctor as examining
 from m3kit.cli import evaluate as evaluating
-from m3kit.cli import evaluate_options, indexing, operating
+from m3kit.cli import evaluate_options, finetune_options, indexing, operating
 from m3kit.cli import export as exporting
+from m3kit.cli import finetune as finetuning
 from m3kit.cli import help as help_texts
 from m3kit.cli import mcp as agents
+from m3kit.cli import mine as mining
 from m3kit.cli import options as o
 from m3kit.cli import playground as playing
+from m3kit.cli import pretrain as pretraining
 from m3kit.cli import reading as r
 from m3kit.cli import serve as serving
 from m3kit.cli.exit_codes import InputError, report_errors
@@ -246,7 +249,12 @@ app.command("list", epilog=help_texts.LIST)(operating.list_)
 app.command(epilog=help_texts.VERIFY)(operating.verify)
 app.command(epilog=evaluate_options.HELP)(evaluating.evaluate)
 app.command(epilog=evaluate_options.COMPARE_HELP)(evaluating.compare)
+app.command(epilog=finetune_options.HELP)(finetuning.finetune)
+app.command(epilog=finetune_options.HELP)(finetuning.finetune_reranker)
 app.command(epilog=help_texts.SERVE)(serving.serve)
 app.command(epilog=help_texts.MCP)(agents.mcp)
 app.command(epilog=help_texts.PLAYGROUND)(playing.playground)
 app.command()(examining.doctor)
+app.command(epilog=help_texts.MINE)(mining.mine)
+app.command(epilog=help_texts.SCORE)(mining.score)
+app.command()(pretraining.pretrain)

@@ -11,12 +11,17 @@ import typer
 
 from m3kit.cli import evaluate_options as e
 from m3kit.cli import options as o
-from m3kit.cli.exit_codes import InputError, ModelError
-from m3kit.cli.opening import DEFAULT_MODEL, load_encoder, open_existing, open_for_writing
+from m3kit.cli.exit_codes import InputError
+from m3kit.cli.opening import (
+    DEFAULT_MODEL,
+    load_encoder,
+    load_reranker,
+    open_existing,
+    open_for_writing,
+)
 from m3kit.cli.printing import print_json
 from m3kit.cli.progress import progress_bar
 from m3kit.index import OpenedIndex
-from m3kit.retriever import Reranker
 
 if TYPE_CHECKING:
     from m3kit.cli.opening import AnyEncoder
@@ -72,7 +77,7 @@ def evaluate(
                 fill=not (filled or judged),
                 k=k,
                 candidates=candidates,
-                reranker=_reranker(reranker, device),
+                reranker=None if reranker is None else load_reranker(reranker, device),
                 baselines=evaluation.bm25_baselines(encoder, stopwords=stopwords) if bm25 else None,
                 folder=to,
                 policy=chosen_policy,
@@ -177,18 +182,6 @@ def _opened(index: OpenedIndex | None) -> OpenedIndex:
     if index is None:
         raise InputError("judgements are of the documents of an index; give it with --index")
     return index
-
-
-def _reranker(model: str | None, device: str | None) -> Reranker | None:
-    if model is None:
-        return None
-    try:
-        from m3kit.torch import CrossEncoder
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"a reranker needs {error.name}, which is not installed: pip install 'm3kit[torch]'"
-        ) from error
-    return CrossEncoder.from_pretrained(model, device=device)
 
 
 def _listed(written: str | None) -> list[str] | None:

@@ -143,11 +143,29 @@ Every command takes the server's URL as --model. Both sides read M3KIT_API_KEY. 
 the server when what it accepted is answered.
 """
 
+MINE = """
+\b
+Writes {"query", "pos", "neg"} lines, with "pos_scores" and "neg_scores" where a reranker
+scored them. Negatives are drawn at random from the ranks of --range; the same seed draws the
+same. Without --in, passages are ranked exactly, and read twice as a stream.
+
+\b
+  m3kit mine passages.jsonl --queries train.jsonl --to mined.jsonl
+  m3kit mine docs/ --from headings --mode all --to mined.jsonl
+  m3kit mine --queries train.jsonl --in my-index --reranker BAAI/bge-reranker-v2-m3 \\
+      --margin 1 --to mined.jsonl
+"""
+
+SCORE = """
+\b
+  m3kit score mined.jsonl --to scored.jsonl
+"""
+
 MCP = """
 \b
 Tools: search, explain, get, count, list_fields; with --write also add and delete. A client that
 starts the server itself is configured with
-  {"mcpServers": {"papers": {"command": "m3kit", "args": ["mcp", "--in", "/path/to/papers"]}}}
+  {"mcpServers": {"papers": {"command": "m3kit", "args": ["mcp", "--in", "/path/to/index"]}}}
 With --http, clients connect to http://127.0.0.1:8080/mcp.
 """
 

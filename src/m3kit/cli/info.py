@@ -18,6 +18,7 @@ _PACKAGES = (
     "onnxruntime",
     "tokenizers",
     "safetensors",
+    "huggingface-hub",
     "qdrant-client",
     "qdrant-edge-py",
     "pymilvus",
@@ -25,6 +26,11 @@ _PACKAGES = (
     "pyvespa",
     "langchain-core",
     "llama-index-core",
+    "fastapi",
+    "uvicorn",
+    "httpx",
+    "ir-measures",
+    "mteb",
 )
 
 

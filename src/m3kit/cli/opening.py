@@ -27,6 +27,7 @@ from m3kit.with_colbert import WithColbert
 if TYPE_CHECKING:
     from m3kit.backend.encoder import TextEncoder  # its imports take time
     from m3kit.remote import RemoteEncoder
+    from m3kit.torch import CrossEncoder
 
     AnyEncoder: TypeAlias = TextEncoder | RemoteEncoder
 
@@ -51,6 +52,25 @@ def load_encoder(model: str, device: str | None = None) -> AnyEncoder:
         raise ModelError(str(error)) from error
     except (RuntimeError, AssertionError) as error:  # PyTorch's, of a missing device
         raise ModelError(f"cannot load {model} on {device or 'any device'}: {error}") from error
+
+
+def load_reranker(model: str, device: str | None = None) -> CrossEncoder:
+    """
+    Load a reranker.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+    """
+    try:
+        from m3kit.torch import CrossEncoder
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"a reranker needs {error.name}, which is not installed: pip install 'm3kit[torch]'"
+        ) from error
+    try:
+        return CrossEncoder.from_pretrained(model, device=device)
+    except M3Error as error:
+        raise ModelError(str(error)) from error
 
 
 def _connect(url: str, device: str | None) -> RemoteEncoder:

@@ -33,7 +33,7 @@ Model: TypeAlias = Annotated[
         "--model",
         envvar="M3KIT_MODEL",
         metavar="MODEL",
-        help="tiny, a folder, or a name on the Hugging Face hub.",
+        help="tiny, a folder, a name on the Hugging Face hub, or the URL of a server.",
     ),
 ]
 SearchModel: TypeAlias = Annotated[
@@ -43,7 +43,8 @@ SearchModel: TypeAlias = Annotated[
         envvar="M3KIT_MODEL",
         metavar="MODEL",
         show_default=False,
-        help="tiny, a folder, or a name on the hub; by default the model of the index.",
+        help="tiny, a folder, a name on the hub, or the URL of a server; by default the model of "
+        "the index.",
     ),
 ]
 Device: TypeAlias = Annotated[

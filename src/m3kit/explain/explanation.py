@@ -32,8 +32,8 @@ class Explanation:
     scores: Mapping[Rep, float]
     matches: tuple[Match, ...]
     alignment: tuple[Alignment, ...]
-    query_tokens: Tokens = ()
-    document_tokens: Tokens = ()
+    query_tokens: Tokens = field(default=(), repr=False)
+    document_tokens: Tokens = field(default=(), repr=False)
     similarity: Floats | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Json]:
@@ -55,7 +55,7 @@ class Explanation:
             document: The document's text, shown with the matched tokens marked by their product.
         """
         products = {match.token_id: match.product for match in self.matches}
-        asked = {match.token_id: match.query_weight for match in self.matches}
+        query_weights = {match.token_id: match.query_weight for match in self.matches}
         rows = self.similarity
         return Picture(
             scores=self.scores,
@@ -63,7 +63,7 @@ class Explanation:
             alignment=self.alignment,
             similarity=rows,
             columns=() if rows is None else rows_of_tokens(rows.shape[1], self.document_tokens),
-            query=mark_tokens(query, self.query_tokens[1:-1], asked),
+            query=mark_tokens(query, self.query_tokens[1:-1], query_weights),
             document=mark_tokens(document, self.document_tokens[1:-1], products),
         ).to_html()
 

@@ -48,6 +48,7 @@ class OnnxEncoder(TextEncoder):
         document_max_length: int = 8192,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
+        cls_every: None = None,
         batch_tokens: int = 2048,
         progress: bool = False,
     ) -> Self:
@@ -72,13 +73,20 @@ class OnnxEncoder(TextEncoder):
                 the model's family (M3: none).
             document_instruction: A prefix of every document, by default that of the
                 checkpoint.
+            cls_every: Must be None: the graph has a single CLS; `TorchEncoder` inserts more.
             batch_tokens: Tokens that are sorted by length and computed together; of those, texts
                 of one length share a forward pass.
             progress: Whether to show a bar on stderr while encoding and downloading.
 
         Raises:
             CheckpointError: If there is no such model, or it has no graph that can be read.
+            ValueError: If `cls_every` is given.
         """
+        if cls_every is not None:
+            raise ValueError(
+                "the graph computes the dense vector from a single CLS; leave cls_every out, or "
+                "load the model with m3kit.torch.TorchEncoder"
+            )
         precisions = PRECISIONS if precision is None else (precision,)
         _, folder = locate(
             model,

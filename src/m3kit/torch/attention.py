@@ -24,13 +24,14 @@ _SCORES = 2**18  # attention weights at once for each core, whose cache holds th
 
 def attention(pack: Pack, heads: int, device: torch.device, dtype: torch.dtype) -> Attend:
     """Choose the attention of one forward pass, for tensors of this type on this device."""
-    if dtype in _HALF and _knows_lengths(device):
+    if dtype in _HALF and knows_lengths(device):
         return by_length(pack, heads, device)
     return by_run(pack.runs, heads)
 
 
 @cache
-def _knows_lengths(device: torch.device) -> bool:
+def knows_lengths(device: torch.device) -> bool:
+    """Tell whether `by_length` runs on a device."""
     if device.type != "cuda" or find_spec("torch.nn.attention.varlen") is None:
         return False
     return torch.cuda.get_device_capability(device) >= (8, 0)  # what flash attention needs

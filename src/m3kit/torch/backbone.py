@@ -170,7 +170,7 @@ class Backbone:
         spare = spare_rows(len(pack.ids)) if device.type == "cpu" else 0
         ids, positions = (
             torch.from_numpy(np.pad(array, (0, spare))).to(device)
-            for array in (pack.ids, _positions(pack, self._padding))
+            for array in (pack.ids, token_positions(pack, self._padding))
         )
         x = self._norm(self._words[ids] + self._positions[positions])
         attend = attention(pack, self._heads, device, self._dtype)
@@ -190,7 +190,7 @@ def spare_rows(tokens: int) -> int:
     return -tokens % step
 
 
-def _positions(pack: Pack, padding: int | None) -> Ints:
+def token_positions(pack: Pack, padding: int | None) -> Ints:
     """
     Count each text's tokens: from 0 in BERT, in XLM-RoBERTa from behind the padding's number.
 

@@ -23,6 +23,7 @@ from m3kit.pairs import check_pairs
 from m3kit.torch.backbone import Backbone, Linear
 from m3kit.torch.devices import batch_tokens as default_tokens
 from m3kit.torch.devices import best_device
+from m3kit.torch.joining import Joint
 from m3kit.torch.kernels import resolve
 from m3kit.torch.out_of_memory import in_halves
 from m3kit.torch.weights import Weights
@@ -48,37 +49,6 @@ class _Model:
         first = hidden[torch.from_numpy(pack.starts).to(hidden.device)]
         scores: list[float] = self.out(torch.tanh(self.dense(first))).squeeze(1).tolist()
         return scores
-
-
-@dataclass(frozen=True, slots=True)
-class _Joint:
-    """
-    How the ids of a query and of a passage become those of one text.
-
-    Args:
-        first: The special token in front.
-        last: The one behind each of the two, and once more in front of the passage.
-        longest: How many tokens the model takes.
-    """
-
-    first: int
-    last: int
-    longest: int
-
-    def __call__(self, query: Ints, passage: Ints, max_length: int) -> Ints:
-        """
-        Lay out `<s> query </s></s> passage </s>`, the passage cut so that it has `max_length` ids.
-
-        As in transformers 4, a passage that would have to be dropped altogether stays, and only
-        the model's own limit cuts.
-        """
-        over = len(query) + len(passage) + 4 - max_length
-        if 0 < over < len(passage):
-            passage = passage[:-over]
-        query = query[: self.longest - 4]
-        passage = passage[: self.longest - 4 - len(query)]
-        first, last = [self.first], [self.last]
-        return np.concatenate((first, query, last, last, passage, last), dtype=np.int64)
 
 
 class CrossEncoder(Reloadable):
@@ -110,7 +80,7 @@ class CrossEncoder(Reloadable):
         self._model = model
         self._tokenizer = tokenizer
         first, last = tokenizer([""], SPECIAL_TOKENS)[0].ids.tolist()
-        self._join = _Joint(first, last, model.backbone.max_length)
+        self._join = Joint(first, last, model.backbone.max_length)
         self._max_length = max_length
         self._query_max_length = query_max_length
         self._normalize = normalize

@@ -12,6 +12,7 @@ from m3kit.backend import instructions
 from m3kit.backend.checkpoint import Pooling, read_checkpoint
 from m3kit.backend.encoder import TextEncoder
 from m3kit.backend.locate import locate
+from m3kit.backend.mcls import check_cls_every
 from m3kit.backend.pipeline import Kind, Model, Pipeline
 from m3kit.backend.reloading import reloadable
 from m3kit.backend.tokenizer import load_tokenizer
@@ -53,6 +54,7 @@ class TorchEncoder(TextEncoder):
         document_max_length: int = 8192,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
+        cls_every: int | None = None,
         batch_tokens: int | None = None,
         progress: bool = False,
     ) -> Self:
@@ -83,6 +85,9 @@ class TorchEncoder(TextEncoder):
                 or the model's family asks for (M3: nothing).
             document_instruction: What goes in front of every document; by default what the
                 checkpoint asks for.
+            cls_every: Puts a CLS token before every so many tokens of a text, 256 in the paper,
+                and takes their mean as the dense vector (MCLS). Vectors are not those of the same
+                model without it, so the encoder's `model` says so. None is a single CLS.
             batch_tokens: Tokens in one forward pass; a longer text is alone in its own. By default
                 2,048 on a CPU, and 32,768 for each accelerator; what does not fit into an
                 accelerator's memory is computed in halves.
@@ -90,9 +95,10 @@ class TorchEncoder(TextEncoder):
 
         Raises:
             CheckpointError: If there is no such checkpoint, or it is not one that can be read.
-            ValueError: If a device does not compute in that precision, or `device` and `devices`
-                are both given.
+            ValueError: If a device does not compute in that precision, `device` and `devices`
+                are both given, or `cls_every` is given for a model that does not pool by CLS.
         """
+        check_cls_every(cls_every)
         places = _places(device, devices)
         precisions = [kernels.resolve(precision, place) for place in places]
         name, folder = locate(model, revision=revision, cache_dir=cache_dir, progress=progress)
@@ -103,13 +109,13 @@ class TorchEncoder(TextEncoder):
         if document_instruction is None:
             document_instruction = instructions.for_documents(checkpoint)
         models: list[Model] = [
-            Halving(load_model(checkpoint, tokenizer, place, each), str(place))
+            Halving(load_model(checkpoint, tokenizer, place, each, cls_every=cls_every), str(place))
             for place, each in zip(places, precisions, strict=True)
         ]
         if batch_tokens is None:
             batch_tokens = default_tokens(places[0]) * len(places)
         return cls(
-            f"{name}@{checkpoint.fingerprint()}",
+            f"{name}@{checkpoint.fingerprint()}{f'-cls{cls_every}' if cls_every else ''}",
             Pipeline(
                 models[0] if len(models) == 1 else Shards(models),
                 tokenizer,

@@ -138,7 +138,7 @@ def _fit(
         if count_tokens(head) <= share:
             return head
         length = _fitting_length(head, text, share, offset)
-        if count_tokens(text[:length]) >= min(_LEAST, count_tokens(text)):
+        if length > 0 and count_tokens(text[:length]) >= _LEAST:
             return _cut(head, text, length, offset)
     return None
 
@@ -153,13 +153,9 @@ def _cut(head: Mapping[str, Any], text: str, length: int, offset: int) -> dict[s
 
 
 def _fitting_length(head: Mapping[str, Any], text: str, share: int, offset: int) -> int:
-    """Return how many characters of a text fit."""
-    most = min(len(text), _BYTES * max(share, 0))
+    """Return how many characters of a text fit, below 0 if not even the rest does."""
+    room = share - count_tokens(_cut(head, text, 0, offset + len(text)))
+    most = range(min(len(text), _BYTES * max(room, 0)) + 1)
     return (
-        bisect_right(
-            range(most + 1),
-            share,
-            key=lambda length: count_tokens(_cut(head, text, length, offset)),
-        )
-        - 1
+        bisect_right(most, room, key=lambda length: count_tokens(compact_json(text[:length]))) - 1
     )

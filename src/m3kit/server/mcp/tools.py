@@ -17,7 +17,14 @@ from m3kit.records import Document
 from m3kit.retriever import Retriever
 from m3kit.server.errors import RequestError
 from m3kit.server.explaining import explain_document
-from m3kit.server.mcp.budget import Fitted, compact_json, fit_documents, fit_list, fit_lists
+from m3kit.server.mcp.budget import (
+    Fitted,
+    compact_json,
+    count_tokens,
+    fit_documents,
+    fit_list,
+    fit_lists,
+)
 from m3kit.server.mcp.description import Description
 
 Tool: TypeAlias = Callable[..., str]
@@ -136,14 +143,21 @@ class Tools:
         offset: Annotated[int, Field(ge=0, description="Where texts begin, in characters")] = 0,
     ) -> str:
         """Read documents by their ids; with offset, from there on, where an answer was cut."""
+        wanted = list(dict.fromkeys(ids))
         with _refusals():
-            records = self._index.get(list(dict.fromkeys(ids)))
-        documents = [record.document for record in records]
+            documents = [record.document for record in self._index.get(wanted)]
+        known = {document.id for document in documents}
+        unknown = fit_list([id_ for id_ in wanted if id_ not in known], self._max_tokens // 4)
+        more = {
+            "unknown": unknown,
+            "more_unknown": len(wanted) - len(documents) - len(unknown),
+        }
         fitted = fit_documents(
-            [(document, {}) for document in documents], self._max_tokens, offset=offset
+            [(document, {}) for document in documents],
+            self._max_tokens - count_tokens(more),
+            offset=offset,
         )
-        unknown = [id_ for id_ in dict.fromkeys(ids) if id_ not in {of.id for of in documents}]
-        return _answer("documents", fitted, unknown=fit_list(unknown, 100))
+        return _answer("documents", fitted, **more)
 
     def count(self, where: Where = None) -> str:
         """Count the documents that match a filter, or all."""

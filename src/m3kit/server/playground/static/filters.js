@@ -2,7 +2,8 @@
 
 import { element } from "./dom.js";
 
-const MOST = 8;
+const MOST = 8; // filters
+const FEW = 6; // values that are offered one by one, whatever they are
 
 const pathOf = (field) => (field.path.length === 1 ? field.path[0] : field.path);
 
@@ -79,10 +80,13 @@ function substring(field, changed) {
 }
 
 function controlOf(field, changed) {
-  if (field.values && field.values.length > 1) return choices(field, changed);
-  if (field.kind === "number" || field.kind === "date") return range(field, changed);
-  if (field.kind === "string" && !field.values) return substring(field, changed);
-  return null;
+  const ordered = field.kind === "number" || field.kind === "date";
+  const count = field.values?.length ?? Infinity;
+  if (count === 1) return null;
+  if (ordered) return count <= FEW ? choices(field, changed) : range(field, changed);
+  const names = field.kind === "string" && count > FEW && 2 * count > field.documents; // nearly all are different
+  if (count < Infinity && !names) return choices(field, changed);
+  return field.kind === "string" ? substring(field, changed) : null;
 }
 
 /** Fill the place of the filters; `changed` is called when one is set. */

@@ -1,27 +1,14 @@
-"""What is wrong with an encoder, compared with another of the same model."""
+"""What is wrong with vectors, compared with those of the same texts that are right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from m3kit.encoder import Encoder
-from m3kit.pairs import TruncatingEncoder
 from m3kit.vectors import REPS, Floats, M3Output, Rep, Sparse
-
-PROBES = (
-    "Insert rows and columns into a table of the text document.",
-    "Zeilen und Spalten: Zeilen, Spalten, Zeilen.",
-    "在文本文档的表格中插入行和列。",
-    "",
-)
-"""Texts whose vectors tell the usual mistakes apart; one repeats its words, one has none."""
-
-_LENGTHS = (128, 256, 512, 1024, 2048, 4096)
-"""Tokens at which servers cut by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +28,31 @@ class Finding:
 _Finding: TypeAlias = Finding | None
 
 
-def examine(
-    encoder: Encoder, reference: TruncatingEncoder, *, tolerance: float = 2e-3
+def compare(
+    actual: Sequence[M3Output],
+    expected: Sequence[M3Output],
+    reps: Collection[Rep],
+    *,
+    tolerance: float,
 ) -> list[Finding]:
     """
-    Compare an encoder with a reference of the same checkpoint, and name what differs.
+    Compare outputs with those that are right, and name what differs.
 
     Args:
-        encoder: What is examined, such as a `m3kit.remote.RemoteEncoder`.
-        reference: What is right, such as a `m3kit.torch.TorchEncoder` of the checkpoint.
-        tolerance: How far a number may be off; the default is half precision's.
+        actual: What is examined.
+        expected: The right outputs of the same texts.
+        reps: What all of both carry.
+        tolerance: How far a number may be off.
 
     Returns:
-        Nothing for an encoder whose vectors are the reference's; a representation that it does not
-        give is left out.
+        At most a finding for each representation.
     """
-    if encoder.dim != reference.dim:
-        width = f"the vectors are {encoder.dim} wide, the reference's {reference.dim}"
-        return [Finding("width", f"{width}: another model, or vectors that were cut")]
-    reps = [rep for rep in REPS if rep in encoder.reps & reference.reps]
-    actual = [*encoder.encode_documents(PROBES, reps)]
-    expected = reference.encode_documents(PROBES, reps)
-    checks = [_CHECKS[rep](actual, expected, tolerance) for rep in reps]
-    findings = [finding for finding in checks if finding is not None]
-    return findings or list(_lengths(encoder, reference, tolerance))
+    checks = [_CHECKS[rep](actual, expected, tolerance) for rep in REPS if rep in reps]
+    return [finding for finding in checks if finding is not None]
 
 
 def _dense(actual: Sequence[M3Output], expected: Sequence[M3Output], tolerance: float) -> _Finding:
-    vectors, right = (_stacked(outputs) for outputs in (actual, expected))
+    vectors, right = (stacked(outputs) for outputs in (actual, expected))
     if not np.isfinite(vectors).all():
         return Finding("dense-not-finite", "dense vectors hold NaN; half precision overflowed")
     if _close(vectors, right, tolerance):
@@ -142,7 +126,7 @@ def _colbert(
     ]
     if all(_same(examined, right, tolerance) for examined, right in pairs):
         return None
-    unit = [(_unit(examined), right) for examined, right in pairs]
+    unit = [(unit_rows(examined), right) for examined, right in pairs]
     if all(_same(examined, right, tolerance) for examined, right in unit):
         return Finding("colbert-not-normalised", "ColBERT's rows are not of length 1")
     shapes: Sequence[tuple[str, str, Callable[[Floats, Floats], bool]]] = (
@@ -180,28 +164,8 @@ _CHECKS: dict[Rep, Callable[[Sequence[M3Output], Sequence[M3Output], float], _Fi
 }
 
 
-def _lengths(encoder: Encoder, reference: TruncatingEncoder, tolerance: float) -> Iterator[Finding]:
-    """Find where long texts are cut: their vectors are those of their beginning."""
-    if "dense" not in encoder.reps & reference.reps:
-        return
-    long = " ".join(f"Insert {n} rows into table {7 * n}." for n in range(1500))
-
-    def distance(limit: int | None) -> float:
-        (expected,) = reference.encode_documents([long], ["dense"], max_length=limit)
-        return float(np.abs(_stacked([actual]) - _stacked([expected])).max())
-
-    (actual,) = encoder.encode_documents([long], ["dense"])
-    whole = distance(None)
-    if whole <= tolerance / 20:
-        return
-    nearest = min(_LENGTHS, key=distance)
-    if distance(nearest) < whole / 5:
-        yield Finding("cut", f"long texts are cut at {nearest} tokens; raise the server's limit")
-    elif whole > tolerance:
-        yield Finding("long-texts", "long texts have other vectors than the reference's")
-
-
-def _stacked(outputs: Sequence[M3Output]) -> Floats:
+def stacked(outputs: Sequence[M3Output]) -> Floats:
+    """Stack dense vectors."""
     stacked: Floats = np.stack([output.dense for output in outputs if output.dense is not None])
     return stacked
 
@@ -216,7 +180,8 @@ def _same(vectors: Floats, right: Floats, tolerance: float) -> bool:
     return _close(vectors, right, tolerance)
 
 
-def _unit(rows: Floats) -> Floats:
+def unit_rows(rows: Floats) -> Floats:
+    """Normalise rows; those of zeros stay."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
     return unit

@@ -1,0 +1,61 @@
+"""Scores of a teacher beside the passages of training examples, and examples as lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from m3kit.retriever import Reranker, reranked_scores
+from m3kit.training.data import Example
+
+
+def score(examples: Iterable[Example], teacher: Reranker) -> Iterator[Example]:
+    """
+    Add a reranker's scores to the passages of examples, in place of those that they have.
+
+    Args:
+        examples: Read one after the other.
+        teacher: As `m3kit.torch.CrossEncoder`.
+
+    Raises:
+        ValueError: If the reranker gives no number for a passage.
+    """
+    for example in examples:
+        scores = reranked_scores(teacher, example.query, [*example.pos, *example.neg])
+        count = len(example.pos)
+        yield replace(example, pos_scores=scores[:count], neg_scores=scores[count:])
+
+
+def to_line(example: Example) -> str:
+    """Return an example as a line of JSON, as training reads it."""
+    line: dict[str, Any] = {
+        "query": example.query,
+        "pos": list(example.pos),
+        "neg": list(example.neg),
+    }
+    for name in ("pos_scores", "neg_scores"):
+        if scores := list(getattr(example, name)):
+            line[name] = scores
+    for name in ("prompt", "type"):
+        if (value := getattr(example, name)) is not None:
+            line[name] = value
+    return json.dumps(line, ensure_ascii=False)
+
+
+def write_examples(path: Path, examples: Iterable[Example]) -> int:
+    """Write examples as JSONL; the file appears when all are written. Returns their number."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+            for example in examples:
+                file.write(f"{to_line(example)}\n")
+                count += 1
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,228 @@
+"""The recipe of the tiny model, on a few sentences: what each step claims."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from examples.data.build import held_out as is_test_page
+
+pytest.importorskip("accelerate", reason="the extra `train` is not installed")
+pytest.importorskip("lxml", reason="pages are read by lxml")
+pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
+
+from training.tiny import packages
+from training.tiny.bag import Bag, padded
+from training.tiny.collection import collect, held_out, split_of
+from training.tiny.examples import Sampler
+from training.tiny.extraction import read_handbook, read_help
+from training.tiny.initial import config, fit_sparse_head, write_initial
+from training.tiny.lsa import embeddings, term_matrix
+from training.tiny.options import Options
+from training.tiny.pages import Page, Section, read_pages, write_pages
+from training.tiny.questions import as_question
+from training.tiny.release import rounded
+from training.tiny.vocabulary import train_tokenizer, write_tokenizer
+
+from m3kit.backend.tokenizer import load_tokenizer
+from m3kit.torch import TorchEncoder
+
+HELP = """<html><div id="DisplayArea"><meta itemprop="keywords" content="tables; inserting">
+<h1 id="hd_1">Inserting Tables</h1><p id="par_1">Choose <b>Table</b> -
+Insert.</p><div class="howtoget"><p id="par_2">To access.</p></div>
+<h2 id="hd_2">See also:</h2><p id="par_3">The\u200b end.</p></div></html>"""
+
+HANDBOOK = """<html><body><h2 class="title">6.2. APT</h2><div class="para">It has <code>apt
+update</code>: <div class="itemizedlist"><ul><li><div class="para">first</div></li></ul></div></div>
+<pre class="screen">$ apt</pre></body></html>"""
+
+
+class TestPages:
+    def test_the_help_is_headings_paragraphs_and_keywords(self, tmp_path: Path) -> None:
+        file = tmp_path / "de/text/swriter/a.html"
+        file.parent.mkdir(parents=True)
+        file.write_text(HELP, "utf-8")
+        (page,) = read_help(tmp_path, "de")
+        assert page == Page(
+            "help",
+            "de",
+            "swriter/a.html",
+            [
+                Section(
+                    "hd_1",
+                    "Inserting Tables",
+                    ["tables; inserting"],
+                    {"par_1": "Choose Table - Insert."},
+                ),
+                Section("hd_2", "See also", [], {"par_3": "The end."}),
+            ],
+        )
+
+    def test_the_handbook_is_headings_and_paragraphs_by_position(self, tmp_path: Path) -> None:
+        (tmp_path / "en-US").mkdir()
+        (tmp_path / "en-US/apt.html").write_text(HANDBOOK, "utf-8")
+        (page,) = read_handbook(tmp_path, "en")
+        (section,) = page.sections
+        assert section.heading == "APT"
+        assert list(section.paragraphs.values()) == ["It has apt update:", "first", "$ apt"]
+
+    def test_what_is_written_is_read_again(self, tmp_path: Path) -> None:
+        page = Page("help", "en", "a", [Section("h", "H", ["k"], {"p": "text"})])
+        write_pages(tmp_path / "pages.jsonl", [page])
+        assert list(read_pages(tmp_path / "pages.jsonl")) == [page]
+
+    def test_another_text_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "help.en.jsonl"
+        path.write_text("another\n")
+        with pytest.raises(SystemExit, match="another text"):
+            packages.check([path])
+
+    def test_every_source_and_language_has_a_checksum(self) -> None:
+        names = re.findall(r"^[0-9a-f]{64}  (\S+)$", packages.CHECKSUMS.read_text(), re.MULTILINE)
+        assert len(names) == len(set(names)) == 20
+
+
+def page(name: str, lang: str, *texts: str) -> Page:
+    sections = [
+        Section(f"h{n}", f"Title {n} {lang}", [], {f"p{n}": text}) for n, text in enumerate(texts)
+    ]
+    return Page("help", lang, name, sections)
+
+
+def names_of(split: str) -> list[str]:
+    return [name for n in range(400) if split_of(name := f"swriter/{n}.html") == split]
+
+
+class TestCollection:
+    def test_a_tenth_of_the_pages_is_the_sample_corpus_test_pages(self) -> None:
+        names = [f"swriter/{n}.html" for n in range(2000)]
+        assert [split_of(name) == "test" for name in names] == list(map(is_test_page, names))
+
+    def test_what_is_trained_on_is_not_tested(self) -> None:
+        test, train = names_of("test")[0], names_of("train")[0]
+        shared = "This paragraph stands on a page of the test and on another page, word by word."
+        alone = "This paragraph stands nowhere but on this page, so that it may be a test of it."
+        entries = collect([page(test, "en", shared, alone), page(train, "en", shared)])
+        assert [entry.sections["en"].text for entry in held_out(entries, "test")] == [alone]
+
+    def test_what_is_still_english_is_no_translation(self) -> None:
+        name = names_of("train")[0]
+        text = "The style of a table is chosen in the sidebar, as are its rows."
+        german = "Die Vorlage einer Tabelle wird in der Seitenleiste gewählt, auch die Zeilen."
+        versions = [page(name, "en", text), page(name, "de", german), page(name, "fr", text)]
+        (entry,) = collect(versions)
+        assert entry.sections.keys() == {"en", "de"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "verb"),
+    [
+        ("Inserting Tables", "insert Tables"),
+        ("Using Styles", "use Styles"),
+        ("Setting Tabs", "set Tabs"),
+        ("Printing", "print"),
+        ("Creating a Chart", "create a Chart"),
+    ],
+)
+def test_a_gerund_becomes_a_question_with_its_verb(heading: str, verb: str) -> None:
+    questions = {as_question(heading, "en", drawing) for drawing in map(random.Random, range(40))}
+    assert f"how do I {verb}?" in questions
+
+
+TEXTS = [
+    f"{what} {how} the {where} of a {thing}."
+    for what in ("Choose", "Delete", "Insert")
+    for how in ("quickly", "slowly")
+    for where in ("row", "column", "style")
+    for thing in ("table", "page", "chart")
+]
+OPTIONS = Options(vocabulary=120, width=32, heads=2, inner=48, positions=64)
+
+
+@pytest.fixture(scope="module")
+def bag_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bag, Path]:
+    folder = tmp_path_factory.mktemp("initial")
+    tokenizer = train_tokenizer(TEXTS * 20, OPTIONS.vocabulary)
+    size = tokenizer.get_vocab_size()
+    options = replace(OPTIONS, vocabulary=size)
+    write_tokenizer(tokenizer, folder, options.positions)
+    generator = np.random.default_rng(1)
+    rows = generator.standard_normal((size, 32), dtype=np.float32)
+    bag = Bag(rows, generator.random(size, dtype=np.float32))
+    write_initial(bag, options, folder)
+    return bag, folder
+
+
+def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
+    bag_and_folder: tuple[Bag, Path],
+) -> None:
+    bag, folder = bag_and_folder
+    reader = load_tokenizer(folder, config(OPTIONS))
+    with torch.no_grad():
+        wanted = bag(*padded(reader, TEXTS, 64)).numpy()
+    encoder = TorchEncoder.from_pretrained(folder)
+    dense = np.stack([o.dense for o in encoder.encode_documents(TEXTS) if o.dense is not None])
+    assert (dense * wanted).sum(axis=1).min() > 0.9
+    similarity = np.corrcoef((dense @ dense.T).ravel(), (wanted @ wanted.T).ravel())[0, 1]
+    assert similarity > 0.95
+
+
+def test_the_sparse_head_begins_with_the_rarity_of_tokens(bag_and_folder: tuple[Bag, Path]) -> None:
+    _, folder = bag_and_folder
+    size = load_tokenizer(folder, config(OPTIONS)).vocab_size
+    rarity = np.linspace(0, 1, size, dtype=np.float32)
+    fit_sparse_head(folder, TEXTS, rarity)
+    pairs = [
+        (id_, weight)
+        for output in TorchEncoder.from_pretrained(folder).encode_documents(TEXTS)
+        if output.sparse is not None
+        for id_, weight in output.sparse.to_dict().items()
+    ]
+    ids, weights = zip(*pairs, strict=True)
+    assert np.corrcoef(rarity[list(ids)], weights)[0, 1] > 0.8
+
+
+def test_translations_are_near_from_the_start() -> None:
+    pairs = [("table", "Tabelle"), ("row", "Zeile"), ("page", "Seite"), ("chart", "Diagramm")]
+    groups = [[f"the {a[0]} {b[0]}", f"die {a[1]} {b[1]}"] for a in pairs for b in pairs if a != b]
+    tokenizer = train_tokenizer([text for group in groups for text in group] * 20, 90)
+    rows = embeddings(term_matrix(groups, tokenizer), 6, seed=1)
+
+    def vector(word: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        ids = tokenizer.encode(word, add_special_tokens=False).ids
+        total = rows[ids].sum(axis=0)
+        return total / np.linalg.norm(total)
+
+    for english, german in pairs:
+        near = {other: float(vector(english) @ vector(other)) for _, other in pairs}
+        assert max(near, key=lambda word: near[word]) == german
+
+
+def test_batches_depend_on_the_seed_alone() -> None:
+    names = names_of("train")
+    pages = [page(name, "en", f"The {name} of tables. It has rows. And cells.") for name in names]
+    entries = collect(pages)
+
+    def drawn(seed: int) -> list[list[str]]:
+        sampler = Sampler(entries, seed)
+        return [sampler.batch(8).passages for _ in range(20)]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert all(len(set(passages)) == len(passages) for passages in drawn(1))
+
+
+@pytest.mark.parametrize("bits", [5, 10])
+def test_weights_are_rounded_to_the_nearest(bits: int) -> None:
+    tensor = torch.linspace(-3, 3, 4001).view(1, -1)
+    stored = rounded(tensor, bits)
+    assert stored.dtype == torch.float16
+    exponents = torch.floor(torch.log2(tensor.abs().clamp_min(1e-4)))
+    assert ((stored.float() - tensor).abs() <= 2.0 ** (exponents - bits - 1) * 1.04 + 1e-6).all()
+    zeros = stored.view(torch.int16).to(torch.int32) & ((1 << (10 - bits)) - 1)
+    assert not zeros.any()

@@ -1,0 +1,49 @@
+"""What each part of stage 2 brings: the same training without it, by three seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from tempfile import TemporaryDirectory
+
+from training.tiny.build import Build
+from training.tiny.release import write_release
+from training.tiny.tasks import measure_help
+from training.tiny.unified import Variant
+
+from m3kit.torch import TorchEncoder
+
+SEEDS = (1, 2, 3)
+VARIANTS = {
+    "all": Variant(),
+    "without self-distillation": Variant(self_distill=False),
+    "without the ensemble's loss": Variant(ensemble=False),
+    "without hard negatives": Variant(neighbours=False),
+}
+"""All runs share tokenizer, latent semantic analysis and, for each seed, stage 1."""
+
+
+def ablation(build: Build) -> str:
+    """Train every variant by every seed; return means and standard deviations as a table."""
+    lines = ["| | English, weighted | nine languages → English, weighted |", "|---|---:|---:|"]
+    for name, variant in VARIANTS.items():
+        runs = [_measured(build, variant, seed) for seed in SEEDS]
+        cells = (_spread([run[task]["all"] for run in runs]) for task in runs[0])
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        build.report(lines[-1])
+    return "\n".join(lines)
+
+
+def _measured(build: Build, variant: Variant, seed: int) -> dict[str, dict[str, float]]:
+    seeded = replace(build, options=replace(build.options, seed=seed))
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_release(seeded.unified(variant), seeded.initial(), folder, seeded.options)
+        encoder = TorchEncoder.from_pretrained(folder, device="cpu", document_max_length=512)
+        measured = measure_help(encoder, build.entries)
+    return {task: measured[task] for task in ("English", "nine languages to English")}
+
+
+def _spread(values: list[float]) -> str:
+    return f"{fmean(values):.3f} ± {stdev(values):.3f}".replace("0.", ".")

@@ -1,0 +1,50 @@
+"""The sizes of the model and the settings of its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """
+    What is trained, and how long.
+
+    Args:
+        vocabulary: Pieces of the tokenizer.
+        width: Of hidden states and vectors.
+        heads: Attention heads.
+        layers: Transformer layers.
+        inner: Width of the feed-forward layers.
+        positions: The longest text in tokens.
+        noise: Size of the random part of an embedding beside its part of unit length that latent
+            semantic analysis gives. It tells apart words that mean nearly the same.
+        query_length: Tokens of a query in training.
+        passage_length: Tokens of a passage in training.
+        temperature: What scores are divided by.
+        bag_steps: Steps of stage 1.
+        bag_batch: Pairs of a step of stage 1.
+        bag_rate: Learning rate of stage 1.
+        steps: Steps of stage 2.
+        batch: Pairs of a step of stage 2.
+        rate: Learning rate of stage 2.
+        seed: Of everything that is drawn.
+    """
+
+    vocabulary: int = 16_384
+    width: int = 192
+    heads: int = 6
+    layers: int = 2
+    inner: int = 384
+    positions: int = 8192
+    noise: float = 0.4
+    query_length: int = 40
+    passage_length: int = 112
+    temperature: float = 0.05
+    bag_steps: int = 400
+    bag_batch: int = 256
+    bag_rate: float = 2e-3
+    steps: int = 1200
+    batch: int = 48
+    rate: float = 1e-3
+    seed: int = 1
