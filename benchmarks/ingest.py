@@ -216,8 +216,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print(f"{'documents':>10} {'MiB':>8}")
-    held = memory(options.documents)
-    for count, mebibytes in held:
+    resident_sets = memory(options.documents)
+    for count, mebibytes in resident_sets:
         print(f"{count:10,} {mebibytes:8.1f}", flush=True)
     overlaps = []
     print(f"\n{'':44} {'encoding':>9} {'writing':>9} {'run':>9} {'run / slower':>13}")
@@ -226,7 +226,7 @@ def main() -> None:
         numbers = f"{row.encoding:8.2f}s {row.writing:8.2f}s {row.run:8.2f}s {row.ratio:13.3f}"
         print(f"{row.name:44} {numbers}", flush=True)
     if options.json:
-        result = {"overlap": [asdict(row) for row in overlaps], "memory": held}
+        result = {"overlap": [asdict(row) for row in overlaps], "memory": resident_sets}
         options.json.write_text(json.dumps(result), "utf-8")
 
 

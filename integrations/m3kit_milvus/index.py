@@ -83,6 +83,11 @@ class MilvusIndex(StoreIndex[str]):
         super().__init__(MilvusStore(calls, layout))
         self._collection = collection
 
+    @property
+    def is_lite(self) -> bool:
+        """Whether Milvus Lite 3 answers, in this process or on a server."""
+        return self._store.client.engine == "lite"
+
     def unindexed_fields(self) -> list[str]:
         """
         Name fields of the metadata by which filters scan, since they have no index.

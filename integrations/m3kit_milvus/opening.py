@@ -84,12 +84,12 @@ def open_server(
             client, again = resources.enter_context(_file_client(file)), None
             sidecar = file.absolute().with_name(f"{file.name}.{collection}")
         else:
-            was_killed = False
+            was_killed = not read_only  # a server of Milvus Lite may have been, and does not tell
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
             client, collection = resources.enter_context(_server_client(server)), server.name
             again, sidecar = f"milvus://{address}", None
         index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
-        if was_killed:
+        if was_killed and index.is_lite:
             index.flush()  # or what a killed flush has written is there twice
         if read_only:
             return ReadOnlyIndex(index, resources, f"milvus://{address}")

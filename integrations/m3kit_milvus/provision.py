@@ -164,6 +164,12 @@ def _create(
     except MilvusException as error:
         if client.exists():
             return  # another worker was faster, and its manifest is checked
+        if client.engine == "lite" and "File exists" in error.message:
+            raise IndexNotFoundError(
+                f"Milvus Lite cannot create {what} ({error.message}), whose creation a kill has "
+                "interrupted; stop its server, remove that folder, which holds no data, and start "
+                "it"
+            ) from error
         if "colbert" in manifest.reps:
             raise _no_colbert(error.message, what) from error
         raise

@@ -124,10 +124,10 @@ class Writer:
             return {}
         ids = list(places)
         stored = self._retries.call(self._index, self._index.get, ids, self._index.reps)
-        found = {record.document.id: record.output for record in stored}
+        outputs_by_id = {record.document.id: record.output for record in stored}
         records = {
             places[id_]: Record(batch[places[id_]].document, output)
-            for id_, output in found.items()
+            for id_, output in outputs_by_id.items()
             if output.reps >= self._index.reps
         }
         lost = [place for place in places.values() if place not in records]
