@@ -261,7 +261,6 @@ def serve_flag_embedding(model: str, port: int) -> None:
     import uvicorn
     from fastapi import FastAPI
     from FlagEmbedding import BGEM3FlagModel
-    from pydantic import BaseModel
 
     from m3kit.backend.locate import locate
 
@@ -269,32 +268,28 @@ def serve_flag_embedding(model: str, port: int) -> None:
     encoder = BGEM3FlagModel(str(folder), devices="cpu", use_fp16=False)
     app = FastAPI()
 
-    class Body(BaseModel):
-        texts: list[str]
-        reps: list[str] = list(REPS)
-
     @app.get("/health")
     def health() -> str:
         return "ok"
 
     @app.post("/encode")
-    def encode(body: Body) -> dict[str, Any]:
+    def encode(body: dict[str, Any]) -> dict[str, Any]:
         made = encoder.encode(
-            body.texts,
+            body["texts"],
             max_length=512,
             return_dense=True,
-            return_sparse="sparse" in body.reps,
-            return_colbert_vecs="colbert" in body.reps,
+            return_sparse="sparse" in body["reps"],
+            return_colbert_vecs="colbert" in body["reps"],
         )
-        ids = encoder.tokenizer(body.texts, truncation=True, max_length=512)["input_ids"]
+        ids = encoder.tokenizer(body["texts"], truncation=True, max_length=512)["input_ids"]
         tokens = sum(map(len, ids))
         answer: dict[str, Any] = {"tokens": tokens, "dense": made["dense_vecs"].tolist()}
-        if "sparse" in body.reps:
+        if "sparse" in body["reps"]:
             answer["sparse"] = [
                 {token: float(weight) for token, weight in weights.items()}
                 for weights in made["lexical_weights"]
             ]
-        if "colbert" in body.reps:
+        if "colbert" in body["reps"]:
             answer["colbert"] = [vectors.tolist() for vectors in made["colbert_vecs"]]
         return answer
 
