@@ -27,7 +27,8 @@ class Bag(nn.Module):
     def __init__(self, rows: Floats, importance: Floats) -> None:
         super().__init__()
         width = rows.shape[1]
-        self.words = nn.Embedding(*rows.shape, _weight=torch.from_numpy(rows))
+        self.words = nn.Embedding(len(rows), width)
+        self.words.weight.data.copy_(torch.from_numpy(rows))
         self.norm = nn.LayerNorm(width, eps=1e-5)
         with torch.no_grad():
             normal = self.norm(self.words.weight)
