@@ -84,7 +84,7 @@ def train_flag(data: Path, folder: Path, to: Path, options: argparse.Namespace) 
     runner = EncoderOnlyEmbedderM3Runner(
         EncoderOnlyEmbedderM3ModelArguments(model_name_or_path=str(folder)),
         AbsEmbedderDataArguments(
-            train_data=[str(data)],  # type: ignore[arg-type]  # its annotation forgets the list
+            train_data=[str(data)],
             train_group_size=GROUP,
             query_max_len=options.length,
             passage_max_len=options.length,
@@ -138,9 +138,9 @@ def step_memory(folder: Path, batch: int, chunk_tokens: int | None, length: int)
     from m3kit.training.losses import Groups, LossOptions, scores_of, unified_loss
     from m3kit.training.model import M3Model
 
-    found = read_checkpoint("m3", folder)
-    tokenizer = load_tokenizer(folder, found.config)
-    model = M3Model(found, unweighted=tokenizer.unweighted)
+    source = read_checkpoint("m3", folder)
+    tokenizer = load_tokenizer(folder, source.config)
+    model = M3Model(source, unweighted=tokenizer.unweighted)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     random = np.random.default_rng(1)

@@ -65,7 +65,13 @@ def interrupted_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(M3Trainer, "add_gradients", interrupted)
 
 
-@pytest.mark.parametrize("lora", [None, LoraOptions(rank=4, dropout=0.1)], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    "lora",
+    [
+        pytest.param(None, id="full"),
+        pytest.param(LoraOptions(rank=4, dropout=0.1), id="lora", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_is_interrupted_resumes_to_the_same_weights(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lora: LoraOptions | None
 ) -> None:
@@ -243,6 +249,7 @@ def test_settings_of_transformers_are_passed_on_or_refused(write: Write, tmp_pat
             finetune(data, tmp_path / "out", model="tiny", options=options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_tokens", [None, 200])
 def test_activation_checkpointing_gives_the_same_weights(
     write: Write, tmp_path: Path, chunk_tokens: int | None
@@ -260,6 +267,7 @@ def test_activation_checkpointing_gives_the_same_weights(
     assert all(torch.allclose(plain[name], recomputed[name], atol=1e-6) for name in plain)
 
 
+@pytest.mark.slow
 def test_bf16_computes_products_in_it_and_keeps_weights_in_fp32(
     write: Write, tmp_path: Path
 ) -> None:

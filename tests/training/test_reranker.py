@@ -98,6 +98,7 @@ def test_a_reranker_learns_and_is_read_by_the_cross_encoder(
     assert sum(max(scores) == scores[-1] for scores in best) >= 7
 
 
+@pytest.mark.slow
 def test_chunks_give_the_same_weights(write: Write, tmp_path: Path, folder: Path) -> None:
     data, plain = [write(rows(8))], {**SMALL, "max_steps": 2, "teacher": True}
     for name, chunk_tokens in (("whole", None), ("chunks", 100)):
