@@ -7,7 +7,7 @@ else
   BIN := bin
 endif
 
-.PHONY: demo test quick vespa browser slow nightly lowest newest reference evaluate lock clean
+.PHONY: demo test quick vespa browser slow nightly lowest lowest-train newest reference evaluate lock clean
 
 demo: .venv/.demo
 	.venv/$(BIN)/python examples/demo.py
@@ -42,14 +42,19 @@ reference: .venv-reference/.reference
 # The tests on the oldest dependencies that pyproject.toml allows.
 lowest: .venv-lowest/.lowest
 	.venv-lowest/$(BIN)/python -m pytest -n 2 --ignore tests/repository \
-	  --ignore tests/langchain/test_milvus.py --ignore tests/milvus/test_others.py
+	  --ignore tests/langchain/test_milvus.py --ignore tests/milvus/test_others.py \
+	  --ignore tests/training -k "not train"
+
+# Training on its own oldest dependencies, which want newer packages than the oldest of the rest.
+lowest-train: .venv-lowest-train/.lowest-train
+	.venv-lowest-train/$(BIN)/python -m pytest tests/training --ignore tests/training/test_tiny_recipe.py
 
 # The tests on the newest of everything, which no lock has: what will break next.
 newest:
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/$(BIN)/python -m pip install --quiet --upgrade pip
 	.venv-newest/$(BIN)/python -m pip install --quiet --upgrade --upgrade-strategy eager \
-	  --editable ".[all,testing]" --group dev --group peers
+	  --editable ".[all,train,testing]" --group dev --group peers
 	.venv-newest/$(BIN)/python -m pytest -n 2
 
 evaluate: .venv/.test
@@ -64,10 +69,11 @@ lock: .venv-lock/.lock
 .venv/.test: requirements/test.txt
 .venv-reference/.reference: requirements/reference.txt
 .venv-lowest/.lowest: requirements/lowest.txt
+.venv-lowest-train/.lowest-train: requirements/lowest-train.txt
 .venv-lock/.lock: requirements/lock.txt
 
-.venv/.demo .venv/.test .venv-reference/.reference .venv-lowest/.lowest .venv-lock/.lock: pyproject.toml requirements/install.py
+.venv/.demo .venv/.test .venv-reference/.reference .venv-lowest/.lowest .venv-lowest-train/.lowest-train .venv-lock/.lock: pyproject.toml requirements/install.py
 	$(PYTHON) requirements/install.py $(subst .,,$(@F)) $(@D)
 
 clean:
-	rm -rf .venv .venv-reference .venv-lowest .venv-newest .venv-lock demo-index .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-reference .venv-lowest .venv-lowest-train .venv-newest .venv-lock demo-index .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -101,8 +101,8 @@ class RawEdge:
         scores = dict(zip(branches, self._scores(nearest, dict.fromkeys(branches)), strict=True))
         union = set().union(*scores.values())
         missing = {rep: union - scores.get(rep, {}).keys() for rep in nearest}
-        for rep, found in zip(missing, self._scores(nearest, missing), strict=True):
-            scores[rep] = dict.fromkeys(union, 0.0) | scores.get(rep, {}) | found
+        for rep, completed in zip(missing, self._scores(nearest, missing), strict=True):
+            scores[rep] = dict.fromkeys(union, 0.0) | scores.get(rep, {}) | completed
         fused = {
             key: fusion.score({rep: by_key[key] for rep, by_key in scores.items()}) for key in union
         }

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -31,6 +32,7 @@ _OPTIONS = [
     "--upgrade",
     "--quiet",
 ]
+_LOWEST = ("--resolution=lowest-direct",)
 _AS_IN_TEST = ("--constraint=requirements/test.txt",)
 _HEADER = "# Written by `make lock`: the packages of the environment `{}`, for every system.\n"
 
@@ -45,26 +47,33 @@ class Environment:
     constraints: tuple[str, ...] = ()
 
 
-def lower_bounds() -> tuple[str, ...]:
+def lower_bounds(*, of: Sequence[str] = (), without: Sequence[str] = ()) -> tuple[str, ...]:
     """
     Pin what the project and its extras ask for to the lower bounds.
+
+    Args:
+        of: These extras alone; all by default.
+        without: But these.
 
     uv's lowest resolution lets a version of Python that needs newer packages raise them for others.
     Those that have none of the oldest wheels are left to it.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
-    names = (re.match(r"([\w-]+)>=([\w.]+)", name) for name in chain(*extras))
+    extras = project["optional-dependencies"]
+    chosen = [extras[name] for name in of or extras if name not in without]
+    names = (re.match(r"([\w-]+)>=([\w.]+)", name) for name in chain(*chosen))
     return tuple(f"{name[1]}=={name[2]}; python_version < '3.13'" for name in names if name)
 
 
 ENVIRONMENTS = {
-    "test": Environment(("all", "testing"), ("dev", "peers")),
+    "test": Environment(("all", "train", "testing"), ("dev", "peers")),
     "demo": Environment(("torch", "qdrant", "cli"), options=_AS_IN_TEST),
     "milvus": Environment(("milvus",), options=_AS_IN_TEST),
-    "reference": Environment(("all", "testing"), ("dev", "reference")),
-    "lowest": Environment(
-        ("all", "testing"), ("dev",), ("--resolution=lowest-direct",), lower_bounds()
+    "reference": Environment(("all", "train", "testing"), ("dev", "reference")),
+    "lowest": Environment(("all", "testing"), ("dev",), _LOWEST, lower_bounds(without=["train"])),
+    # The oldest transformers for training wants newer packages than the oldest of the rest.
+    "lowest-train": Environment(
+        ("train", "qdrant", "cli", "testing"), (), _LOWEST, lower_bounds(of=["train"])
     ),
     "pymilvus-2": Environment(groups=("pymilvus-2",)),
     "milvus-lite-2": Environment(groups=("milvus-lite-2",)),

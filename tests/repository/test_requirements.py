@@ -93,17 +93,23 @@ def test_what_is_part_of_the_tests_has_their_versions(name: str) -> None:
     assert part <= test
 
 
-def test_the_lowest_versions_are_the_lower_bounds() -> None:
+def _bounded() -> Iterator[tuple[str, Requirement]]:
+    yield from (("lowest", asked) for asked in _extra("all"))
+    for asked in map(Requirement, PYPROJECT["project"]["optional-dependencies"]["train"]):
+        if asked.name != PYPROJECT["project"]["name"]:
+            yield "lowest-train", asked
+
+
+@pytest.mark.parametrize(("lock", "asked"), [*_bounded()], ids=str)
+def test_the_lowest_versions_are_the_lower_bounds(lock: str, asked: Requirement) -> None:
     python = {"python_version": "3.11", "python_full_version": "3.11.0"}
-    found = {
-        canonicalize_name(pin.name): str(pin.specifier)
-        for pin in _pins(_text("lowest"))
+    versions = {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in _pins(_text(lock))
         if pin.marker is None or pin.marker.evaluate(python)
     }
-    for asked in _extra("all"):
-        (bound,) = [part.version for part in asked.specifier if part.operator == ">="]
-        version = found[canonicalize_name(asked.name)].removeprefix("==")
-        assert Version(version) == Version(bound), asked
+    (bound,) = [part.version for part in asked.specifier if part.operator == ">="]
+    assert Version(versions[canonicalize_name(asked.name)]) == Version(bound)
 
 
 def test_the_build_system_is_locked() -> None:

@@ -169,7 +169,7 @@ def test_an_index_of_another_model_is_refused(encoder: TorchEncoder) -> None:
 
 
 def test_an_index_without_the_representation_is_refused(encoder: TorchEncoder) -> None:
-    index = MemoryIndex(model=encoder.model, reps=("dense",))
+    index = MemoryIndex(model=encoder.model, reps=["dense"])
     with pytest.raises(RepresentationError, match="sparse"):
         list(mine([], encoder, index, MiningOptions(mode=MODES["sparse"])))
 

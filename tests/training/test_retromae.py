@@ -73,7 +73,8 @@ def by_hand(model: RetroMae, text: MaskedText) -> tuple[list[float], list[float]
     from transformers import XLMRobertaModel
 
     plain = XLMRobertaModel.from_pretrained(TINY, dtype=torch.float32, add_pooling_layer=False)
-    hidden = plain.eval()(torch.from_numpy(text.masked)[None]).last_hidden_state[0]
+    plain.train(mode=False)
+    hidden = plain(torch.from_numpy(text.masked)[None]).last_hidden_state[0]
 
     def loss(row: torch.Tensor, token: int) -> float:
         logits = model.head(row[None], words)[0]

@@ -31,6 +31,7 @@ from training.tiny.vocabulary import train_tokenizer, write_tokenizer
 
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.torch import TorchEncoder
+from m3kit.vectors import Floats
 
 HELP = """<html><div id="DisplayArea"><meta itemprop="keywords" content="tables; inserting">
 <h1 id="hd_1">Inserting Tables</h1><p id="par_1">Choose <b>Table</b> -
@@ -193,10 +194,11 @@ def test_translations_are_near_from_the_start() -> None:
     tokenizer = train_tokenizer([text for group in groups for text in group] * 20, 90)
     rows = embeddings(term_matrix(groups, tokenizer), 6, seed=1)
 
-    def vector(word: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    def vector(word: str) -> Floats:
         ids = tokenizer.encode(word, add_special_tokens=False).ids
         total = rows[ids].sum(axis=0)
-        return total / np.linalg.norm(total)
+        unit: Floats = total / np.linalg.norm(total)
+        return unit
 
     for english, german in pairs:
         near = {other: float(vector(english) @ vector(other)) for _, other in pairs}

@@ -107,7 +107,7 @@ class Build:
         noise = random.standard_normal(stored["rows"].shape, dtype=np.float32)
         rows = stored["rows"] + self.options.noise * noise / self.options.width**0.5
         rarity: Floats = stored["rarity"]
-        return Bag(rows, rarity / 2), rarity
+        return Bag(rows, rarity / np.float32(2)), rarity
 
     def _folder(self, name: str) -> Path:
         digest = json.dumps(asdict(self.options), sort_keys=True)

@@ -183,9 +183,13 @@ async def test_an_explanation_is_the_librarys(encoder: TorchEncoder) -> None:
     index = MemoryIndex(encoder=encoder, reps=["dense", "sparse"])
     text = "Insert rows and columns into a table of the text document."
     Retriever(encoder, index).add([Document("rows", text)])
+    (query,), (document,) = (
+        encoder.encode_queries(["rows of a table"]),
+        encoder.encode_documents([text]),
+    )
     expected = explain(
-        *encoder.encode_queries(["rows of a table"]),
-        *encoder.encode_documents([text]),
+        query,
+        document,
         encoder.query_tokens("rows of a table"),
         encoder.document_tokens(text),
     )

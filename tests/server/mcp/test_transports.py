@@ -74,6 +74,7 @@ async def test_an_agent_starts_the_server_and_what_it_writes_lasts(
         assert answer == {"written": 1, "count": len(DOCUMENTS) + 1}
         answer_of(await client.call_tool("delete", {"ids": ["print.en"]}))
     async with Client(started(folder), mode="auto") as client:
+        assert client.server_info is not None
         assert client.server_info.name == "m3kit"
         answer = answer_of(await client.call_tool("get", {"ids": ["new", "print.en"]}))
         assert [entry["id"] for entry in answer["documents"]] == ["new"]
