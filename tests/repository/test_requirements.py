@@ -100,7 +100,9 @@ def _bounded() -> Iterator[tuple[str, Requirement]]:
             yield "lowest-train", asked
 
 
-@pytest.mark.parametrize(("lock", "asked"), [*_bounded()], ids=str)
+@pytest.mark.parametrize(
+    ("lock", "asked"), [*_bounded()], ids=lambda value: getattr(value, "name", value)
+)
 def test_the_lowest_versions_are_the_lower_bounds(lock: str, asked: Requirement) -> None:
     python = {"python_version": "3.11", "python_full_version": "3.11.0"}
     versions = {
