@@ -34,7 +34,7 @@ def _text(name: str) -> str:
 def _extra(name: str) -> Iterator[Requirement]:
     for asked in map(Requirement, PYPROJECT["project"]["optional-dependencies"][name]):
         if asked.name == PYPROJECT["project"]["name"]:
-            for extra in asked.extras:
+            for extra in sorted(asked.extras):
                 yield from _extra(extra)
         else:
             yield asked
