@@ -17,6 +17,7 @@ MODEL_KWARGS = (
     "query_max_length",
     "document_max_length",
     "batch_tokens",
+    "cls_every",
 )
 """Options of `TorchEncoder.from_pretrained`, passed on."""
 

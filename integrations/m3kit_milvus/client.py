@@ -16,7 +16,7 @@ from pymilvus.client.types import Status
 from pymilvus.exceptions import ErrorCode
 
 from m3kit.adapters.forks import check_process
-from m3kit_milvus.workarounds import silenced
+from m3kit_milvus.workarounds import next_page, silenced
 
 Row: TypeAlias = Mapping[str, Any]
 Key: TypeAlias = str | int
@@ -193,7 +193,7 @@ class CollectionClient:
             **self._consistency,
         )
         try:
-            while page := pages.next():
+            while page := next_page(pages):
                 yield from page
         finally:
             pages.close()

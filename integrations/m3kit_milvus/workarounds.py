@@ -1,4 +1,4 @@
-"""Workarounds for pymilvus: its log of calls that may fail, and its validation of texts."""
+"""Workarounds for pymilvus: its log of calls that fail, its checks of texts, its pages of rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
+
+from m3kit_milvus.scalars import quoted
 
 _LOGGERS = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite")]
 _LOCK = Lock()
@@ -23,6 +26,20 @@ class AtomicStr(str):
 
     def __iter__(self) -> Iterator[str]:
         return iter((self,))
+
+
+def next_page(pages: Any) -> list[Any]:
+    """
+    Return the next rows of a `query_iterator`.
+
+    It asks for the rows beyond the last one by a filter in which it does not quote the key: a key
+    with a quotation mark would end the literal.
+    """
+    page: list[Any] = pages.next()
+    cursor = pages._next_id  # noqa: SLF001  # it has no other way to be told
+    if isinstance(cursor, str):
+        pages._next_id = quoted(cursor)[1:-1]  # noqa: SLF001
+    return page
 
 
 @contextmanager

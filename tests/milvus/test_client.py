@@ -13,9 +13,10 @@ from pymilvus import DataType, MilvusClient
 from tests.milvus.conftest import connected, lite_server
 from tests.milvus.test_terms import taken_for_a_server
 
+from m3kit import Document
 from m3kit.filters import All
 from m3kit.index import HybridIndex
-from m3kit.testing import DIM, DOCUMENTS, IndexConformance, records
+from m3kit.testing import DIM, DOCUMENTS, NASTY_IDS, IndexConformance, records
 from m3kit_milvus import MilvusIndex, open_server
 
 IDLE_S = 125
@@ -61,6 +62,17 @@ def test_a_server_needs_no_terms(client: MilvusClient) -> None:
     types = {field["name"]: field["type"] for field in client.describe_collection(name)["fields"]}
     assert types["metadata"] == DataType.JSON
     assert "_terms" not in types
+
+
+@pytest.mark.usefixtures("as_server")
+@pytest.mark.parametrize("size", [1, 3])
+def test_pages_go_on_behind_ids_with_quotation_marks(
+    client: MilvusClient, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("m3kit_milvus.client._KEYS_PAGE", size)
+    index = MilvusIndex(client, f"c{uuid4().hex}", dim=DIM)
+    index.upsert(records([Document(id_, "bear") for id_ in NASTY_IDS]))
+    assert sorted(record.document.id for record in index.scan()) == sorted(NASTY_IDS)
 
 
 @pytest.mark.usefixtures("as_server")

@@ -274,7 +274,7 @@ def test_room_is_asked_of_the_disk_that_a_new_path_is_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=9 * 2**20)
-    monkeypatch.setattr("m3kit_qdrant.directory.disk_usage", {tmp_path: usage}.__getitem__)
+    monkeypatch.setattr("shutil.disk_usage", {tmp_path: usage}.__getitem__)
     with pytest.raises(OSError, match="the disk has 9 MiB free and the index needs 33"):
         EdgeIndex(tmp_path / "a" / "b", dim=DIM)
     assert not (tmp_path / "a").exists()

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from m3kit._batching import batched
+from m3kit.adapters.manifest import manifest_of
 from m3kit.index import HasSidecar, HybridIndex
 from m3kit.ingest.database import Database, LedgerError
 from m3kit.ingest.fingerprints import Fingerprint
@@ -292,5 +293,6 @@ def ledger_path(index: HybridIndex) -> Path | None:
 
 def _record_of(index: HybridIndex) -> str:
     """Return what an index records of itself that no other index has, or at least its shape."""
-    id_ = getattr(getattr(index, "manifest", None), "id", None)
-    return id_ or f"{','.join(sorted(index.reps))} {index.model}"
+    manifest = manifest_of(index)
+    shape = f"{','.join(sorted(index.reps))} {index.model}"
+    return shape if manifest is None else manifest.id or shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from m3kit.adapters.manifest import manifest_of
 from m3kit.index import ChecksDocuments, DocumentError, HybridIndex
 from m3kit.ingest.documents import Reject, SourceDocument, SourceError
 from m3kit.ingest.fingerprints import Fingerprint
@@ -152,5 +153,5 @@ def _to_reject(document: Document, error: Exception) -> Reject:
 
 def keeps_vectors(index: HybridIndex) -> bool:
     """Tell whether vectors that are read and written again stay the same: pooled ones do not."""
-    storage = getattr(getattr(index, "manifest", None), "colbert", None)
-    return "colbert" not in index.reps or getattr(storage, "pool_factor", 1) == 1
+    manifest = manifest_of(index)
+    return "colbert" not in index.reps or manifest is None or manifest.colbert.pool_factor == 1

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def to_line(example: Example) -> str:
     return json.dumps(line, ensure_ascii=False)
 
 
-def write_examples(path: Path, examples: Iterable[Example]) -> int:
+def write_examples(path: str | PathLike[str], examples: Iterable[Example]) -> int:
     """Write examples as JSONL; the file appears when all are written. Returns their number."""
+    path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
     try:
