@@ -55,6 +55,7 @@ async function start() {
   byId("saved").textContent = index.judgements
     ? `Judgements are saved to ${index.judgements}.`
     : "Judgements are not saved: start with --judgements FOLDER.";
+  if (state.query) search(); // asked before the index was known
 }
 
 async function search() {
