@@ -25,7 +25,7 @@ vespa: .venv/.test
 
 # The playground in headless Chromium, which Debian has: apt-get install chromium.
 browser: .venv/.test
-	.venv/$(BIN)/python -m pytest -m browser
+	.venv/$(BIN)/python -m pytest -m browser tests/browser
 
 # What takes minutes: a minute of threads on every engine, older clients in environments of their own.
 slow: .venv/.test
