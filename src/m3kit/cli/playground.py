@@ -23,7 +23,7 @@ def playground(
     judgements: Annotated[
         Path, typer.Option(metavar="DIR", help="Where judgements are saved.")
     ] = Path("judgements"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8765,
+    port: o.Port = 8765,
     device: o.Device = None,
 ) -> None:
     """Open a page that searches an index and shows why, on this machine."""
