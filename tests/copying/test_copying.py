@@ -44,17 +44,17 @@ Open = Callable[[Path, Sequence[Rep]], AbstractContextManager[HybridIndex]]
 
 @contextmanager
 def memory(_: Path, reps: Sequence[Rep]) -> Iterator[HybridIndex]:
-    yield MemoryIndex(DIM, reps=reps, model="hash@1")
+    yield MemoryIndex(DIM, reps=reps, model=HashEncoder.model)
 
 
 def edge(folder: Path, reps: Sequence[Rep]) -> AbstractContextManager[HybridIndex]:
-    return EdgeIndex(folder / "edge", dim=DIM, reps=reps, model="hash@1")
+    return EdgeIndex(folder / "edge", dim=DIM, reps=reps, model=HashEncoder.model)
 
 
 @contextmanager
 def local(_: Path, reps: Sequence[Rep]) -> Iterator[HybridIndex]:
     client = QdrantClient(":memory:")
-    yield QdrantIndex(client, "papers", dim=DIM, reps=reps, model="hash@1")
+    yield QdrantIndex(client, "papers", dim=DIM, reps=reps, model=HashEncoder.model)
     client.close()
 
 
@@ -63,7 +63,7 @@ def served(folder: Path, reps: Sequence[Rep]) -> Iterator[HybridIndex]:
     with (
         Server(folder) as server,
         open_index(
-            f"qdrant://{server.address}/papers", dim=DIM, reps=reps, model="hash@1"
+            f"qdrant://{server.address}/papers", dim=DIM, reps=reps, model=HashEncoder.model
         ) as index,
     ):
         yield index
@@ -72,7 +72,7 @@ def served(folder: Path, reps: Sequence[Rep]) -> Iterator[HybridIndex]:
 @contextmanager
 def milvus(folder: Path, reps: Sequence[Rep]) -> Iterator[HybridIndex]:
     with lite(folder / "papers.db") as client:
-        yield MilvusIndex(client, "papers", dim=DIM, reps=reps, model="hash@1")
+        yield MilvusIndex(client, "papers", dim=DIM, reps=reps, model=HashEncoder.model)
 
 
 @contextmanager
