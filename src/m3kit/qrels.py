@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote
 
+from m3kit._files import replace_text
 from m3kit.records import check_text
 
 QUERIES = "queries.jsonl"
@@ -135,13 +136,13 @@ class JudgementFolder:
             json.dumps({"_id": id_, "text": text}, ensure_ascii=False)
             for id_, text in queries.items()
         )
-        _replace(self.path / QUERIES, "".join(f"{row}\n" for row in rows))
+        replace_text(self.path / QUERIES, "".join(f"{row}\n" for row in rows))
         lines = (
             qrels_line(query, document, grade)
             for query, grades in qrels.items()
             for document, grade in grades.items()
         )
-        _replace(self.path / QRELS, "".join(lines))
+        replace_text(self.path / QRELS, "".join(lines))
 
 
 def _id_of(queries: Mapping[str, str], text: str) -> str | None:
@@ -161,9 +162,3 @@ def _lines(path: Path) -> list[tuple[str, str]]:
         return []
     lines = path.read_text(encoding="utf-8-sig").split("\n")
     return [(f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _replace(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)  # noqa: PTH105  # replaces on Windows, too

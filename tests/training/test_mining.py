@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from tests.training.conftest import WORDS
 
 from m3kit.evaluation import MODES
 from m3kit.fusion import WeightedSum
@@ -24,22 +25,6 @@ from m3kit.training import (
     mine,
 )
 
-WORDS = [
-    "table",
-    "row",
-    "column",
-    "print",
-    "page",
-    "cell",
-    "font",
-    "style",
-    "image",
-    "chart",
-    "header",
-    "footer",
-    "link",
-    "note",
-]
 QUERIES = ["insert a table", "print a page", "change the font"]
 
 

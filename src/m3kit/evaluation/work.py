@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from m3kit._files import replace_text
 from m3kit.evaluation.dataset import EvaluationError, Run
 from m3kit.evaluation.report import Report
 from m3kit.evaluation.trec import read_run, run_lines, write_qrels
@@ -40,7 +41,7 @@ class WorkFolder:
         (path / "runs").mkdir(parents=True, exist_ok=True)
         file = path / "settings.json"
         if not file.is_file():
-            _write(file, json.dumps(settings, indent=2, ensure_ascii=False))
+            replace_text(file, json.dumps(settings, indent=2, ensure_ascii=False))
             return
         stored = json.loads(file.read_text("utf-8"))
         differing = [key for key in settings if settings[key] != stored.get(key)]
@@ -87,7 +88,7 @@ class WorkFolder:
             self.run_file(name).write(run)
         write_qrels(self.path / "qrels.trec", report.qrels)
         written = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-        _write(self.path / "report.json", written)
+        replace_text(self.path / "report.json", written)
 
     def run_file(self, name: str) -> RunFile:
         """Return the file of a run."""
@@ -104,7 +105,7 @@ class RunFile:
         if path.is_file():
             text = path.read_text("utf-8")
             if not text.endswith("\n"):
-                _write(path, text[: text.rfind("\n") + 1])
+                replace_text(path, text[: text.rfind("\n") + 1])
             self.run = read_run(path)
             self._drop_last()
 
@@ -120,16 +121,10 @@ class RunFile:
         lines = (
             line for query, ranking in run.items() for line in run_lines(query, ranking, self._tag)
         )
-        _write(self._path, "".join(lines))
+        replace_text(self._path, "".join(lines))
 
     def _drop_last(self) -> None:
         """Forget the last query, which may have been written in part."""
         if self.run:
             del self.run[next(reversed(self.run))]
             self.write(self.run)
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(unfinished, path)  # noqa: PTH105  # replaces on Windows, too

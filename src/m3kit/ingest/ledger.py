@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from m3kit._batching import batched
+from m3kit.adapters.closing import ClosesOnExit
 from m3kit.adapters.manifest import manifest_of
 from m3kit.index import HasSidecar, HybridIndex
 from m3kit.ingest.database import Database, LedgerError
@@ -69,7 +69,7 @@ class Entry:
         return self.recipe is not None
 
 
-class Ledger:
+class Ledger(ClosesOnExit):
     """
     An open ledger, which no other process can open meanwhile. Used by one thread.
 
@@ -241,18 +241,6 @@ class Ledger:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self.close()
 
     def _bind(self, index: HybridIndex) -> None:
         record, bound = _record_of(index), self._meta("index")

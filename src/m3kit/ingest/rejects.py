@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
+from m3kit.adapters.closing import ClosesOnExit
 from m3kit.ingest.documents import Reject
 
 _EXAMPLES = 3
 
 
-class RejectsFile:
+class RejectsFile(ClosesOnExit):
     """
     Writes rejects as JSON Lines: `{"source": …, "line": … or null, "reason": …}`.
 
@@ -50,15 +50,3 @@ class RejectsFile:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        self.close()
