@@ -8,11 +8,15 @@ import select
 import signal
 import traceback
 from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 from m3kit.index import M3Error
 
-_PATIENCE_S = 120
+_PATIENCE = 120
+"""How many seconds a child may take, in which this process runs."""
+
+_POLL_S = 0.002
 
 
 class Child:
@@ -34,6 +38,18 @@ class Child:
         self._pipe = reading
         self._status: int | None = None
 
+    def polls(self, most: int | None = None) -> int:
+        """
+        Wait for its end, or for so many polls; return how many there were.
+
+        They measure time, but not that in which both processes were stopped.
+        """
+        polls = 0
+        while self.is_alive() and polls != most:
+            sleep(_POLL_S)
+            polls += 1
+        return polls
+
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal, if it lives."""
         if self.is_alive():
@@ -47,16 +63,17 @@ class Child:
                 self._status = status
         return self._status is None
 
-    def result(self, patience_s: float = _PATIENCE_S) -> dict[str, Any]:
+    def result(self, patience: int = _PATIENCE) -> dict[str, Any]:
         """
         Wait for its end; return `{"result": …}`, `{"error": …, "line": …}` or `{"killed": …}`.
 
-        One that hangs is killed, which is an error.
+        One that hangs is killed, which is an error. Both processes may be stopped meanwhile: time
+        counts by the second in which this one runs.
         """
-        if not select.select([self._pipe], [], [], patience_s)[0]:
+        if not any(select.select([self._pipe], [], [], 1)[0] for _ in range(patience)):
             self.kill()
             self._wait()
-            return {"error": "Hang", "line": f"no end within {patience_s} s", "known": False}
+            return {"error": "Hang", "line": f"no end within {patience} s", "known": False}
         with os.fdopen(self._pipe, "rb") as pipe:
             answer = pipe.read()
         self._wait()
