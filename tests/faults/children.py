@@ -8,7 +8,7 @@ import select
 import signal
 import traceback
 from collections.abc import Callable
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from m3kit.index import M3Error
@@ -17,6 +17,7 @@ _PATIENCE = 120
 """How many seconds a child may take, in which this process runs."""
 
 _POLL_S = 0.002
+_STANDSTILL_S = 10
 
 
 class Child:
@@ -37,6 +38,7 @@ class Child:
         os.close(writing)
         self._pipe = reading
         self._status: int | None = None
+        self.stood_still = False
 
     def polls(self, most: int | None = None) -> int:
         """
@@ -67,10 +69,10 @@ class Child:
         """
         Wait for its end; return `{"result": …}`, `{"error": …, "line": …}` or `{"killed": …}`.
 
-        One that hangs is killed, which is an error. Both processes may be stopped meanwhile: time
-        counts by the second in which this one runs.
+        One that hangs is killed, which is an error. Both processes may be stopped meanwhile, and
+        then `stood_still` is set: time counts by the second in which this one runs.
         """
-        if not any(select.select([self._pipe], [], [], 1)[0] for _ in range(patience)):
+        if not any(self._answers_within_a_second() for _ in range(patience)):
             self.kill()
             self._wait()
             return {"error": "Hang", "line": f"no end within {patience} s", "known": False}
@@ -81,6 +83,12 @@ class Child:
             parsed: dict[str, Any] = json.loads(answer)
             return parsed
         return {"killed": os.waitstatus_to_exitcode(self._status or 0)}
+
+    def _answers_within_a_second(self) -> bool:
+        start = monotonic()
+        answers = bool(select.select([self._pipe], [], [], 1)[0])
+        self.stood_still |= monotonic() - start > _STANDSTILL_S
+        return answers
 
     def _wait(self) -> None:
         if self._status is None:
