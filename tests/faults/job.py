@@ -68,6 +68,7 @@ def run_job(engine: Engine, folder: Path, source: Path, *, patient: bool = True)
             read_sources([source]),
             ledger=ledger,
             prune=True,
+            moved=True,  # the second version of the source lies elsewhere
             batch_size=6,
             checkpoint_seconds=0.0,
             retries=retries,
