@@ -152,11 +152,9 @@ def overlap(
 def resident() -> tuple[float, float]:
     """Return the resident set, and what of it maps no file, in MiB."""
     if _STATUS.exists():
-        lines = (line.split() for line in _STATUS.read_text("ascii").splitlines())
-        sizes = {
-            name: int(size) / 2**10 for name, size, *_ in lines if name.startswith(("Vm", "Rss"))
-        }
-        return sizes["VmRSS:"], sizes["RssAnon:"]
+        status = dict(line.split(":", 1) for line in _STATUS.read_text("ascii").splitlines())
+        whole, anonymous = (int(status[name].split()[0]) / 2**10 for name in ("VmRSS", "RssAnon"))
+        return whole, anonymous
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return most, most
 

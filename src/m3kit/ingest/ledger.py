@@ -157,26 +157,31 @@ class Ledger(ClosesOnExit):
             known |= dict(self._db.rows(f"{_PLACES} WHERE source IN ({marks})", *page))
         return known
 
-    def locate(self, locations: Mapping[str, str]) -> None:
-        """Note where sources are."""
-        with self._db.transaction():
-            self._db.execute_each("INSERT OR REPLACE INTO places VALUES (?, ?)", locations.items())
-
     def holds_places_of(self, source: str) -> bool:
         """Tell whether documents are known that are called by their place in a source."""
         first, after = f"{source}#", f"{source}$"  # the next character
         query = "SELECT 1 FROM documents WHERE id = ? OR (id > ? AND id < ?) LIMIT 1"
         return self._db.row(query, source, first, after) is not None
 
-    def plan(self, *, unchanged: Iterable[Fingerprint], pending: Iterable[Fingerprint]) -> None:
+    def plan(
+        self,
+        *,
+        unchanged: Iterable[Fingerprint],
+        pending: Iterable[Fingerprint],
+        places: Mapping[str, str] | None = None,
+    ) -> None:
         """
         Note that a run has seen documents, before the index is touched.
 
         Args:
             unchanged: Those that are durable already.
             pending: Those that will be written.
+            places: Where sources are that are new, or have moved.
         """
         with self._db.transaction():
+            self._db.execute_each(
+                "INSERT OR REPLACE INTO places VALUES (?, ?)", (places or {}).items()
+            )
             self._db.execute_each(
                 "UPDATE documents SET run = ?, source = ? WHERE id = ?",
                 ((self._run, item.source, item.id) for item in unchanged),

@@ -27,9 +27,9 @@ class Places:
         self._moved = moved
         self._checked: set[str] = set()
 
-    def check(self, documents: Iterable[Document]) -> None:
+    def check(self, documents: Iterable[Document]) -> dict[str, str]:
         """
-        Note the files of documents.
+        Return the files of documents that the ledger does not know, or knows elsewhere.
 
         Raises:
             SourceError: If another file, which is still there, has documents of the same ids.
@@ -42,12 +42,12 @@ class Places:
                 self._checked.add(document.source)
                 new[document.source] = document.location
         if not new:
-            return
+            return {}
         known = self._ledger.locations(new)
         for source, location in new.items():
             if not self._moved and _are_two(known.get(source, location), location):
                 self._refuse(source, known[source], location)
-        self._ledger.locate(new)
+        return dict(new.items() - known.items())
 
     def _refuse(self, source: str, known: str, location: str) -> None:
         if self._ledger.holds_places_of(source):

@@ -78,13 +78,12 @@ class Planner:
                 replace another one.
         """
         documents = list(self._accepted(items))
-        if self._places is not None:
-            self._places.check(documents)
         fingerprints = [Fingerprint.of(document) for document in documents]
-        if self._ledger is None:
+        if self._ledger is None or self._places is None:
             for document, fingerprint in zip(documents, fingerprints, strict=True):
                 yield Job(document, fingerprint, encode=True)
             return
+        places = self._places.check(documents)
         known = self._ledger.get([fingerprint.id for fingerprint in fingerprints])
         jobs: list[Job] = []
         unchanged: list[Fingerprint] = []
@@ -99,7 +98,8 @@ class Planner:
             same_text = entry is not None and self._has_vectors(entry, fingerprint)
             jobs.append(Job(document, fingerprint, encode=not (same_text and self._reuses)))
             known[fingerprint.id] = Entry(fingerprint, None, seen=True)
-        self._ledger.plan(unchanged=unchanged, pending=[job.fingerprint for job in jobs])
+        pending = [job.fingerprint for job in jobs]
+        self._ledger.plan(unchanged=unchanged, pending=pending, places=places)
         self.summary.unchanged += len(unchanged)
         yield from jobs
 
