@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from m3kit_milvus.client import Row
 from m3kit_milvus.scalars import Scalar
 
 META = "$meta"
 """Milvus' name for the fields that a schema does not define."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """
+    A place in a JSON, which may hold anything.
+
+    Args:
+        text: How it is named.
+        lists: Whether the engine looks into lists there.
+    """
+
+    text: str
+    lists: bool
+
+
+Place: TypeAlias = Path | Scalar | Literal["nowhere", "unknown"]
+"""Where a field of the metadata is; `unknown`: where no filter of the engine reaches."""
 
 
 @dataclass(frozen=True, slots=True)

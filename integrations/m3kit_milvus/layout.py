@@ -16,8 +16,7 @@ from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import M3Output, Rep
 from m3kit_milvus.client import Engine, Key, Row
-from m3kit_milvus.columns import META, MetadataColumns, Schema
-from m3kit_milvus.filters import STRICTLY_TYPED, FilterTranslator, Path, Place
+from m3kit_milvus.columns import META, MetadataColumns, Path, Place, Schema
 from m3kit_milvus.private import (
     ID,
     METADATA,
@@ -97,6 +96,16 @@ class Layout:
     def has_terms(self) -> bool:
         """Whether filters look up terms, so that they are verified."""
         return TERMS in self.private and self.names.metadata == M3KIT.metadata
+
+    @property
+    def has_not(self) -> bool:
+        """Whether the engine negates a filter."""
+        return self.engine != "core"
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the engine tells True from 1."""
+        return self.engine == "server"
 
     def check_writable(self) -> None:
         """
@@ -192,7 +201,7 @@ class Layout:
     def has_keys(self, keys: Sequence[Key]) -> str:
         """Return the filter that keeps the rows of these keys."""
         if not keys:
-            return self._nothing
+            return self.nothing
         literals = [quoted(key) if isinstance(key, str) else repr(key) for key in keys]
         return f"{self.id_field} in [{', '.join(dict.fromkeys(literals))}]"
 
@@ -203,19 +212,12 @@ class Layout:
             return f'{self.id_field} != ""'
         return f"({self.id_field} >= 0 or {self.id_field} < 0)"
 
-    def translator(self) -> FilterTranslator:
-        """Return what translates filters for this collection."""
-        return FilterTranslator(
-            place=self.place,
-            ids=lambda ids: self.has_keys(self.keys(ids)),
-            everything=self.everything,
-            nothing=self._nothing,
-            engine=self.engine,
-            is_typed=self.engine in STRICTLY_TYPED,
-            has_terms=self.has_terms,
-            partition_key=self.partition_key,
-            partition=lambda value: f"{PARTITION} == {quoted(to_partition(value))}",
-        )
+    @property
+    def nothing(self) -> str:
+        """The filter that keeps no row."""
+        if self._id_scalar.type == DataType.VARCHAR:
+            return f'{self.id_field} == ""'
+        return f"({self.id_field} < 0 and {self.id_field} >= 0)"
 
     def place(self, field: Field) -> Place:
         """Tell where a field of the metadata lies."""
@@ -238,12 +240,6 @@ class Layout:
     @property
     def _id_scalar(self) -> Scalar:
         return self.schema.scalars[self.id_field]
-
-    @property
-    def _nothing(self) -> str:
-        if self._id_scalar.type == DataType.VARCHAR:
-            return f'{self.id_field} == ""'
-        return f"({self.id_field} < 0 and {self.id_field} >= 0)"
 
     def _key(self, id_: str) -> Key | None:
         if self._id_scalar.type == DataType.VARCHAR:

@@ -21,7 +21,8 @@ _FLOATS: dict[DataType, type[np.floating[Any]]] = {
     DataType.DOUBLE: np.float64,
 }
 _TYPES = frozenset({*_INTEGERS, *_FLOATS, DataType.VARCHAR, DataType.BOOL})
-_SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""The bounds of a range as comparisons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _floats(scalar: Scalar, where: Range) -> str | None:
             continue
         beyond = near > bound if is_lower else near < bound
         strict = not beyond if near != bound else name in {"gt", "lt"}
-        parts.append(f"{scalar.name} {_SYMBOLS[name][0]}{'' if strict else '='} {near!r}")
+        parts.append(f"{scalar.name} {SYMBOLS[name][0]}{'' if strict else '='} {near!r}")
     return " and ".join(parts)
 
 

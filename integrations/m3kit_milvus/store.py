@@ -11,6 +11,7 @@ from m3kit.index import Search
 from m3kit.records import Document, Record
 from m3kit.vectors import Rep
 from m3kit_milvus.client import PAGE, CollectionClient, Key, Row, is_transient
+from m3kit_milvus.filters import to_milvus
 from m3kit_milvus.layout import Layout
 from m3kit_milvus.search import MilvusSearcher
 from m3kit_milvus.vectors import NO_TOKEN, nbytes, to_output
@@ -35,7 +36,6 @@ class MilvusStore:
         self.client = client
         self.layout = layout
         self.manifest = layout.manifest
-        self._translator = layout.translator()
 
     def check(self, document: Document, /) -> None:
         """Check sizes, the id and the metadata; see `Store.check`."""
@@ -52,7 +52,7 @@ class MilvusStore:
 
     def translate(self, where: Filter, /) -> FilterExpression[str]:
         """Translate a filter; see `Store.translate`."""
-        return self._translator.translate(where)
+        return to_milvus(where, self.layout)
 
     def prepare_search(self, search: Search, where: str | None, /) -> MilvusSearcher:
         """Prepare a search; see `Store.prepare_search`."""

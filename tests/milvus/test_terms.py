@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -31,9 +31,10 @@ from m3kit.filters import (
 from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.testing import DIM, query, records
-from m3kit_milvus import MilvusIndex, layout
+from m3kit_milvus import MilvusIndex
 from m3kit_milvus import client as client_module
 from m3kit_milvus.filters import MAX_DEPTH
+from m3kit_milvus.layout import Layout
 from m3kit_milvus.terms import NO_TERMS, TERMS, to_terms, translate_by_terms
 
 EXAMPLES = 4 * settings().max_examples  # 8,000 in the nightly profile
@@ -42,11 +43,11 @@ EXAMPLES = 4 * settings().max_examples  # 8,000 in the nightly profile
 def taken_for_a_server(patch: pytest.MonkeyPatch) -> None:
     """Take Milvus Lite for a server, which has no terms; but True is 1 to it, as ever."""
     patch.setattr(client_module.CollectionClient, "_read_engine", lambda _: "server")
-    patch.setattr(layout, "STRICTLY_TYPED", frozenset())
+    patch.setattr(Layout, "is_typed", False)
 
 
 @pytest.fixture(scope="module")
-def indexes(shared_client: MilvusClient) -> list[MilvusIndex]:
+def indexes(shared_client: MilvusClient) -> Iterator[list[MilvusIndex]]:
     """The same documents with terms and without; others of them have been written by others."""
     by_terms = MilvusIndex(shared_client, "terms", dim=DIM, reps=["dense"])
     mixed = MilvusIndex(shared_client, "mixed", dim=DIM, reps=["dense"])
@@ -59,7 +60,9 @@ def indexes(shared_client: MilvusClient) -> list[MilvusIndex]:
     mixed.upsert(records(CORPUS[::2]))
     shared_client.insert("mixed", [_row(document) for document in CORPUS[1::2]])
     mixed.flush()
-    return [by_terms, by_json, mixed]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Layout, "is_typed", False)
+        yield [by_terms, by_json, mixed]
 
 
 def _row(document: Document) -> dict[str, Any]:
