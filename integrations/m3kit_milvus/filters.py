@@ -33,16 +33,13 @@ from m3kit_milvus.private import PARTITION, to_partition
 from m3kit_milvus.scalars import SYMBOLS, FieldFilter, Scalar, like, quoted, translate_scalar
 from m3kit_milvus.terms import TERMS, joined, translate_by_terms
 
-MAX_DEPTH = 32
-"""An expression's tree may be as deep as protobuf reads, 100 messages, two for each level."""
-
 
 def to_milvus(where: Filter, layout: Layout) -> FilterExpression[str]:
     """
     Translate a filter for one collection.
 
     Raises:
-        ValueError: If `And`, `Or` and `Not` alternate more than `MAX_DEPTH` levels deep.
+        ValueError: If it nests too deep.
     """
     by_terms = False
 
@@ -57,7 +54,6 @@ def to_milvus(where: Filter, layout: Layout) -> FilterExpression[str]:
         all_of=lambda parts: joined("and", [*parts]) or layout.everything,
         any_of=lambda parts: joined("or", [*parts]) or layout.nothing,
         negate=(lambda part: f"(not {part})") if layout.has_not else None,
-        max_depth=MAX_DEPTH,
     )
     if not by_terms:
         return expression

@@ -29,7 +29,7 @@ from m3kit_milvus.private import (
 )
 from m3kit_milvus.scalars import Scalar, quoted
 from m3kit_milvus.terms import TERMS, to_terms
-from m3kit_milvus.vectors import MAX_VECTORS, NO_TOKEN, Column, to_fields
+from m3kit_milvus.vectors import MAX_VECTORS, Column, to_fields
 from m3kit_milvus.workarounds import AtomicStr
 
 M3KIT = FieldNames(
@@ -45,6 +45,9 @@ LLAMA_INDEX = FieldNames(id="id", text="text", dense="embedding", sparse="sparse
 
 TEXT_BYTES = 65_535
 """What a VARCHAR of Milvus holds, and a JSON of a server."""
+
+PRIVATE = frozenset({TERMS, METADATA, ID, PARTITION})
+"""The private fields that m3kit may create; see `m3kit_milvus.private`."""
 
 Fields: TypeAlias = Mapping[str, Any]
 
@@ -293,14 +296,9 @@ class Layout:
 
     def _storable(self, document: Document, output: M3Output) -> M3Output:
         """Return the vectors as they are stored."""
-        sparse, colbert = output.sparse, output.colbert
-        if sparse is not None and len(sparse) and sparse.ids[-1] >= NO_TOKEN:
-            raise self._refusal(
-                document, f"it has the token {sparse.ids[-1]}, and Milvus' are below {NO_TOKEN}"
-            )
-        if colbert is None:
+        if output.colbert is None:
             return output
-        stored = self.manifest.colbert.stored(colbert)
+        stored = self.manifest.colbert.stored(output.colbert)
         if len(stored) > MAX_VECTORS:
             raise self._refusal(
                 document,

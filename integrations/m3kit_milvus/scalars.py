@@ -160,17 +160,8 @@ def _range(scalar: Scalar, where: Range) -> str | None:
 def _integers(scalar: Scalar, where: Range) -> str | None:
     """Compare with integers that the type has; a bound beyond them keeps nothing, or everything."""
     bits = _INTEGERS[scalar.type]
-    low, high = least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    for name, bound in where.bounds.items():
-        match name:
-            case "gt":
-                low = max(low, math.floor(bound) + 1)
-            case "ge":
-                low = max(low, math.ceil(bound))
-            case "lt":
-                high = min(high, math.ceil(bound) - 1)
-            case "le":
-                high = min(high, math.floor(bound))
+    least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    low, high = where.integers(least, most)
     if low > high:
         return None
     parts = [f"{scalar.name} >= {low}"] if low > least else []

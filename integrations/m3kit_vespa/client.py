@@ -123,8 +123,8 @@ class SchemaClient:
         """
         session = self._session()
 
-        def put(document: Written) -> None:
-            session.feed_data_point(self._schema, document[1], dict(document[2]()), **self._within)
+        def put(_: str, name: str, fields: Callable[[], Mapping[str, Any]]) -> None:
+            session.feed_data_point(self._schema, name, dict(fields()), **self._within)
 
         _for_each(put, documents)
 
@@ -147,8 +147,8 @@ class SchemaClient:
         """
         session = self._session()
 
-        def delete(document: tuple[str, str]) -> None:
-            session.delete_data(self._schema, document[1], **self._within)
+        def delete(_: str, name: str) -> None:
+            session.delete_data(self._schema, name, **self._within)
 
         _for_each(delete, documents)
 
@@ -240,14 +240,14 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, HTTPError | ConnectionError | TimeoutError)
 
 
-def _for_each(do: Callable[[Any], object], documents: Iterable[tuple[Any, ...]]) -> None:
+def _for_each(do: Callable[..., object], documents: Iterable[tuple[Any, ...]]) -> None:
     """Do something with each document, several at once; failures are raised when all are done."""
     failures: dict[str, str] = {}
     permanent: list[str] = []
 
     def attempt(document: tuple[Any, ...]) -> None:
         try:
-            do(document)
+            do(*document)
         except (VespaError, HTTPError, OSError, RuntimeError) as error:
             failures[document[0]] = str(error)
             if not is_transient(error):

@@ -14,6 +14,7 @@ from pymilvus import DataType, MilvusClient
 from tests.filter_cases import CORPUS, DRAWN_NUMBERS, FILTERS, STRINGS
 
 from m3kit import FieldNames
+from m3kit.adapters.filter_translation import MAX_DEPTH
 from m3kit.filters import (
     And,
     Contains,
@@ -32,7 +33,6 @@ from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.testing import DIM, query, records
 from m3kit_milvus import MilvusIndex
-from m3kit_milvus.filters import MAX_DEPTH
 
 EXAMPLES = 2 * settings().max_examples
 

@@ -231,7 +231,7 @@ def test_a_token_that_milvus_does_not_take_is_refused(client: MilvusClient) -> N
     most = output(t4294967293=1.0)
     index.upsert([Record(Document("most", ""), most)])
     assert len(index.search(Search(query=most.only("sparse")))) == 1
-    with pytest.raises(DocumentError, match=f"'more': it has the token {NO_TOKEN}"):
+    with pytest.raises(DocumentError, match=f"'more' has the token {NO_TOKEN}"):
         index.upsert([Record(Document("more", ""), output(t4294967294=1.0))])
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from pymilvus import MilvusClient
 from tests.filter_cases import CORPUS, DRAWN_NUMBERS, FILTERS
 
+from m3kit.adapters.filter_translation import MAX_DEPTH
 from m3kit.filters import (
     All,
     Contains,
@@ -33,7 +34,6 @@ from m3kit.records import Document
 from m3kit.testing import DIM, query, records
 from m3kit_milvus import MilvusIndex
 from m3kit_milvus import client as client_module
-from m3kit_milvus.filters import MAX_DEPTH
 from m3kit_milvus.layout import Layout
 from m3kit_milvus.terms import NO_TERMS, TERMS, to_terms, translate_by_terms
 

@@ -24,7 +24,7 @@ from m3kit.testing import DIM as NARROW
 from m3kit.testing import assert_same_hits, assert_same_vectors
 from m3kit.vectors import Floats, M3Output
 from m3kit_qdrant import EdgeIndex, QdrantIndex
-from m3kit_qdrant.vectors import ByteRows, PlainRows, rows_of
+from m3kit_qdrant.vectors import ByteRows, Rows, rows_of
 
 DIM = 1024
 STORAGES = [
@@ -204,5 +204,5 @@ def test_rows_that_are_not_of_unit_length_are_refused() -> None:
 
 def test_other_storages_are_spelled_as_they_are() -> None:
     rows = unit(np.random.default_rng(0), 3)
-    assert rows_of(ColbertStorage("bfloat16")) == PlainRows()
-    assert PlainRows().encode(rows) is rows
+    assert rows_of(ColbertStorage("bfloat16")) == Rows()
+    assert Rows().encode(rows) is rows
