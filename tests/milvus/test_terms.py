@@ -119,10 +119,10 @@ def test_terms_order_as_numbers_do(number: float, bound: float) -> None:
     for name in ("gt", "ge", "lt", "le"):
         where = Range("a", **{name: bound})
         translated = translate_by_terms(where, negates=True)
-        found = _evaluate(translated.expression, terms)
-        assert found >= matches(where, Document("a", "", {"a": number}))
+        matching = _evaluate(translated.expression, terms)
+        assert matching >= matches(where, Document("a", "", {"a": number}))
         if translated.exact:
-            assert found == matches(where, Document("a", "", {"a": number}))
+            assert matching == matches(where, Document("a", "", {"a": number}))
 
 
 def _evaluate(expression: str, terms: str) -> bool:
@@ -201,10 +201,10 @@ def test_an_engine_that_knows_no_not_is_asked_without_it(client: MilvusClient) -
     index.upsert(records(CORPUS))
     where = Not(Exists("a")) | Eq("a", 1) | Range("a", gt=7)
     assert "not" not in index._store.translate(where).expression
-    kept = {document.id for document in CORPUS if matches(where, document)}
-    assert {record.document.id for record in index.scan(where)} == kept
-    assert index.count(where) == len(kept)
+    matching = {document.id for document in CORPUS if matches(where, document)}
+    assert {record.document.id for record in index.scan(where)} == matching
+    assert index.count(where) == len(matching)
     hits = index.search(Search(query=query("", "dense"), k=len(CORPUS), where=where))
-    assert {hit.document.id for hit in hits} == kept
+    assert {hit.document.id for hit in hits} == matching
     index.delete_where(where)
-    assert index.count() == len(CORPUS) - len(kept)
+    assert index.count() == len(CORPUS) - len(matching)

@@ -91,8 +91,8 @@ def test_every_engine_keeps_what_matches_keeps(engines: list[HybridIndex], where
 
 @pytest.mark.parametrize("operator", [or_, and_])
 def test_a_long_chain_is_not_a_deep_filter(engines: list[HybridIndex], operator: Any) -> None:
-    some: list[Filter] = [Exists("a"), *(Eq("a", n) for n in range(200))]
-    _assert_keeps(engines, reduce(operator, some))
+    chain: list[Filter] = [Exists("a"), *(Eq("a", n) for n in range(200))]
+    _assert_keeps(engines, reduce(operator, chain))
 
 
 def test_a_filter_may_nest_thirty_levels(engines: list[HybridIndex]) -> None:
