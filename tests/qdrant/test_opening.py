@@ -28,6 +28,7 @@ from m3kit.index import (
 )
 from m3kit.testing import DIM, DOCUMENTS, ENCODER, query, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
+from m3kit_qdrant.manifest_file import ManifestFile
 
 MODEL = "BAAI/bge-m3@5617a9f6"
 
@@ -191,7 +192,7 @@ def test_a_step_that_fails_leaves_a_directory_in_which_the_index_is_made(
     def fail(*_: object) -> None:
         raise OSError("no more")
 
-    target: object = Path if step == "rename" else sys.modules["m3kit_qdrant.manifest_file"]
+    target = Path if step == "rename" else ManifestFile
     with monkeypatch.context() as patched:
         patched.setattr(target, step, fail)
         with pytest.raises(OSError, match="no more"):

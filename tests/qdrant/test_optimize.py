@@ -370,7 +370,7 @@ import os, signal, sys, time
 from pathlib import Path
 from threading import Thread
 import m3kit_qdrant.edge_optimize as module
-from m3kit_qdrant import EdgeIndex, edge_client, manifest_file
+from m3kit_qdrant import EdgeIndex, edge_client
 from m3kit_qdrant.directory import Directory
 from m3kit_qdrant.edge_optimize import EdgeOptimizer
 from m3kit_qdrant.edge_shard import Shard
