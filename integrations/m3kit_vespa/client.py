@@ -134,8 +134,7 @@ class SchemaClient:
         try:
             self._session().feed_data_point(self._schema, name, dict(fields), **parameters)
         except VespaError as error:
-            answer = getattr(error.__cause__, "response", None)
-            if getattr(answer, "status_code", None) != HTTPStatus.PRECONDITION_FAILED:
+            if _status(error) != HTTPStatus.PRECONDITION_FAILED:
                 raise
 
     def delete(self, documents: Iterable[tuple[str, str]]) -> None:
@@ -235,9 +234,13 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, FeedError):
         return error.transient
     if isinstance(error, VespaError):
-        answer = getattr(error.__cause__, "response", None)
-        return getattr(answer, "status_code", None) in _BUSY
+        return _status(error) in _BUSY
     return isinstance(error, HTTPError | ConnectionError | TimeoutError)
+
+
+def _status(error: VespaError) -> int | None:
+    answer = getattr(error.__cause__, "response", None)
+    return getattr(answer, "status_code", None)
 
 
 def _for_each(do: Callable[..., object], documents: Iterable[tuple[Any, ...]]) -> None:
