@@ -16,7 +16,7 @@ from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import M3Output, Rep
 from m3kit_milvus.client import Engine, Key, Row
-from m3kit_milvus.columns import META, MetadataColumns, Path, Place, Schema
+from m3kit_milvus.columns import META, Path, Place, Schema
 from m3kit_milvus.private import (
     ID,
     METADATA,
@@ -92,7 +92,11 @@ class Layout:
         """The fields that a document is read from."""
         fields = [*self.id_fields, self.names.text]
         if self.names.metadata is None:
-            return [*fields, *self._columns.names(), *([META] if self.schema.dynamic else [])]
+            return [
+                *fields,
+                *self.schema.metadata_fields(),
+                *([META] if self.schema.dynamic else []),
+            ]
         return [*fields, self.names.metadata, *(self.private & {METADATA})]
 
     @property
@@ -169,7 +173,7 @@ class Layout:
         """
         key = row[self.id_field]
         if self.names.metadata is None:
-            metadata: Any = dict(self._columns.read(row))
+            metadata: Any = dict(self.schema.read(row))
         elif text := row.get(METADATA) if METADATA in self.private else None:
             metadata = json.loads(text)
         else:
@@ -228,11 +232,11 @@ class Layout:
         path = "".join(f'["{key}"]' for key in (first, *nested))
         if self.names.metadata is not None:
             return self._path(f"{self.names.metadata}{path}", lists=True)
-        if first in self._columns.names():
+        if first in self.schema.metadata_fields():
             if first in self.schema.jsons:
                 return "unknown"
             return "nowhere" if nested else self.schema.scalars[first]
-        if not self._columns.can_add(first):
+        if not self.schema.can_add(first):
             return "nowhere"
         return self._path(f"{META}{path}", lists=self.engine == "server")
 
@@ -271,7 +275,7 @@ class Layout:
 
     def _metadata(self, document: Document) -> Fields:
         if self.names.metadata is None:
-            reason = self._columns.difference(document.metadata)
+            reason = self.schema.difference(document.metadata)
             if reason is not None:
                 raise self._refusal(document, reason)
             return dict(document.metadata)
@@ -306,12 +310,6 @@ class Layout:
                 "or pool them by ColbertStorage(pool_factor=2)",
             )
         return replace(output, colbert=stored)
-
-    @property
-    def _columns(self) -> MetadataColumns:
-        vectors = [column.field for column in self.columns.values()]
-        reserved = {self.schema.primary, self.id_field, self.names.text, *self.private, *vectors}
-        return MetadataColumns(self.schema, frozenset(reserved))
 
     def _check_size(self, document: Document, part: str, text: str, limit: int) -> None:
         size = len(text) if text.isascii() else len(text.encode())

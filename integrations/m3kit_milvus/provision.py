@@ -212,10 +212,7 @@ def _read_manifest(description: Row, what: str) -> tuple[Manifest, str | None] |
 
 
 def _text(manifest: Manifest, partition_key: str | None) -> str:
-    stored: dict[str, Any] = {_PROPERTY: manifest.to_json()}
-    return json.dumps(
-        stored if partition_key is None else {**stored, "partition_key": partition_key}
-    )
+    return json.dumps({_PROPERTY: manifest.to_json(), "partition_key": partition_key})
 
 
 def _names(manifest: Manifest) -> FieldNames:

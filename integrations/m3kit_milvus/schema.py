@@ -72,7 +72,7 @@ def read_layout(
         manifest, partition_key = Manifest(width, names.reps, model), None
     else:
         manifest, partition_key = replace(stored[0], reps=names.reps), stored[1]
-    schema = reader.schema(description, names, dynamic=dynamic)
+    schema = reader.schema(description, names, PRIVATE if stored else frozenset(), dynamic=dynamic)
     return Layout(
         what=what,
         names=names,
@@ -190,7 +190,9 @@ class _Reader:
             anns_field(rep, name),
         )
 
-    def schema(self, description: Row, names: FieldNames, *, dynamic: bool) -> Schema:
+    def schema(
+        self, description: Row, names: FieldNames, private: frozenset[str], *, dynamic: bool
+    ) -> Schema:
         """Describe the other fields."""
         (primary,) = (field for field in self.fields.values() if field.get("is_primary"))
         vectors = {names.vector(rep) for rep in names.reps}
@@ -215,6 +217,10 @@ class _Reader:
                 and not self.fields[name].get("nullable")
             ],
             dynamic=dynamic,
+            reserved=frozenset(
+                {primary["name"], names.id or primary["name"], names.text, *vectors}
+                | (private & scalars.keys())
+            ),
         )
 
     def _of(self, types: frozenset[DataType] | set[DataType]) -> list[str]:

@@ -50,21 +50,24 @@ class VespaSearcher(Searcher):
     Args:
         client: The schema.
         layout: Where documents lie in it.
-        query: The query's vectors.
+        search: The request.
         where: The filter in YQL.
-        exact: Whether every dense vector is compared, and no graph used.
         hits: The fields of the hits so far, by their documents' ids.
     """
 
     client: SchemaClient
     layout: Layout
-    query: M3Output
+    search: Search
     where: str
-    exact: bool = False
     hits: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     score_error = _SCORE_ERROR
     slack = SLACK
+
+    @property
+    def query(self) -> M3Output:
+        """The query's vectors."""
+        return self.search.query
 
     def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
         """Return the nearest documents of each representation, a request for each."""
@@ -173,7 +176,7 @@ class VespaSearcher(Searcher):
     ) -> list[Any]:
         """Ask for what the branches find; nothing where the query has no word to say."""
         conditions = [
-            _branch(self.layout, rep, self.query, size, exact=self.exact)
+            _branch(self.layout, rep, self.query, size, exact=self.search.exact is True)
             for rep in branches
             if rep != "sparse" or len(require(self.query.sparse, rep))
         ]

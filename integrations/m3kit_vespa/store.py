@@ -62,13 +62,7 @@ class VespaStore:
 
     def prepare_search(self, search: Search, where: Condition | None, /) -> VespaSearcher:
         """Prepare a search."""
-        return VespaSearcher(
-            self._client,
-            self._layout,
-            search.query,
-            searchable(where),
-            exact=search.exact is True,
-        )
+        return VespaSearcher(self._client, self._layout, search, searchable(where))
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
         """Read the records of these ids that there are, with `reps` of them."""

@@ -51,7 +51,7 @@ def new_layout(manifest: Manifest, engine: Engine) -> Layout:
         names=replace(M3KIT, **dict.fromkeys({*REPS} - manifest.reps)),  # type: ignore[arg-type]
         manifest=manifest,
         columns={rep: Column(rep, "IP", "FLAT", {}, anns_field(rep, rep)) for rep in manifest.reps},
-        schema=Schema("id", False, scalars, ["metadata"], [], [], False),  # noqa: FBT003
+        schema=Schema("id", False, scalars, ["metadata"], [], [], False, frozenset()),  # noqa: FBT003
         engine=engine,
         partition_key=None,
         private=frozenset(scalars) - {"id", "text"},

@@ -100,7 +100,7 @@ class Server(ThreadingHTTPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
-        for shard, _ in self.collections.values():
+        for shard, _config in self.collections.values():
             shard.close()
 
     @property
