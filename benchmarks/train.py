@@ -7,10 +7,11 @@ Tokens a second while training, m3kit beside FlagEmbedding; and memory by the si
 
 The first needs the environment of `make reference` with the extra `train`. Both trainers take turns
 on the same examples of the sample corpus, M3's whole loss in float32, with every text once in an
-epoch: the tokens are those of the texts, not of padding. `--joined 3` makes passages of one to many
-texts, three in the mean, whose lengths differ as those of documents do. The vocabulary is the small tokenizer's;
-with M3's own FlagEmbedding's sparse head takes 1 MB more for each token. The second prints
-the peak memory of one step above that of the loaded model, with and without cached gradients.
+epoch: the tokens are those of the texts, not of padding. `--joined 2` makes passages of one text or
+several, two in the mean, so that lengths differ as those of documents do. The vocabulary is the
+small tokenizer's; with M3's own FlagEmbedding's sparse head takes 1 MB more for each token. The
+second prints the peak memory of one step above that of the loaded model, with and without cached
+gradients.
 """
 
 from __future__ import annotations
