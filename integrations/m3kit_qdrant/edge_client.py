@@ -21,6 +21,7 @@ from m3kit_qdrant.edge_shard import Shard
 from m3kit_qdrant.edge_writes import Writes
 from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.filters import Condition, conditions_in
+from m3kit_qdrant.huge_pages import use_huge_pages
 from m3kit_qdrant.layout import ID
 from m3kit_qdrant.vectors import ToScore, Vectors
 
@@ -65,7 +66,7 @@ class EdgeEngine:
         self._directory = directory
         self._vectors = vectors
         self._open_shard: Shard | None = Shard.load(directory.path, folder)
-        self._graph = _graph_params(directory.optimization)
+        self._use_graph(directory.optimization)
         self.folder = folder
         self.writes = Writes()
         self._logged = 0
@@ -188,7 +189,8 @@ class EdgeEngine:
         """Answer from another shard from now on; the files of the old one are removed."""
         old, self._open_shard = self._shard, shard
         old.remove_when_unused(self.folder)
-        self._graph, self.folder = _graph_params(optimization), folder
+        self._use_graph(optimization)
+        self.folder = folder
 
     def is_transient(self, _: Exception, /) -> bool:
         """See `Engine.is_transient`: files have no errors that pass by themselves."""
@@ -270,14 +272,16 @@ class EdgeEngine:
         )
         return request, to_score
 
+    def _use_graph(self, optimization: Optimization | None) -> None:
+        self._graph = EXACT
+        if optimization is not None:
+            self._graph = approximate(optimization.search)
+            use_huge_pages()
+
     def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
         shard = self._shard
         check_room(self._directory.path, nbytes)
         shard.update(operation)
-
-
-def _graph_params(optimization: Optimization | None) -> edge.SearchParams:
-    return EXACT if optimization is None else approximate(optimization.search["hnsw_ef"])
 
 
 def _answer(
