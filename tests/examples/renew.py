@@ -1,4 +1,4 @@
-"""Write what each example prints anew, in the comment at its end: `python -m tests.examples.renew`."""
+"""Write anew what each example prints: `python -m tests.examples.renew`."""
 
 from __future__ import annotations
 
