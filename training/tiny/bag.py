@@ -41,11 +41,9 @@ class Bag(nn.Module):
         share = torch.from_numpy(rarity / rarity.max())
         self.register_buffer("frequency", 1 - share)
         self.pooled = pooled
-        with torch.no_grad():
-            states = self.states(torch.arange(len(rows)))
-            gram = states.T @ states + 0.1 * torch.eye(states.shape[1])
-            weights = torch.linalg.solve(gram, states.T @ torch.from_numpy(rarity / 2))
-        self.score = nn.Parameter(weights)
+        self.score = nn.Parameter(torch.zeros(rows.shape[1] + 2))
+        with torch.no_grad():  # half of the rarity, but for what is the same for all tokens
+            self.score[FREQUENCY] = -float(rarity.max()) / 2 / len(self.score) ** 0.5
 
     def embeddings(self, ids: torch.Tensor) -> torch.Tensor:
         """Return what a transformer's embedding has for each token, of unit length."""

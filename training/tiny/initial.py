@@ -144,6 +144,7 @@ def _layer(bag: Bag, options: Options, number: int) -> dict[str, torch.Tensor]:
         if number == 0:
             query.weight[pooled:] = key.weight[pooled:] = _identity(bag, size)
             value.weight[pooled, FREQUENCY] = -1
+            value.bias[pooled] = width**0.5 / 2  # a text's mean is about 0
             output.weight[COUNT] = 0
             output.weight[COUNT, pooled] = _COUNTED
     linear("intermediate.dense", options.inner, width)
