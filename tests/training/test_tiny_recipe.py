@@ -168,7 +168,7 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
         wanted = bag(*padded(reader, TEXTS, 64)).numpy()
     encoder = TorchEncoder.from_pretrained(folder)
     dense = np.stack([o.dense for o in encoder.encode_documents(TEXTS) if o.dense is not None])
-    assert (dense * wanted).sum(axis=1).min() > 0.9
+    assert (dense[:, : OPTIONS.pooled] * wanted).sum(axis=1).min() > 0.9
     similarity = np.corrcoef((dense @ dense.T).ravel(), (wanted @ wanted.T).ravel())[0, 1]
     assert similarity > 0.95
 

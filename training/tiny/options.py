@@ -47,7 +47,7 @@ class Options:
     bag_steps: int = 400
     bag_batch: int = 256
     bag_rate: float = 2e-3
-    steps: int = 1200
+    steps: int = 1000
     batch: int = 48
     rate: float = 1e-3
     seed: int = 1
