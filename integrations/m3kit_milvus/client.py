@@ -42,9 +42,6 @@ _WRITES = ("insert", "upsert", "delete", "flush")
 _IO_ERROR = re.compile(r"\[Errno \d+\]")
 """What Milvus Lite's message has of an error of the file system."""
 
-PAGE = 256
-"""How many keys one filter names."""
-
 _KEYS_PAGE = 4_096
 _SAMPLE_ROWS = 16
 

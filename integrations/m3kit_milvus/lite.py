@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from m3kit.adapters.read_only import copy_files, private_folder
+from m3kit.adapters.read_only import copy_files, private_folder, shared_lock, try_lock
 from m3kit.index import IndexLockedError, IndexNotFoundError
 
 _COLLECTIONS, _LOCK = "collections", "LOCK"
@@ -102,7 +102,9 @@ def copied(file: Path) -> Iterator[Path]:
         IndexLockedError: If a process has it open.
     """
     with private_folder() as folder:
-        with _unwritten(file):
+        with shared_lock(file / _LOCK) as is_free:
+            if not is_free:
+                raise _open_elsewhere(file)
             copy_files(file, folder / file.name)
         yield folder / file.name
 
@@ -137,40 +139,10 @@ def _open_elsewhere(file: Path) -> IndexLockedError:
 
 
 def _is_locked(file: Path) -> bool:
-    descriptor = os.open(file / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    try:
-        return not _lock(descriptor, exclusive=True)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _unwritten(file: Path) -> Iterator[None]:
-    """Have nobody open a file meanwhile, which readers may do together."""
-    try:
-        descriptor = os.open(file / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:  # nobody has opened it where it lies
-        yield
-        return
-    try:
-        if not _lock(descriptor, exclusive=False):
-            raise _open_elsewhere(file)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, *, exclusive: bool) -> bool:
-    """Lock a file until it is closed; False if another process has."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        return True
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    """Tell whether a process has a file open, this one included."""
+    (file / _LOCK).touch()
+    with (file / _LOCK).open("r+b") as lock:
+        return not try_lock(lock, exclusive=True)
 
 
 def _leave_to_parent() -> None:

@@ -66,11 +66,9 @@ def provision(
             _check_fields(description, stored[0], what)
             _create_indexes(client, stored[0], options)
             names = _names(stored[0])
-        layout = read_layout(client, description, names, options, what)
-        if stored is None:
-            layout = replace(layout, manifest=replace(layout.manifest, model=request.model))
-        else:
-            layout = _with_private_fields(layout, *stored)
+        layout = read_layout(
+            client, description, names, options, what, stored=stored, model=request.model
+        )
         request.check(layout.manifest, what)
         client.load()
     if stored is None:
@@ -195,19 +193,7 @@ def _read_manifest(description: Row, what: str) -> tuple[Manifest, str | None] |
 
 
 def _text(manifest: Manifest, partition_key: str | None) -> str:
-    stored: dict[str, Any] = {_PROPERTY: manifest.to_json()}
-    return json.dumps(
-        stored if partition_key is None else {**stored, "partition_key": partition_key}
-    )
-
-
-def _with_private_fields(layout: Layout, manifest: Manifest, partition_key: str | None) -> Layout:
-    return replace(
-        layout,
-        manifest=replace(manifest, reps=layout.names.reps),
-        partition_key=partition_key if layout.names.metadata == M3KIT.metadata else None,
-        private=frozenset({TERMS, METADATA, ID, PARTITION} & layout.schema.scalars.keys()),
-    )
+    return json.dumps({_PROPERTY: manifest.to_json(), "partition_key": partition_key})
 
 
 def _names(manifest: Manifest) -> FieldNames:

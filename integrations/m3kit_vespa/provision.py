@@ -166,7 +166,7 @@ def open_existing(
                 "m3kit_vespa.add_profiles add it to the application package, and deploy it again"
             ) from error
     try:
-        next(client.visit([*layout.field_names(), *types]), None)
+        next(client.visit([*fields.names(), *types]), None)
     except VespaError as error:
         stored = next(client.visit(["*"]), {})
         raise IndexNotFoundError(

@@ -115,12 +115,12 @@ def test_a_kill_while_a_collection_is_made_leaves_the_address_usable(file: Path)
 def test_only_what_has_no_schema_is_removed(file: Path) -> None:
     with open_index(f"milvus://{file}/papers", dim=DIM) as index:
         index.upsert(records(DOCUMENTS))
-    kept = file / "collections" / "mine" / "notes.txt"
-    kept.parent.mkdir()
-    kept.write_text("mine")
+    notes = file / "collections" / "mine" / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
     with open_index(f"milvus://{file}/papers") as index:
         assert index.count() == len(DOCUMENTS)
-    assert kept.exists()
+    assert notes.exists()
 
 
 def test_a_kill_late_in_a_flush_doubles_nothing(file: Path) -> None:
