@@ -338,8 +338,8 @@ class CollectionClient:
 
     def _is_unloaded(self, error: Exception) -> bool:
         """Tell whether a server of Milvus Lite was restarted, which then has nothing loaded."""
-        is_lite = self.engine == "lite" and isinstance(error, MilvusException)
-        return is_lite and error.code == _NOT_LOADED
+        is_unloaded = isinstance(error, MilvusException) and error.code == _NOT_LOADED
+        return is_unloaded and self.engine == "lite"
 
     def _wait_visible(self) -> None:
         if self.engine == "core":
