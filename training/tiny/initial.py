@@ -162,4 +162,5 @@ def _identity(bag: Bag, size: int) -> torch.Tensor:
     projection[:, [FREQUENCY, COUNT]] = 0
     projected = states @ projection.T
     likeness = (projected**2).sum(-1).mean() / size**0.5
-    return projection * (_SHARP / likeness) ** 0.5
+    scaled: torch.Tensor = projection * (_SHARP / likeness) ** 0.5
+    return scaled
