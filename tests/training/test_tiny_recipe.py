@@ -142,7 +142,7 @@ TEXTS = [
     for where in ("row", "column", "style")
     for thing in ("table", "page", "chart")
 ]
-OPTIONS = Options(vocabulary=120, width=48, heads=4, inner=48, positions=64)
+OPTIONS = Options(vocabulary=120, inner=48, positions=64)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,8 @@ def bag_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bag, Path]
     options = replace(OPTIONS, vocabulary=size)
     write_tokenizer(tokenizer, folder, options.positions)
     generator = np.random.default_rng(1)
-    rows = directions(generator.standard_normal((size, 36), dtype=np.float32), 48, 0.4, seed=1)
+    latent = generator.standard_normal((size, OPTIONS.pooled), dtype=np.float32)
+    rows = directions(latent, OPTIONS.width, OPTIONS.noise, seed=1)
     bag = Bag(rows, generator.random(size, dtype=np.float32), options.pooled)
     write_initial(bag, options, folder)
     return bag, folder
