@@ -22,7 +22,7 @@ from m3kit.server.playground import Playground
 from m3kit.server.service import PairReranker
 
 _SWITCH_SECONDS = 0.001
-"""How long the event loop may hold the interpreter while the model waits for it, again and again."""
+"""How long the event loop may hold the interpreter while the model waits for it."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
