@@ -2,124 +2,76 @@
 An index in a directory at 10,000, 100,000 and a million documents, exact and optimized.
 
     python -m benchmarks.scale [--documents 10000 100000] [--data tiny islands] [--folder DIR]
+    python -m benchmarks.scale --write --documents 1000000 --folder DIR
+        writes the index alone, which the next call without `--write` measures and removes
 
-Two sets of vectors, 1,024 wide, of unit length. `tiny`: Gaussian, with the spectrum that the
-shipped model's vectors of the sample corpus have (`--fit` measures it): the i-th largest variance
-is in proportion to i^-0.58 exp(-i / 55), and the mean vector has 0.14 of the length. `islands`:
-2,000 centres at right angles, nearly, and documents around them, which is hard for a graph.
-Lexical weights: 14 of a document and 6 of a query, whose tokens are distributed by Zipf's law.
-
-Queries are drawn as documents are, 200 of them. Recall is the share of the true 10 nearest that
-dense search found. Times are of `index.search`, a query after the other, in milliseconds: p50 and
-p95 of wall time, and the median of CPU time, for a busy machine. RSS is that of the process that
-searches, of which the file cache is a part; bytes are those on the disk.
+The vectors are those of `benchmarks.scale_data`. Of each index there are two rows: `exact`, whose
+`build_s` is the time of writing, and `optimized`, whose `build_s` is that of `optimize` and whose
+`measured` is what that recorded about itself. Recall is the share of the true 10 nearest, by NumPy,
+that dense search found, of 200 queries; an exact search, which is slow, answers fewer of them.
+Times are of `index.search`, a query after the other, in milliseconds: p50 and p95 of wall time, and
+the median of CPU time, for a busy machine. RSS is that of the process that searches, of which the
+mapped files are a part; bytes are those on the disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
+from benchmarks.scale_data import DIM, Data, Generator, Nearest, fit
 
-from m3kit import Document, M3Output, Record, Rep, Search, Sparse
+from m3kit import Document, M3Output, Record, Rep, Search
 from m3kit.optimization import Graph
-from m3kit.vectors import Floats
+from m3kit_qdrant import EdgeIndex
 
-Data: TypeAlias = Literal["tiny", "islands"]
+_BATCH = 5_000
+_QUERIES = 200
+_EXACT_SCORES = 20_000_000
+"""With so many documents an exact search is compared in all, but with 20 queries at least."""
 
-DIM = 1024
-BATCH = 5_000
-QUERIES = 200
-ISLANDS = 2_000
-VOCABULARY = 30_000
-K = 10
-KINDS: dict[str, tuple[Rep, ...]] = {"dense": ("dense",), "weighted": ("dense", "sparse")}
+_K = 10
+_KINDS: dict[str, tuple[Rep, ...]] = {"dense": ("dense",), "weighted": ("dense", "sparse")}
 
 
-class Generator:
-    """
-    Vectors of documents or of queries, batch by batch; the seed decides them.
-
-    Args:
-        data: Which of the two sets.
-    """
-
-    def __init__(self, data: Data) -> None:
-        rng = np.random.default_rng(0)
-        self._data = data
-        ranks = np.arange(1, DIM + 1)
-        self._deviations = np.sqrt(ranks**-0.58 * np.exp(-ranks / 55))
-        self._deviations /= np.linalg.norm(self._deviations)
-        self._mean = rng.standard_normal(DIM)
-        self._mean *= np.sqrt(0.14 / 0.86) / np.linalg.norm(self._mean)
-        self._centres = rng.standard_normal((ISLANDS, DIM)).astype(np.float32)
-        self._centres /= np.linalg.norm(self._centres, axis=1, keepdims=True)
-        weights = 1 / np.arange(10, VOCABULARY + 10)
-        self._frequencies = np.cumsum(weights / weights.sum())
-
-    def dense(self, count: int, seed: int) -> Floats:
-        """Return vectors, shape `(count, dim)`."""
-        rng = np.random.default_rng([1, seed])
-        vectors = rng.standard_normal((count, DIM), dtype=np.float32)
-        if self._data == "tiny":
-            vectors = vectors * self._deviations.astype(np.float32) + self._mean.astype(np.float32)
-        else:
-            vectors *= 0.5 / np.sqrt(DIM)
-            vectors += self._centres[rng.integers(0, ISLANDS, count)]
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors
-
-    def sparse(self, count: int, tokens: int, seed: int) -> Iterator[Sparse]:
-        """Yield lexical weights."""
-        rng = np.random.default_rng([2, seed])
-        draws = np.searchsorted(self._frequencies, rng.random((count, tokens)))
-        weights = rng.uniform(0.05, 0.4, (count, tokens)).astype(np.float32)
-        for row, values in zip(draws, weights, strict=True):
-            ids = np.unique(row)
-            yield Sparse(ids.astype(np.int64), values[: len(ids)])
-
-    def outputs(self, count: int, tokens: int, seed: int) -> Iterator[M3Output]:
-        """Yield both."""
-        for dense, sparse in zip(
-            self.dense(count, seed), self.sparse(count, tokens, seed), strict=True
-        ):
-            yield M3Output(dense=dense, sparse=sparse)
-
-
-def build(folder: Path, data: Data, documents: int) -> dict[str, Any]:
-    """Write an index."""
-    from m3kit_qdrant import EdgeIndex
-
+def write(folder: Path, data: Data, documents: int) -> None:
+    """Write an index, and beside it the true nearest documents of the queries."""
     generator = Generator(data)
-    start = perf_counter()
-    with EdgeIndex(folder, dim=DIM, reps=["dense", "sparse"]) as index:
-        for first in range(0, documents, BATCH):
-            outputs = generator.outputs(min(BATCH, documents - first), 14, first)
-            index.upsert(
-                [
-                    Record(Document(f"{first + n}", "", {"n": first + n}), output)
-                    for n, output in enumerate(outputs)
-                ]
-            )
+    queries = generator.queries(_QUERIES)
+    nearest = Nearest(_dense(queries), _K)
+    seconds = 0.0
+    with EdgeIndex(folder / "index", dim=DIM, reps=["dense", "sparse"]) as index:
+        for first in range(0, documents, _BATCH):
+            outputs = generator.documents(first, min(_BATCH, documents - first))
+            nearest.add(first, _dense(outputs))
+            records = [
+                Record(Document(f"{number}", "", {"n": number}), output)
+                for number, output in enumerate(outputs, first)
+            ]
+            start = perf_counter()
+            index.upsert(records)
+            seconds += perf_counter() - start
+        start = perf_counter()
         index.flush()
-    return {"build_s": round(perf_counter() - start, 1)}
+        seconds += perf_counter() - start
+    written = {"build_s": round(seconds, 1), "nearest": nearest.ids()}
+    (folder / "written.json").write_text(json.dumps(written), encoding="utf-8")
 
 
 def optimize(folder: Path, graph: Graph) -> dict[str, Any]:
-    """Optimize it."""
-    from m3kit_qdrant import EdgeIndex
-
+    """Optimize the index."""
     start = perf_counter()
-    with EdgeIndex(folder) as index:
+    with EdgeIndex(folder / "index") as index:
         optimization = index.optimize(graph)
     return {
         "build_s": round(perf_counter() - start, 1),
@@ -127,36 +79,45 @@ def optimize(folder: Path, graph: Graph) -> dict[str, Any]:
     }
 
 
-def search(folder: Path, data: Data, truth: Path, queries: int) -> dict[str, Any]:
-    """Search it, and compare with the exact answers, which are written where there are none."""
-    from m3kit_qdrant import EdgeIndex
-
-    encoded = list(Generator(data).outputs(QUERIES, 6, 10**9))[:queries]
+def search(folder: Path, data: Data, queries: int, warm_up: int) -> dict[str, Any]:
+    """Search the index as it is, first for other queries."""
+    generator = Generator(data)
+    outputs = generator.queries(_QUERIES)[:queries]
+    others = generator.queries(warm_up, seed=1)
+    nearest = json.loads((folder / "written.json").read_text(encoding="utf-8"))["nearest"]
     figures: dict[str, Any] = {}
-    with EdgeIndex(folder) as index:
-        for kind, reps in KINDS.items():
-            index.search(Search(query=encoded[0].only(*reps), k=K))
-            times, cpu_times, answers = [], [], []
-            for query in encoded:
-                start, cpu_start = perf_counter(), process_time()
-                hits = index.search(Search(query=query.only(*reps), k=K))
-                times.append(1000 * (perf_counter() - start))
-                cpu_times.append(1000 * (process_time() - cpu_start))
-                answers.append([hit.document.id for hit in hits])
-            figures |= {
-                f"{kind}_p50_ms": round(float(np.median(times)), 2),
-                f"{kind}_p95_ms": round(float(np.quantile(times, 0.95)), 2),
-                f"{kind}_cpu_ms": round(float(np.median(cpu_times)), 2),
-            }
+    with EdgeIndex(folder / "index") as index:
+        for kind, reps in _KINDS.items():
+            for output in others:
+                index.search(Search(query=output.only(*reps), k=_K))
+            times, found = _times(index, [output.only(*reps) for output in outputs])
+            figures |= {f"{kind}_{name}": milliseconds for name, milliseconds in times.items()}
             if kind == "dense":
-                if not truth.exists():
-                    truth.write_text(json.dumps(answers), encoding="utf-8")
-                exact = json.loads(truth.read_text(encoding="utf-8"))
-                common = [len({*a} & {*b}) / K for a, b in zip(answers, exact, strict=True)]
+                common = [len({*a} & {*b}) / _K for a, b in zip(found, nearest, strict=False)]
                 figures["recall"] = round(float(np.mean(common)), 4)
         figures |= _memory()
-    stats = [path.stat() for path in folder.rglob("*")]
+    stats = [path.stat() for path in (folder / "index").rglob("*")]
     return {**figures, "disk_mb": sum(stat.st_blocks * 512 for stat in stats) >> 20}
+
+
+def _times(
+    index: EdgeIndex, queries: list[M3Output]
+) -> tuple[dict[str, float], list[list[str]]]:
+    """Time each search, and return the ids that it found, too."""
+    wall, cpu, found = [], [], []
+    for query in queries:
+        start, cpu_start = perf_counter(), process_time()
+        hits = index.search(Search(query=query, k=_K))
+        wall.append(1000 * (perf_counter() - start))
+        cpu.append(1000 * (process_time() - cpu_start))
+        found.append([hit.document.id for hit in hits])
+    p50, p95 = np.quantile(wall, [0.5, 0.95])
+    times = {"p50_ms": p50, "p95_ms": p95, "cpu_ms": np.median(cpu)}
+    return {name: round(float(time), 2) for name, time in times.items()}, found
+
+
+def _dense(outputs: list[M3Output]) -> Any:
+    return np.stack([output.dense for output in outputs if output.dense is not None])
 
 
 def _memory() -> dict[str, int]:
@@ -169,27 +130,6 @@ def _memory() -> dict[str, int]:
     return {"rss_mb": rss, "private_mb": anonymous}
 
 
-def fit() -> dict[str, Any]:
-    """Measure the spectrum of the shipped model's vectors of the sample corpus."""
-    from m3kit.torch import TorchEncoder
-
-    corpus = Path(__file__).parents[1] / "examples" / "data" / "corpus.jsonl"
-    lines = corpus.read_text(encoding="utf-8").splitlines()
-    encoder = TorchEncoder.from_pretrained("tiny")
-    outputs = encoder.encode_documents([json.loads(line)["text"] for line in lines], ["dense"])
-    vectors = np.stack([output.dense for output in outputs if output.dense is not None])
-    mean = vectors.mean(axis=0)
-    variances = np.linalg.eigvalsh(np.cov((vectors - mean).T))[::-1]
-    ranks = np.arange(1, len(variances) + 1)
-    features = np.stack([np.ones(100), np.log(ranks[:100]), ranks[:100]], axis=1)
-    (_, exponent, decay), *_ = np.linalg.lstsq(features, np.log(variances[:100]), rcond=None)
-    return {
-        "mean": round(float(mean @ mean), 3),
-        "exponent": round(float(exponent), 2),
-        "decay": round(float(-1 / decay), 1),
-    }
-
-
 def _step(name: str, *arguments: object) -> dict[str, Any]:
     """Do a step in a process for itself, whose memory is then its own."""
     command = [sys.executable, "-m", "benchmarks.scale", "--step", name, *map(str, arguments)]
@@ -200,28 +140,26 @@ def _step(name: str, *arguments: object) -> dict[str, Any]:
 
 def measure(folder: Path, data: Data, documents: int, graph: Graph) -> Iterator[dict[str, Any]]:
     """Yield the figures of the exact index and of the optimized one."""
-    index, truth = folder / "index", folder / "truth.json"
-    queries = min(QUERIES, max(20, 20_000_000 // documents))
-    for form, name, arguments in (
-        ("exact", "build", (data, documents)),
-        ("optimized", "optimize", (json.dumps([graph.m, graph.ef_construct]),)),
-    ):
-        made = _step(name, index, *arguments)
-        row = {"data": data, "documents": documents, "form": form, **made}
-        yield {**row, **_step("search", index, data, truth, queries)}
+    row = {"data": data, "documents": documents}
+    written = json.loads((folder / "written.json").read_text(encoding="utf-8"))
+    queries = min(_QUERIES, max(20, _EXACT_SCORES // documents))
+    searched = _step("search", folder, data, queries, 1)
+    yield {**row, "form": "exact", "build_s": written["build_s"], **searched}
+    optimized = _step("optimize", folder, graph.m, graph.ef_construct, graph.recall)
+    searched = _step("search", folder, data, _QUERIES, _QUERIES)
+    yield {**row, "form": "optimized", **optimized, **searched}
 
 
 def run_step(name: str, folder: Path, *rest: str) -> dict[str, Any]:
     """Do the step of that name."""
-    data: Data = "islands" if "islands" in rest else "tiny"
     match name, rest:
-        case "build", [_, documents]:
-            return build(folder, data, int(documents))
-        case "optimize", [numbers]:
-            m, ef_construct = json.loads(numbers)
-            return optimize(folder, Graph(m=m, ef_construct=ef_construct, min_documents=1_000))
-        case "search", [_, truth, queries]:
-            return search(folder, data, Path(truth), int(queries))
+        case "optimize", [m, ef_construct, recall]:
+            graph = Graph(
+                m=int(m), ef_construct=int(ef_construct), recall=float(recall), min_documents=1_000
+            )
+            return optimize(folder, graph)
+        case "search", ["tiny" | "islands" as data, queries, warm_up]:
+            return search(folder, data, int(queries), int(warm_up))
         case _:
             raise ValueError(name)
 
@@ -229,12 +167,14 @@ def run_step(name: str, folder: Path, *rest: str) -> dict[str, Any]:
 def main() -> None:
     """Print a line of JSON for each row."""
     default = Graph()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--documents", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--data", choices=["tiny", "islands"], nargs="+", default=["tiny"])
     parser.add_argument("--m", type=int, default=default.m)
     parser.add_argument("--ef-construct", type=int, default=default.ef_construct)
-    parser.add_argument("--folder", help="where the indexes are made: 15 GB for a million")
+    parser.add_argument("--recall", type=float, default=default.recall)
+    parser.add_argument("--folder", type=Path, help="where indexes are: 15 GB for a million")
+    parser.add_argument("--write", action="store_true", help="write indexes into --folder alone")
     parser.add_argument("--fit", action="store_true", help="measure the spectrum, and no more")
     parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -245,14 +185,22 @@ def main() -> None:
     if options.fit:
         print(json.dumps(fit()))
         return
-    graph = Graph(m=options.m, ef_construct=options.ef_construct)
-    for data in options.data:
-        for documents in options.documents:
-            with TemporaryDirectory(dir=options.folder) as folder:
-                for row in measure(Path(folder), data, documents, graph):
-                    print(json.dumps(row), flush=True)
+    if options.write and options.folder is None:
+        parser.error("--write needs --folder, where the indexes stay")
+    graph = Graph(m=options.m, ef_construct=options.ef_construct, recall=options.recall)
+    with ExitStack() as stack:
+        parent = options.folder or Path(stack.enter_context(TemporaryDirectory()))
+        for data in options.data:
+            for documents in options.documents:
+                folder = parent / f"{data}-{documents}"
+                if not (folder / "written.json").exists():
+                    rmtree(folder, ignore_errors=True)
+                    write(folder, data, documents)
+                if not options.write:
+                    for row in measure(folder, data, documents, graph):
+                        print(json.dumps(row), flush=True)
+                    rmtree(folder)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     main()

@@ -70,7 +70,7 @@ def provision(
             client, description, names, options, what, stored=stored, model=request.model
         )
         request.check(layout.manifest, what)
-        _load(client, what)
+        client.load()
     if stored is None:
         check_rows(client, layout)
     return layout
@@ -119,25 +119,6 @@ def json_index_params(field: str, cast_type: str) -> Row:
     """Return the JSON path index of a field of the metadata."""
     params = {"json_path": json_path(field), "json_cast_type": cast_type}
     return {"index_type": "INVERTED", "params": params}
-
-
-def _load(client: CollectionClient, what: str) -> None:
-    """
-    Load a collection.
-
-    Raises:
-        IndexNotFoundError: If Milvus Lite cannot read its files.
-    """
-    try:
-        client.call("load_collection", client.name)
-    except MilvusException as error:
-        if client.engine != "lite":
-            raise
-        raise IndexNotFoundError(
-            f"Milvus Lite cannot load {what} ({error.message}), as after a kill while it wrote an "
-            "index; stop its server, remove the files partitions/*/indexes/*idx of the collection, "
-            "which it makes again, and start it"
-        ) from error
 
 
 def _create(

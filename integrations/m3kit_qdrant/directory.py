@@ -251,13 +251,27 @@ def check_room(path: Path, nbytes: int = 0) -> None:
     Raises:
         OSError: With `errno.ENOSPC`.
     """
+    check_free(path, _RESERVE + _GROWTH * nbytes, "the index needs")
+
+
+def check_free(path: Path, needed: int, purpose: str) -> None:
+    """
+    Check that a disk has room.
+
+    Args:
+        path: A file system's place, which need not exist yet.
+        needed: Bytes.
+        purpose: What needs them, as a subject and its verb.
+
+    Raises:
+        OSError: With `errno.ENOSPC`.
+    """
     place = path.absolute()
     existing = next(folder for folder in (place, *place.parents) if folder.exists())
-    needed = _RESERVE + _GROWTH * nbytes
     if (free := shutil.disk_usage(existing).free) < needed:
         raise OSError(
             ENOSPC,
-            f"the disk has {free >> 20} MiB free and the index needs {(needed >> 20) + 1}; nothing "
+            f"the disk has {free >> 20} MiB free and {purpose} {(needed >> 20) + 1}; nothing "
             "was written: make room, or copy the directory to a larger disk while it is closed",
             str(path),
         )

@@ -30,6 +30,7 @@ from m3kit_qdrant.engine import (
     to_key,
 )
 from m3kit_qdrant.filters import conditions_in
+from m3kit_qdrant.huge_pages import use_huge_pages
 from m3kit_qdrant.layout import ID
 from m3kit_qdrant.vectors import ToScore, Vectors
 
@@ -74,7 +75,7 @@ class EdgeEngine:
         self._directory = directory
         self._vectors = vectors
         self._open_shard: Shard | None = Shard.load(directory.path, folder)
-        self._graph = _graph_params(directory.optimization)
+        self._use_graph(directory.optimization)
         self.folder = folder
         self.writes = Writes()
         self._logged = 0
@@ -202,7 +203,8 @@ class EdgeEngine:
         """Answer from another shard from now on; the files of the old one are removed."""
         old, self._open_shard = self._shard, shard
         old.remove_when_unused(self.folder)
-        self._graph, self.folder = _graph_params(optimization), folder
+        self._use_graph(optimization)
+        self.folder = folder
 
     def is_transient(self, _: Exception, /) -> bool:
         """See `Engine.is_transient`: files have no errors that pass by themselves."""
@@ -280,14 +282,16 @@ class EdgeEngine:
         )
         return request, to_score
 
+    def _use_graph(self, optimization: Optimization | None) -> None:
+        self._graph = EXACT
+        if optimization is not None:
+            self._graph = approximate(optimization.search)
+            use_huge_pages()
+
     def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
         shard = self._shard
         check_room(self._directory.path, nbytes)
         shard.update(operation)
-
-
-def _graph_params(optimization: Optimization | None) -> edge.SearchParams:
-    return EXACT if optimization is None else approximate(optimization.search["hnsw_ef"])
 
 
 def _scalars(value: object) -> Iterator[object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import qdrant_edge as edge
 
 from m3kit.adapters.manifest import Manifest
@@ -30,10 +32,17 @@ EXACT = edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams
 """The parameters of a search that compares with every vector."""
 
 
-def approximate(hnsw_ef: int) -> edge.SearchParams:
-    """Return the parameters of a search by a graph, whose hits are scored by the vectors."""
-    rescored = edge.QuantizationSearchParams(rescore=True, oversampling=2.0)
-    return edge.SearchParams(hnsw_ef=hnsw_ef, quantization=rescored)
+def approximate(search: Mapping[str, int]) -> edge.SearchParams:
+    """
+    Return the parameters of a search by a graph.
+
+    Args:
+        search: `hnsw_ef`, the width of the search, and `oversampling`: how many times as many
+            documents as are wanted are scored by the vectors themselves.
+    """
+    oversampling = float(search.get("oversampling", 2))
+    rescored = edge.QuantizationSearchParams(rescore=True, oversampling=oversampling)
+    return edge.SearchParams(hnsw_ef=search["hnsw_ef"], quantization=rescored)
 
 
 def shard_config(manifest: Manifest, graph: Graph | None = None) -> edge.EdgeConfig:
@@ -62,8 +71,8 @@ def shard_config(manifest: Manifest, graph: Graph | None = None) -> edge.EdgeCon
 def _dense(dim: int, graph: Graph | None) -> edge.EdgeVectorParams:
     if graph is None:
         return edge.EdgeVectorParams(dim, edge.Distance.Dot)
-    codes = edge.ScalarQuantizationConfig(
-        edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Pinned
+    codes = edge.TurboQuantQuantizationConfig(
+        bits=edge.TurboQuantBitSize.Bits4, memory=edge.Memory.Pinned
     )
     return edge.EdgeVectorParams(
         dim,

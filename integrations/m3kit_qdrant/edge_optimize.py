@@ -17,18 +17,18 @@ import json
 import os
 import sys
 from dataclasses import asdict
-from errno import ENOSPC
 from pathlib import Path
-from shutil import disk_usage, rmtree
+from shutil import rmtree
 from subprocess import PIPE, Popen
 from threading import Lock
 from typing import Any
 
 from m3kit.adapters.read_only import copy_files
 from m3kit.optimization import Graph, Optimization
-from m3kit_qdrant.directory import Directory
+from m3kit_qdrant.directory import Directory, check_free
 from m3kit_qdrant.edge_client import EdgeEngine
 from m3kit_qdrant.edge_shard import Shard
+from m3kit_qdrant.huge_pages import environment
 
 _ROOM_FACTOR = 2.5
 """
@@ -130,9 +130,9 @@ class EdgeOptimizer:
         }
         self._check_not_cancelled()
         command = [sys.executable, "-P", "-m", "m3kit_qdrant.edge_build"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        variables = {**environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with Popen(  # noqa: S603  # our own module
-            command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=environment
+            command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=variables
         ) as process:
             self._process = process
             if self._cancelled:
@@ -169,14 +169,7 @@ def _check_room(folder: Path) -> None:
         OSError: With `errno.ENOSPC`.
     """
     needed = _ROOM_RESERVE + int(_ROOM_FACTOR * _allocated(folder))
-    if (free := disk_usage(folder).free) < needed:
-        raise OSError(
-            ENOSPC,
-            f"the disk has {free >> 20} MiB free, and to optimize takes {needed >> 20} MiB beside "
-            "the index; nothing was done: make room, or copy the directory to a larger disk while "
-            "it is closed",
-            str(folder.parent),
-        )
+    check_free(folder.parent, needed, "optimizing takes, beside the index,")
 
 
 def _allocated(folder: Path) -> int:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.manifest import manifest_of
 from m3kit.filters import Filter
 from m3kit.index import HybridIndex, Search
 from m3kit.records import Record
@@ -113,8 +113,8 @@ def compare(
 
 def _as_stored(record: Record, target: HybridIndex) -> Record:
     """Put ColBERT vectors in the form in which the target stores them, where it tells."""
-    output, manifest = record.output, getattr(target, "manifest", None)
-    if output.colbert is None or not isinstance(manifest, Manifest):
+    output, manifest = record.output, manifest_of(target)
+    if output.colbert is None or manifest is None:
         return record
     return replace(record, output=replace(output, colbert=manifest.colbert.stored(output.colbert)))
 

@@ -22,8 +22,8 @@ class Graph:
     Args:
         m: Edges of a node, upwards of 4.
         ef_construct: How many candidates a node's edges are chosen from.
-        quantize: Whether the graph is searched by int8 codes in memory; the hits are scored again
-            by the vectors themselves.
+        quantize: Whether the graph is searched by codes of 4 bits a number, in memory; the hits are
+            scored again by the vectors themselves.
         on_disk: Whether the vectors stay on the disk, from which the system caches what is read.
         recall: The share of the true nearest neighbours that a search is to find. Of the widths in
             which a graph is searched, the smallest that reaches it is chosen.
@@ -35,7 +35,7 @@ class Graph:
     """
 
     m: int = 32
-    ef_construct: int = 256
+    ef_construct: int = 100
     quantize: bool = True
     on_disk: bool = True
     recall: float = 0.99

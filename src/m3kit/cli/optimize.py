@@ -20,7 +20,7 @@ def optimize(
     ],
     *,
     float32: Annotated[
-        bool, typer.Option("--float32", help="Search by the vectors, and not by int8 codes.")
+        bool, typer.Option("--float32", help="Search by the vectors, and not by codes.")
     ] = False,
     in_memory: Annotated[
         bool, typer.Option("--in-memory", help="Load the vectors when the index is opened.")
