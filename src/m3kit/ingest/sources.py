@@ -107,8 +107,10 @@ def _read_file(
     try:
         with opened(file, on_bytes, seek=file.format in SEEKING) as stream:
             for item in read(stream, file.name, options):
-                is_document = isinstance(item, SourceDocument)
-                yield replace(item, location=file.place) if is_document else item
+                if isinstance(item, SourceDocument):
+                    yield replace(item, location=file.place)
+                else:
+                    yield item
     except NotTextError as error:
         yield Reject(file.name, None, str(error))
     except OSError as error:

@@ -87,12 +87,15 @@ def create_app(
         },
     )
     apis = native.router(service), compatible.router(service)
-    pages = [] if playground is None else [router(service, playground)]
-    for routes in (*apis, *pages):
+    routers = [*apis] if playground is None else [*apis, router(service, playground)]
+    for routes in routers:
         app.include_router(routes)
     _add_about(app, service, metrics)
-    every = [route for routes in (app, *apis, *pages) for route in routes.routes]
-    paths = {getattr(route, "path", "") for route in every}
+    paths = {
+        getattr(route, "path", "")
+        for routes in (app.routes, *(each.routes for each in routers))
+        for route in routes
+    }
     return Gate(
         app,
         direct(*apis),
