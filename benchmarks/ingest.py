@@ -8,8 +8,8 @@ encoder that sleeps shares no core with the store, so that 1.00 is perfect; the 
 Qdrant Edge shares all of them. The remote store is `milvus-lite server`, a process of its own.
 
 Memory: the process's resident set while documents are read, compared with a ledger, encoded by
-something that costs nothing and given to an index that keeps nothing, so that what grows would be
-the run's own.
+something that costs nothing and written: to an index that keeps nothing, so that what grows would
+be the run's own, and to Qdrant Edge, which maps its files and has its ids in memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from m3kit.ingest import Ledger, Summary, sync
 
 BATCH = 64
 DIM = 256
-_STATUS = Path("/proc/self/statm")
+_SMALL = 8
+_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class SleepingEncoder:
     """Takes a time for each batch, and no CPU."""
 
     model = "sleeping@1"
-    dim = DIM
     reps: frozenset[Rep] = frozenset({"dense"})
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, dim: int = DIM) -> None:
         self._seconds = seconds
-        vector = np.random.default_rng(0).standard_normal(DIM).astype(np.float32)
+        self.dim = dim
+        vector = np.random.default_rng(0).standard_normal(dim).astype(np.float32)
         self._output = M3Output(dense=vector / np.linalg.norm(vector))
 
     def encode_queries(
@@ -80,8 +81,8 @@ class SleepingEncoder:
 class SleepingIndex(MemoryIndex):
     """Takes a time for each batch, and keeps nothing but its count."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(DIM, reps=["dense"], model="sleeping@1")
+    def __init__(self, seconds: float, dim: int = DIM) -> None:
+        super().__init__(dim, reps=["dense"], model="sleeping@1")
         self._seconds = seconds
         self._count = 0
 
@@ -148,33 +149,41 @@ def overlap(
     return Overlap(name, encoding, writing, run)
 
 
-def resident() -> float:
-    """Return the resident set in MiB."""
+def resident() -> tuple[float, float]:
+    """Return the resident set, and what of it maps no file, in MiB."""
     if _STATUS.exists():
-        return int(_STATUS.read_text("ascii").split()[1]) * resource.getpagesize() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        status = dict(line.split(":", 1) for line in _STATUS.read_text("ascii").splitlines())
+        whole, anonymous = (int(status[name].split()[0]) / 2**10 for name in ("VmRSS", "RssAnon"))
+        return whole, anonymous
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return most, most
 
 
-def memory(count: int) -> list[tuple[int, float]]:
-    """Return the resident set as a run goes on: documents and MiB, ten times."""
-    measured: list[tuple[int, float]] = []
+def memory(
+    count: int, opened: Callable[[Path], AbstractContextManager[HybridIndex]]
+) -> Iterator[tuple[int, float, float]]:
+    """Yield the resident set as a run goes on: documents and MiB, ten times."""
+    measured: list[tuple[int, float, float]] = []
     step = max(count // 10, 1)
 
     def measure(summary: Summary) -> None:
         if summary.encoded >= step * (len(measured) + 1):
-            measured.append((summary.encoded, resident()))
+            measured.append((summary.encoded, *resident()))
 
-    index = SleepingIndex(0)
-    with TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger", index) as ledger:
+    with (
+        TemporaryDirectory() as folder,
+        opened(Path(folder) / "index") as index,
+        Ledger(Path(folder) / "ledger", index) as ledger,
+    ):
         sync(
-            SleepingEncoder(0),
+            SleepingEncoder(0, _SMALL),
             index,
             documents(count),
             ledger=ledger,
             batch_size=512,
             on_progress=measure,
         )
-    return measured
+    yield from measured
 
 
 @contextmanager
@@ -185,6 +194,14 @@ def remote(folder: Path) -> Iterator[Callable[[], AbstractContextManager[HybridI
         yield lambda: open_index(
             f"milvus://{address}/run{next(names)}", dim=DIM, reps=["dense"], model="sleeping@1"
         )
+
+
+STORES: dict[str, Callable[[Path], AbstractContextManager[HybridIndex]]] = {
+    "an index that keeps nothing": lambda _: nullcontext(SleepingIndex(0, _SMALL)),
+    "Qdrant Edge, 8 dimensions": lambda folder: open_index(
+        folder, dim=_SMALL, reps=["dense"], model="sleeping@1"
+    ),
+}
 
 
 def measure_overlaps(batches: int) -> Iterator[Overlap]:
@@ -215,10 +232,12 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    print(f"{'documents':>10} {'MiB':>8}")
-    resident_sets = memory(options.documents)
-    for count, mebibytes in resident_sets:
-        print(f"{count:10,} {mebibytes:8.1f}", flush=True)
+    resident_sets: dict[str, list[tuple[int, float, float]]] = {}
+    for store, opened in STORES.items():
+        print(f"{'documents':>10} {'MiB':>8} {'anonymous':>9}  {store}")
+        resident_sets[store] = list(memory(options.documents, opened))
+        for count, mebibytes, anonymous in resident_sets[store]:
+            print(f"{count:10,} {mebibytes:8.1f} {anonymous:9.1f}", flush=True)
     overlaps = []
     print(f"\n{'':44} {'encoding':>9} {'writing':>9} {'run':>9} {'run / slower':>13}")
     for row in measure_overlaps(options.batches):

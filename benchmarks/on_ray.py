@@ -18,8 +18,8 @@ from uuid import uuid4
 import ray
 
 from m3kit import Document, open_index
+from m3kit.ingest import sync
 from m3kit.ingest.on_ray import Workers, sync_on_ray
-from m3kit.ingest.sync import sync
 from m3kit.torch import TorchEncoder
 
 

@@ -1,14 +1,17 @@
 """
 Tokens a second while training, m3kit beside FlagEmbedding; and memory by the size of a batch.
 
-    python -m benchmarks.train [--layers 2] [--examples 48] [--batch 8] [--length 256] [--json FILE]
+    python -m benchmarks.train [--layers 2] [--examples 48] [--batch 8] [--length 256] [--joined 3]
+                            [--json FILE]
     python -m benchmarks.train --memory [--sizes 4 8 16 32] [--chunk-tokens 1024] [--plot FILE.png]
 
 The first needs the environment of `make reference` with the extra `train`. Both trainers take turns
 on the same examples of the sample corpus, M3's whole loss in float32, with every text once in an
-epoch: the tokens are those of the texts, not of padding. The vocabulary is the small tokenizer's;
-with M3's own FlagEmbedding's sparse head takes 1 MB more for each token. The second prints
-the peak memory of one step above that of the loaded model, with and without cached gradients.
+epoch: the tokens are those of the texts, not of padding. `--joined 2` makes passages of one text or
+several, two in the mean, so that lengths differ as those of documents do. The vocabulary is the
+small tokenizer's; with M3's own FlagEmbedding's sparse head takes 1 MB more for each token. The
+second prints the peak memory of one step above that of the loaded model, with and without cached
+gradients.
 """
 
 from __future__ import annotations
@@ -37,16 +40,31 @@ GROUP = 4
 _QUERY = 40  # characters of a passage that stand for its query
 
 
-def write_examples(path: Path, count: int) -> Path:
-    """Write examples of the sample corpus: a passage's beginning, the rest, and others' rests."""
+def write_examples(path: Path, count: int, joined: float = 1.0) -> Path:
+    """
+    Write examples of the sample corpus: a passage's beginning, the rest, and others' rests.
+
+    Args:
+        path: The file.
+        count: How many.
+        joined: The mean number of texts that are joined to a passage. Above 1 it varies from
+            passage to passage by a geometric distribution, and so the lengths of passages do.
+    """
     lines = CORPUS.read_text("utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines]
     texts = [text for text in texts if len(text) > 4 * _QUERY]
-    order = np.random.default_rng(3).permutation(len(texts))[: count * GROUP].reshape(count, GROUP)
+    random = np.random.default_rng(3)
+    first = random.permutation(len(texts))[: count * GROUP]
+    more = random.geometric(1 / joined, len(first)) - 1
+    passages = [
+        " ".join(texts[place] for place in [start, *random.integers(len(texts), size=number)])
+        for start, number in zip(first.tolist(), more.tolist(), strict=True)
+    ]
     rows = []
-    for first, *others in order.tolist():
-        passage = {"query": texts[first][:_QUERY], "pos": [texts[first][_QUERY:]]}
-        rows.append(passage | {"neg": [texts[other] for other in others]})
+    for start in range(0, len(passages), GROUP):
+        passage, *others = passages[start : start + GROUP]
+        row = {"query": passage[:_QUERY], "pos": [passage[_QUERY:]]}
+        rows.append(row | {"neg": [other[_QUERY:] for other in others]})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return path
 
@@ -118,7 +136,7 @@ def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
     trainers = {"m3kit": train_m3kit, "FlagEmbedding": train_flag}
     times: dict[str, list[float]] = {name: [] for name in trainers}
     with TemporaryDirectory() as space:
-        data = write_examples(Path(space) / "train.jsonl", options.examples)
+        data = write_examples(Path(space) / "train.jsonl", options.examples, options.joined)
         total = tokens(data, folder, options.length)
         for turn in range(options.rounds + 1):
             for name, train in trainers.items():
@@ -195,6 +213,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=48)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--joined", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--sizes", type=int, nargs="+", default=[4, 8, 16, 32])

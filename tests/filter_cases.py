@@ -52,7 +52,7 @@ SCALARS: list[Any] = [
 ]  # fmt: skip
 VALUES: list[Any] = [
     *SCALARS,
-    *([one] for one in SCALARS),
+    *([value] for value in SCALARS),
     ["a", 1, True, None, 2.0**53, ""],
     [1, [2, "a"], {"a": 1}],
     [[1]],
@@ -79,7 +79,9 @@ CORPUS = [
 _fields = st.sampled_from([*FIELDS, "missing", "a.c", "b"])
 _strings = st.sampled_from(STRINGS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
 DRAWN_NUMBERS = (
-    st.sampled_from([one for one in SCALARS if isinstance(one, int | float)]).map(lambda n: n + 0)
+    st.sampled_from([value for value in SCALARS if isinstance(value, int | float)]).map(
+        lambda n: n + 0
+    )
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
 )
@@ -88,8 +90,8 @@ _values = st.sampled_from(SCALARS) | _strings | DRAWN_NUMBERS
 
 @st.composite
 def _ranges(draw: st.DrawFn) -> Filter:
-    some = st.dictionaries(st.sampled_from(["gt", "ge", "lt", "le"]), DRAWN_NUMBERS, min_size=1)
-    return Range(draw(_fields), **draw(some))
+    bounds = st.dictionaries(st.sampled_from(["gt", "ge", "lt", "le"]), DRAWN_NUMBERS, min_size=1)
+    return Range(draw(_fields), **draw(bounds))
 
 
 _leaves: st.SearchStrategy[Filter] = (

@@ -54,8 +54,10 @@ def _served(address: str) -> OpenStore:
 
     @contextmanager
     def opened(_: Path, encoder: Encoder) -> Iterator[HybridIndex]:
-        there = f"{address}/test_{uuid4().hex}"
-        with open_index(there, dim=encoder.dim, reps=encoder.reps, model=encoder.model) as index:
+        collection = f"{address}/test_{uuid4().hex}"
+        with open_index(
+            collection, dim=encoder.dim, reps=encoder.reps, model=encoder.model
+        ) as index:
             yield index if index.reps >= encoder.reps else WithColbert(index, encoder)
             index.delete_where(All())
 

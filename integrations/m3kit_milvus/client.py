@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from threading import RLock
 from time import sleep
 from typing import Any, Literal, TypeAlias
 
 from grpc import Call, RpcError, StatusCode
 from pymilvus import MilvusClient, MilvusException
-from pymilvus.client.types import Status
+from pymilvus.client.types import LoadState, Status
 from pymilvus.exceptions import ErrorCode
 
 from m3kit.adapters.forks import check_process
+from m3kit.index import IndexNotFoundError
 from m3kit_milvus.workarounds import next_page, silenced
 
 Row: TypeAlias = Mapping[str, Any]
@@ -40,9 +42,6 @@ _WRITES = ("insert", "upsert", "delete", "flush")
 _IO_ERROR = re.compile(r"\[Errno \d+\]")
 """What Milvus Lite's message has of an error of the file system."""
 
-PAGE = 256
-"""How many keys one filter names."""
-
 _KEYS_PAGE = 4_096
 _SAMPLE_ROWS = 16
 
@@ -52,6 +51,9 @@ How many rows Milvus Lite holds unflushed.
 
 It searches those row by row in Python, some 0.1 ms each, and flushes a thousand in as much.
 """
+
+_NOT_LOADED = 101
+"""Milvus's code for a collection that is to be loaded before it is searched."""
 
 _BUSY = {ErrorCode.RATE_LIMIT, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED}
 _PASSING = {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED, StatusCode.RESOURCE_EXHAUSTED}
@@ -73,6 +75,10 @@ A lock of this process: other processes may use one `milvus-lite server` at thei
 """
 
 
+class UnloadableError(IndexNotFoundError):
+    """A collection of Milvus Lite whose files cannot be loaded."""
+
+
 class CollectionClient:
     """
     A client of one collection, which calls it in the way that its engine needs.
@@ -92,6 +98,8 @@ class CollectionClient:
     def __init__(
         self, client: MilvusClient, name: str, timeout: float, consistency_level: str
     ) -> None:
+        self._restarted = False
+        self._writes: list[Callable[[], object]] = []  # since the last flush of Milvus Lite
         self._client = client
         self._timeout = timeout
         self._consistency = {"consistency_level": consistency_level}
@@ -140,15 +148,12 @@ class CollectionClient:
     def upsert(self, rows: Sequence[Row]) -> None:
         """Write or replace rows by their primary key."""
         with self.lock:
-            self.call("upsert", self.name, [*rows])
-            self._written(len(rows))
+            self._write(len(rows), ("upsert", {"data": [*rows]}))
 
     def replace(self, where: str, rows: Sequence[Row]) -> None:
         """Delete what `where` keeps and insert rows, for a collection that numbers them itself."""
         with self.lock:
-            self.call("delete", self.name, filter=where)
-            self.call("insert", self.name, [*rows])
-            self._written(len(rows))
+            self._write(len(rows), ("delete", {"filter": where}), ("insert", {"data": [*rows]}))
 
     def search(
         self, field: str, vector: Any, params: Row, *, where: str, limit: int, fields: Sequence[str]
@@ -205,8 +210,7 @@ class CollectionClient:
     def delete(self, where: str) -> None:
         """Delete the rows that match."""
         with self.lock:
-            self.call("delete", self.name, filter=where)
-            self._wait_visible()
+            self._write(1, ("delete", {"filter": where}))
 
     def count(self, where: str, key: str) -> int:
         """Count the rows that match; `key` is their primary key."""
@@ -216,10 +220,38 @@ class CollectionClient:
         return int(row["count(*)"])
 
     def flush(self) -> None:
-        """Return when what was written is durable and searchable."""
+        """
+        Return when what was written is durable and searchable.
+
+        A server of Milvus Lite that is killed late in a flush has rows both in a segment and from
+        its log when it starts again, and counts them twice, unless they are written again.
+        """
         with self.lock:
             self.call("flush", self.name)
+            while self.engine == "lite" and self._was_restarted():
+                for write in self._writes:
+                    write()
+                self.call("flush", self.name)
+            self._writes.clear()
             self._unflushed = 0
+
+    def load(self) -> None:
+        """
+        Load the collection, so that it can be searched.
+
+        Raises:
+            UnloadableError: If Milvus Lite cannot read its files.
+        """
+        try:
+            self.call("load_collection", self.name)
+        except MilvusException as error:
+            if self.engine != "lite":
+                raise
+            raise UnloadableError(
+                f"Milvus Lite cannot load the collection {self.name!r} ({error.message}), as after "
+                "a kill while it wrote an index; stop its server, remove the files "
+                "partitions/*/indexes/*idx of the collection, which it makes again, and start it"
+            ) from error
 
     def switch_alias(self, alias: str) -> None:
         """Have an alias stand for the collection."""
@@ -250,6 +282,10 @@ class CollectionClient:
                 try:
                     return getattr(self._client, method)(*args, timeout=self._timeout, **options)
                 except (MilvusException, RpcError) as error:
+                    if wait is not None and self._is_unloaded(error):
+                        self._restarted = True
+                        self.load()
+                        continue
                     if not _is_unreachable(error):
                         self._note_failure(method, error)
                         raise
@@ -280,11 +316,30 @@ class CollectionClient:
         if self.engine == "lite" and method in _WRITES and _IO_ERROR.search(str(error)):
             self._failed, self._why = method, _summary(error)
 
-    def _written(self, rows: int) -> None:
+    def _write(self, rows: int, *requests: tuple[str, Row]) -> None:
+        for method, options in requests:
+            write = partial(self.call, method, self.name, **options)
+            write()
+            if self.engine == "lite":
+                self._writes.append(write)
         self._wait_visible()
         self._unflushed += rows
         if self.engine == "lite" and self._unflushed >= _FLUSH_ROWS:
             self.flush()
+
+    def _was_restarted(self) -> bool:
+        """Tell whether the server was since the last call; load the collection if it was."""
+        restarted, self._restarted = self._restarted, False
+        state = self.call("get_load_state", self.name)["state"]
+        if state == LoadState.Loaded:
+            return restarted
+        self.load()
+        return True
+
+    def _is_unloaded(self, error: Exception) -> bool:
+        """Tell whether a server of Milvus Lite was restarted, which then has nothing loaded."""
+        is_lite = self.engine == "lite" and isinstance(error, MilvusException)
+        return is_lite and error.code == _NOT_LOADED
 
     def _wait_visible(self) -> None:
         if self.engine == "core":

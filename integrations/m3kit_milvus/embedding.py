@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,24 +60,21 @@ class M3EmbeddingFunction:
 
     def encode_documents(self, documents: Sequence[str]) -> dict[str, Any]:
         """Encode documents."""
-        outputs: list[M3Output] = []
-        for batch in self._batches(documents):
-            outputs += self.encoder.encode_documents(batch, self._reps)
-        return self._result(outputs)
+        return self._result(self.encoder.encode_documents, documents)
 
     def encode_queries(self, queries: Sequence[str]) -> dict[str, Any]:
         """Encode queries."""
-        outputs: list[M3Output] = []
-        for batch in self._batches(queries):
-            outputs += self.encoder.encode_queries(batch, self._reps)
-        return self._result(outputs)
+        return self._result(self.encoder.encode_queries, queries)
 
-    def _batches(self, texts: Sequence[str]) -> list[Sequence[str]]:
+    def _result(
+        self,
+        encode: Callable[[Sequence[str], Collection[Rep]], list[M3Output]],
+        texts: Sequence[str],
+    ) -> dict[str, Any]:
         if isinstance(texts, str):
             raise TypeError(f"expected several texts, not the string {texts!r}; write [text]")
-        return [*batched(texts, self._batch_size or max(1, len(texts)))]
-
-    def _result(self, outputs: Sequence[M3Output]) -> dict[str, Any]:
+        batches = batched(texts, self._batch_size or max(1, len(texts)))
+        outputs = [output for batch in batches for output in encode(batch, self._reps)]
         result: dict[str, Any] = {}
         if "dense" in self._reps:
             result["dense"] = [require(output.dense, "dense") for output in outputs]

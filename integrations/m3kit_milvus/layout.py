@@ -16,8 +16,7 @@ from m3kit.index import DocumentError
 from m3kit.records import Document, Record
 from m3kit.vectors import M3Output, Rep
 from m3kit_milvus.client import Engine, Key, Row
-from m3kit_milvus.columns import META, MetadataColumns, Schema
-from m3kit_milvus.filters import STRICTLY_TYPED, FilterTranslator, Path, Place
+from m3kit_milvus.columns import META, Path, Place, Schema
 from m3kit_milvus.private import (
     ID,
     METADATA,
@@ -30,7 +29,7 @@ from m3kit_milvus.private import (
 )
 from m3kit_milvus.scalars import Scalar, quoted
 from m3kit_milvus.terms import TERMS, to_terms
-from m3kit_milvus.vectors import MAX_VECTORS, NO_TOKEN, Column, to_fields
+from m3kit_milvus.vectors import MAX_VECTORS, Column, to_fields
 from m3kit_milvus.workarounds import AtomicStr
 
 M3KIT = FieldNames(
@@ -46,6 +45,9 @@ LLAMA_INDEX = FieldNames(id="id", text="text", dense="embedding", sparse="sparse
 
 TEXT_BYTES = 65_535
 """What a VARCHAR of Milvus holds, and a JSON of a server."""
+
+PRIVATE = frozenset({TERMS, METADATA, ID, PARTITION})
+"""The private fields that m3kit may create; see `m3kit_milvus.private`."""
 
 Fields: TypeAlias = Mapping[str, Any]
 
@@ -90,13 +92,27 @@ class Layout:
         """The fields that a document is read from."""
         fields = [*self.id_fields, self.names.text]
         if self.names.metadata is None:
-            return [*fields, *self._columns.names(), *([META] if self.schema.dynamic else [])]
+            return [
+                *fields,
+                *self.schema.metadata_fields(),
+                *([META] if self.schema.dynamic else []),
+            ]
         return [*fields, self.names.metadata, *(self.private & {METADATA})]
 
     @property
     def has_terms(self) -> bool:
         """Whether filters look up terms, so that they are verified."""
         return TERMS in self.private and self.names.metadata == M3KIT.metadata
+
+    @property
+    def has_not(self) -> bool:
+        """Whether the engine negates a filter."""
+        return self.engine != "core"
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the engine tells True from 1."""
+        return self.engine == "server"
 
     def check_writable(self) -> None:
         """
@@ -157,7 +173,7 @@ class Layout:
         """
         key = row[self.id_field]
         if self.names.metadata is None:
-            metadata: Any = dict(self._columns.read(row))
+            metadata: Any = dict(self.schema.read(row))
         elif text := row.get(METADATA) if METADATA in self.private else None:
             metadata = json.loads(text)
         else:
@@ -192,7 +208,7 @@ class Layout:
     def has_keys(self, keys: Sequence[Key]) -> str:
         """Return the filter that keeps the rows of these keys."""
         if not keys:
-            return self._nothing
+            return self.nothing
         literals = [quoted(key) if isinstance(key, str) else repr(key) for key in keys]
         return f"{self.id_field} in [{', '.join(dict.fromkeys(literals))}]"
 
@@ -203,19 +219,12 @@ class Layout:
             return f'{self.id_field} != ""'
         return f"({self.id_field} >= 0 or {self.id_field} < 0)"
 
-    def translator(self) -> FilterTranslator:
-        """Return what translates filters for this collection."""
-        return FilterTranslator(
-            place=self.place,
-            ids=lambda ids: self.has_keys(self.keys(ids)),
-            everything=self.everything,
-            nothing=self._nothing,
-            engine=self.engine,
-            is_typed=self.engine in STRICTLY_TYPED,
-            has_terms=self.has_terms,
-            partition_key=self.partition_key,
-            partition=lambda value: f"{PARTITION} == {quoted(to_partition(value))}",
-        )
+    @property
+    def nothing(self) -> str:
+        """The filter that keeps no row."""
+        if self._id_scalar.type == DataType.VARCHAR:
+            return f'{self.id_field} == ""'
+        return f"({self.id_field} < 0 and {self.id_field} >= 0)"
 
     def place(self, field: Field) -> Place:
         """Tell where a field of the metadata lies."""
@@ -223,11 +232,11 @@ class Layout:
         path = "".join(f'["{key}"]' for key in (first, *nested))
         if self.names.metadata is not None:
             return self._path(f"{self.names.metadata}{path}", lists=True)
-        if first in self._columns.names():
+        if first in self.schema.metadata_fields():
             if first in self.schema.jsons:
                 return "unknown"
             return "nowhere" if nested else self.schema.scalars[first]
-        if not self._columns.can_add(first):
+        if not self.schema.can_add(first):
             return "nowhere"
         return self._path(f"{META}{path}", lists=self.engine == "server")
 
@@ -238,12 +247,6 @@ class Layout:
     @property
     def _id_scalar(self) -> Scalar:
         return self.schema.scalars[self.id_field]
-
-    @property
-    def _nothing(self) -> str:
-        if self._id_scalar.type == DataType.VARCHAR:
-            return f'{self.id_field} == ""'
-        return f"({self.id_field} < 0 and {self.id_field} >= 0)"
 
     def _key(self, id_: str) -> Key | None:
         if self._id_scalar.type == DataType.VARCHAR:
@@ -272,7 +275,7 @@ class Layout:
 
     def _metadata(self, document: Document) -> Fields:
         if self.names.metadata is None:
-            reason = self._columns.difference(document.metadata)
+            reason = self.schema.difference(document.metadata)
             if reason is not None:
                 raise self._refusal(document, reason)
             return dict(document.metadata)
@@ -297,14 +300,9 @@ class Layout:
 
     def _storable(self, document: Document, output: M3Output) -> M3Output:
         """Return the vectors as they are stored."""
-        sparse, colbert = output.sparse, output.colbert
-        if sparse is not None and len(sparse) and sparse.ids[-1] >= NO_TOKEN:
-            raise self._refusal(
-                document, f"it has the token {sparse.ids[-1]}, and Milvus' are below {NO_TOKEN}"
-            )
-        if colbert is None:
+        if output.colbert is None:
             return output
-        stored = self.manifest.colbert.stored(colbert)
+        stored = self.manifest.colbert.stored(output.colbert)
         if len(stored) > MAX_VECTORS:
             raise self._refusal(
                 document,
@@ -312,12 +310,6 @@ class Layout:
                 "or pool them by ColbertStorage(pool_factor=2)",
             )
         return replace(output, colbert=stored)
-
-    @property
-    def _columns(self) -> MetadataColumns:
-        vectors = [column.field for column in self.columns.values()]
-        reserved = {self.schema.primary, self.id_field, self.names.text, *self.private, *vectors}
-        return MetadataColumns(self.schema, frozenset(reserved))
 
     def _check_size(self, document: Document, part: str, text: str, limit: int) -> None:
         size = len(text) if text.isascii() else len(text.encode())

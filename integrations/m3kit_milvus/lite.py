@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -9,14 +11,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from m3kit.adapters.read_only import copy_files, private_folder
+from m3kit.adapters.read_only import copy_files, private_folder, shared_lock, try_lock
 from m3kit.index import IndexLockedError, IndexNotFoundError
 
-_COLLECTIONS, _LOCK, _LOG = "collections", "LOCK", "wal"
-_SCHEMA = "schema.json"
+_COLLECTIONS, _LOCK = "collections", "LOCK"
+_SCHEMA, _MANIFEST = "schema.json", "manifest.json"
+_LOGS = "wal/wal_*_*.arrow"
 _MARK = "m3kit.open"
 _INDEXES = "partitions/*/indexes/*idx"
 """What Milvus Lite builds from its data where it is missing."""
+
+logging.getLogger("milvus_lite").addHandler(logging.NullHandler())
+"""What its threads log is for the program's log, where that has one, and not for stderr."""
 
 
 def server_manager() -> Any:
@@ -26,30 +32,53 @@ def server_manager() -> Any:
     return server_manager_instance
 
 
-def repair(file: Path) -> None:
+def repair(file: Path, *, unloadable: bool = False) -> bool:
     """
     Remove what a killed process has left, and Milvus Lite stumbles over, unless the file is in use.
 
-    That is collections that were begun: without a schema, with no data. And vector indexes, which
-    it writes in place: half of one keeps a collection from loading, and a missing one is built.
+    That is collections that were begun: without a schema, with no data. Logs of writes that a flush
+    has stored, which would be there twice. And vector indexes, which it writes in place: half of
+    one keeps a collection from loading, and a missing one is built.
+
+    Args:
+        file: The file, which is a folder.
+        unloadable: Whether an index is known to be damaged, though its process has ended in order.
+
+    Returns:
+        Whether there was anything.
     """
-    if (file / _MARK).exists() and not _is_locked(file):
-        for path in (file / _COLLECTIONS).glob(f"*/{_INDEXES}"):
-            path.unlink()
-        (file / _MARK).unlink()
-    begun = [
-        folder
-        for folder in (file / _COLLECTIONS).glob("*")
-        if folder.is_dir() and not (folder / _SCHEMA).exists()
+    was_killed = (file / _MARK).exists()
+    stale = [
+        *_begun(file),
+        *_stored_logs(file),
+        *(file.glob(f"{_COLLECTIONS}/*/{_INDEXES}") if was_killed or unloadable else ()),
     ]
-    if not begun or _is_locked(file):
-        return
-    for folder in begun:
-        entries = list(folder.iterdir())
-        if all(entry.is_file() and entry.name.startswith(_SCHEMA) for entry in entries):
-            for entry in entries:
-                entry.unlink()
-            folder.rmdir()
+    if not stale or _is_locked(file):
+        return False
+    for path in stale:
+        path.rmdir() if path.is_dir() else path.unlink()
+    (file / _MARK).unlink(missing_ok=True)
+    return True
+
+
+def _begun(file: Path) -> Iterator[Path]:
+    """Yield the files, and then the folder, of each collection whose creation was interrupted."""
+    for folder in file.glob(f"{_COLLECTIONS}/*"):
+        if folder.is_dir() and not (folder / _SCHEMA).exists():
+            entries = list(folder.iterdir())
+            if all(entry.is_file() and entry.name.startswith(_SCHEMA) for entry in entries):
+                yield from entries
+                yield folder
+
+
+def _stored_logs(file: Path) -> Iterator[Path]:
+    """Yield the logs older than the active one, which a manifest names when it has their rows."""
+    for manifest in file.glob(f"{_COLLECTIONS}/*/{_MANIFEST}"):
+        with suppress(ValueError, TypeError, KeyError):  # of a manifest that Milvus Lite judges
+            active = int(json.loads(manifest.read_bytes())["active_wal_number"])
+            for log in manifest.parent.glob(_LOGS):
+                if int(log.stem.rpartition("_")[2]) < active:
+                    yield log
 
 
 def mark_open(file: Path) -> None:
@@ -64,11 +93,6 @@ def mark_closed(file: Path) -> None:
         (file / _MARK).unlink(missing_ok=True)
 
 
-def has_log(file: Path, collection: str) -> bool:
-    """Tell whether writes to a collection are only in its log, as after a kill."""
-    return any((file / _COLLECTIONS / collection / _LOG).glob("*.arrow"))
-
-
 @contextmanager
 def copied(file: Path) -> Iterator[Path]:
     """
@@ -78,7 +102,9 @@ def copied(file: Path) -> Iterator[Path]:
         IndexLockedError: If a process has it open.
     """
     with private_folder() as folder:
-        with _unwritten(file):
+        with shared_lock(file / _LOCK) as is_free:
+            if not is_free:
+                raise _open_elsewhere(file)
             copy_files(file, folder / file.name)
         yield folder / file.name
 
@@ -113,40 +139,10 @@ def _open_elsewhere(file: Path) -> IndexLockedError:
 
 
 def _is_locked(file: Path) -> bool:
-    descriptor = os.open(file / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    try:
-        return not _lock(descriptor, exclusive=True)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _unwritten(file: Path) -> Iterator[None]:
-    """Have nobody open a file meanwhile, which readers may do together."""
-    try:
-        descriptor = os.open(file / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:  # nobody has opened it where it lies
-        yield
-        return
-    try:
-        if not _lock(descriptor, exclusive=False):
-            raise _open_elsewhere(file)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, *, exclusive: bool) -> bool:
-    """Lock a file until it is closed; False if another process has."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        return True
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    """Tell whether a process has a file open, this one included."""
+    (file / _LOCK).touch()
+    with (file / _LOCK).open("r+b") as lock:
+        return not try_lock(lock, exclusive=True)
 
 
 def _leave_to_parent() -> None:

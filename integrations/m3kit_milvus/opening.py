@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -16,11 +17,10 @@ from m3kit.adapters.forks import hold, let_go
 from m3kit.adapters.read_only import ReadOnlyIndex
 from m3kit.index import IndexNotFoundError, OpenedIndex
 from m3kit.vectors import Rep
-from m3kit_milvus.client import KEEPALIVE
+from m3kit_milvus.client import KEEPALIVE, UnloadableError
 from m3kit_milvus.index import DEFAULT_REPS, OpenedMilvusIndex
 from m3kit_milvus.lite import (
     copied,
-    has_log,
     mark_closed,
     mark_open,
     repair,
@@ -71,6 +71,7 @@ def open_server(
     """
     storable = [rep for rep in DEFAULT_REPS if rep in reps] or reps
     path, _, collection = address.rpartition("/")
+    make = partial(OpenedMilvusIndex, collection=collection, dim=dim, reps=storable, model=model)
     with ExitStack() as resources:
         if path.endswith(".db") and collection:
             file = Path(path)
@@ -80,20 +81,35 @@ def open_server(
                 )
             if read_only:
                 file = resources.enter_context(copied(file))
-            was_killed = has_log(file, collection)
-            client, again = resources.enter_context(_file_client(file)), None
+            index = _open_file(file, make, resources)
+            again = None
             sidecar = file.absolute().with_name(f"{file.name}.{collection}")
         else:
-            was_killed = not read_only  # a server of Milvus Lite may have been, and does not tell
             server = ServerAddress.parse(address, form=_FORM, secret=_TOKEN, options=("database",))
-            client, collection = resources.enter_context(_server_client(server)), server.name
+            client = resources.enter_context(_server_client(server))
+            index = make(client, collection=server.name)
             again, sidecar = f"milvus://{address}", None
-        index = OpenedMilvusIndex(client, collection, dim=dim, reps=storable, model=model)
-        if was_killed and index.is_lite:
-            index.flush()  # or what a killed flush has written is there twice
+            if index.is_lite and not read_only:  # it may have been killed, and does not tell
+                index.flush()  # or what a killed flush has written is there twice
         if read_only:
             return ReadOnlyIndex(index, resources, f"milvus://{address}")
         return index.owning(resources, address=again, sidecar=sidecar)
+
+
+def _open_file(
+    file: Path, make: Callable[[MilvusClient], OpenedMilvusIndex], resources: ExitStack
+) -> OpenedMilvusIndex:
+    """Open an index in a file, again without its vector indexes where these cannot be loaded."""
+    with ExitStack() as attempt:
+        try:
+            index = make(attempt.enter_context(_file_client(file)))
+        except UnloadableError:
+            attempt.close()
+            if not repair(file, unloadable=True):
+                raise
+            index = make(attempt.enter_context(_file_client(file)))
+        resources.enter_context(attempt.pop_all())
+    return index
 
 
 @contextmanager

@@ -66,13 +66,11 @@ def provision(
             _check_fields(description, stored[0], what)
             _create_indexes(client, stored[0], options)
             names = _names(stored[0])
-        layout = read_layout(client, description, names, options, what)
-        if stored is None:
-            layout = replace(layout, manifest=replace(layout.manifest, model=request.model))
-        else:
-            layout = _with_private_fields(layout, *stored)
+        layout = read_layout(
+            client, description, names, options, what, stored=stored, model=request.model
+        )
         request.check(layout.manifest, what)
-        _load(client, what)
+        client.load()
     if stored is None:
         check_rows(client, layout)
     return layout
@@ -121,25 +119,6 @@ def json_index_params(field: str, cast_type: str) -> Row:
     """Return the JSON path index of a field of the metadata."""
     params = {"json_path": json_path(field), "json_cast_type": cast_type}
     return {"index_type": "INVERTED", "params": params}
-
-
-def _load(client: CollectionClient, what: str) -> None:
-    """
-    Load a collection.
-
-    Raises:
-        IndexNotFoundError: If Milvus Lite cannot read its files.
-    """
-    try:
-        client.call("load_collection", client.name)
-    except MilvusException as error:
-        if client.engine != "lite":
-            raise
-        raise IndexNotFoundError(
-            f"Milvus Lite cannot load {what} ({error.message}), as after a kill while it wrote an "
-            "index; stop its server, remove the files partitions/*/indexes/*idx of the collection, "
-            "which it makes again, and start it"
-        ) from error
 
 
 def _create(
@@ -214,19 +193,7 @@ def _read_manifest(description: Row, what: str) -> tuple[Manifest, str | None] |
 
 
 def _text(manifest: Manifest, partition_key: str | None) -> str:
-    stored: dict[str, Any] = {_PROPERTY: manifest.to_json()}
-    return json.dumps(
-        stored if partition_key is None else {**stored, "partition_key": partition_key}
-    )
-
-
-def _with_private_fields(layout: Layout, manifest: Manifest, partition_key: str | None) -> Layout:
-    return replace(
-        layout,
-        manifest=replace(manifest, reps=layout.names.reps),
-        partition_key=partition_key if layout.names.metadata == M3KIT.metadata else None,
-        private=frozenset({TERMS, METADATA, ID, PARTITION} & layout.schema.scalars.keys()),
-    )
+    return json.dumps({_PROPERTY: manifest.to_json(), "partition_key": partition_key})
 
 
 def _names(manifest: Manifest) -> FieldNames:

@@ -21,7 +21,8 @@ _FLOATS: dict[DataType, type[np.floating[Any]]] = {
     DataType.DOUBLE: np.float64,
 }
 _TYPES = frozenset({*_INTEGERS, *_FLOATS, DataType.VARCHAR, DataType.BOOL})
-_SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+SYMBOLS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""The bounds of a range as comparisons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +160,8 @@ def _range(scalar: Scalar, where: Range) -> str | None:
 def _integers(scalar: Scalar, where: Range) -> str | None:
     """Compare with integers that the type has; a bound beyond them keeps nothing, or everything."""
     bits = _INTEGERS[scalar.type]
-    low, high = least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    for name, bound in where.bounds.items():
-        match name:
-            case "gt":
-                low = max(low, math.floor(bound) + 1)
-            case "ge":
-                low = max(low, math.ceil(bound))
-            case "lt":
-                high = min(high, math.ceil(bound) - 1)
-            case "le":
-                high = min(high, math.floor(bound))
+    least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    low, high = where.integers(least, most)
     if low > high:
         return None
     parts = [f"{scalar.name} >= {low}"] if low > least else []
@@ -188,7 +180,7 @@ def _floats(scalar: Scalar, where: Range) -> str | None:
             continue
         beyond = near > bound if is_lower else near < bound
         strict = not beyond if near != bound else name in {"gt", "lt"}
-        parts.append(f"{scalar.name} {_SYMBOLS[name][0]}{'' if strict else '='} {near!r}")
+        parts.append(f"{scalar.name} {SYMBOLS[name][0]}{'' if strict else '='} {near!r}")
     return " and ".join(parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pymilvus import DataType, MilvusException
@@ -14,7 +14,7 @@ from m3kit.index import IndexNotFoundError
 from m3kit.vectors import REPS, Rep
 from m3kit_milvus.client import CollectionClient, Row
 from m3kit_milvus.columns import META, Schema
-from m3kit_milvus.layout import Layout
+from m3kit_milvus.layout import M3KIT, PRIVATE, Layout
 from m3kit_milvus.options import MilvusOptions
 from m3kit_milvus.scalars import Scalar
 from m3kit_milvus.vectors import Column, anns_field
@@ -39,6 +39,9 @@ def read_layout(
     names: FieldNames,
     options: MilvusOptions,
     what: str,
+    *,
+    stored: tuple[Manifest, str | None] | None,
+    model: str | None,
 ) -> Layout:
     """
     Read how documents lie in a collection.
@@ -49,6 +52,8 @@ def read_layout(
         names: The names of its fields.
         options: How it is searched.
         what: What an error calls it.
+        stored: Its manifest and partition key, if m3kit created it.
+        model: What made its vectors, if not.
 
     Raises:
         IndexNotFoundError: If it does not serve, with each difference.
@@ -61,16 +66,22 @@ def read_layout(
             f"{what} cannot be opened with {names}: {'; '.join(differences)}. Give other names, or "
             "copy its documents into a new index"
         )
-    dense = reader.fields[names.dense] if names.dense is not None else None
+    if stored is None:
+        dense = reader.fields[names.dense] if names.dense is not None else None
+        width = int(dense["params"]["dim"]) if dense else 1
+        manifest, partition_key = Manifest(width, names.reps, model), None
+    else:
+        manifest, partition_key = replace(stored[0], reps=names.reps), stored[1]
+    schema = reader.schema(description, names, PRIVATE if stored else frozenset(), dynamic=dynamic)
     return Layout(
         what=what,
         names=names,
-        manifest=Manifest(int(dense["params"]["dim"]) if dense else 1, names.reps, None),
+        manifest=manifest,
         columns={rep: reader.column(rep, names, options) for rep in REPS if rep in names.reps},
-        schema=reader.schema(description, names, dynamic=dynamic),
+        schema=schema,
         engine=client.engine,
-        partition_key=None,
-        private=frozenset(),
+        partition_key=partition_key if names.metadata == M3KIT.metadata else None,
+        private=frozenset() if stored is None else PRIVATE & schema.scalars.keys(),
     )
 
 
@@ -179,7 +190,9 @@ class _Reader:
             anns_field(rep, name),
         )
 
-    def schema(self, description: Row, names: FieldNames, *, dynamic: bool) -> Schema:
+    def schema(
+        self, description: Row, names: FieldNames, private: frozenset[str], *, dynamic: bool
+    ) -> Schema:
         """Describe the other fields."""
         (primary,) = (field for field in self.fields.values() if field.get("is_primary"))
         vectors = {names.vector(rep) for rep in names.reps}
@@ -204,6 +217,10 @@ class _Reader:
                 and not self.fields[name].get("nullable")
             ],
             dynamic=dynamic,
+            reserved=frozenset(
+                {primary["name"], names.id or primary["name"], names.text, *vectors}
+                | (private & scalars.keys())
+            ),
         )
 
     def _of(self, types: frozenset[DataType] | set[DataType]) -> list[str]:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from m3kit._batching import batched
-from m3kit.adapters.store import Searcher
+from m3kit.adapters.store import PAGE, Searcher
 from m3kit.fusion import Ranking, by_score
 from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.scoring import scores
 from m3kit.vectors import M3Output, Rep
-from m3kit_milvus.client import PAGE, CollectionClient, Key
+from m3kit_milvus.client import CollectionClient, Key
 from m3kit_milvus.layout import Layout
 from m3kit_milvus.options import COMPLETE, is_approximate
 from m3kit_milvus.vectors import to_output, to_query, to_score

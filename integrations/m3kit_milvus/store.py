@@ -6,11 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 
 from m3kit._batching import batched, chunked
 from m3kit.adapters.filter_translation import FilterExpression
+from m3kit.adapters.store import PAGE
 from m3kit.filters import Filter
 from m3kit.index import Search
 from m3kit.records import Document, Record
 from m3kit.vectors import Rep
-from m3kit_milvus.client import PAGE, CollectionClient, Key, Row, is_transient
+from m3kit_milvus.client import CollectionClient, Key, Row, is_transient
+from m3kit_milvus.filters import to_milvus
 from m3kit_milvus.layout import Layout
 from m3kit_milvus.search import MilvusSearcher
 from m3kit_milvus.vectors import NO_TOKEN, nbytes, to_output
@@ -30,12 +32,13 @@ class MilvusStore:
     """
 
     token_id_limit = NO_TOKEN
+    is_transient = staticmethod(is_transient)
 
     def __init__(self, client: CollectionClient, layout: Layout) -> None:
         self.client = client
         self.layout = layout
         self.manifest = layout.manifest
-        self._translator = layout.translator()
+        self.delete, self.flush = client.delete, client.flush
 
     def check(self, document: Document, /) -> None:
         """Check sizes, the id and the metadata; see `Store.check`."""
@@ -52,7 +55,7 @@ class MilvusStore:
 
     def translate(self, where: Filter, /) -> FilterExpression[str]:
         """Translate a filter; see `Store.translate`."""
-        return self._translator.translate(where)
+        return to_milvus(where, self.layout)
 
     def prepare_search(self, search: Search, where: str | None, /) -> MilvusSearcher:
         """Prepare a search; see `Store.prepare_search`."""
@@ -69,21 +72,9 @@ class MilvusStore:
         for page in batched((row[self.layout.id_field] for row in keys), PAGE):
             yield from self._records(page, reps)
 
-    def delete(self, where: str, /) -> None:
-        """Delete what matches; see `Store.delete`."""
-        self.client.delete(where)
-
     def count(self, where: str | None, /) -> int:
         """Count what matches; see `Store.count`."""
         return self.client.count(where or "", self.layout.id_field)
-
-    def flush(self) -> None:
-        """Return when what was written is durable; see `Store.flush`."""
-        self.client.flush()
-
-    def is_transient(self, error: Exception, /) -> bool:
-        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
-        return is_transient(error)
 
     @property
     def _all(self) -> str:

@@ -99,10 +99,8 @@ def _range(where: Range, *, negates: bool) -> FilterExpression[str]:
             number = math.nextafter(number, -math.inf if is_lower else math.inf)
         if math.isinf(number):
             parts.append(_like(_field_term(where.field)))
-        elif is_lower:
-            parts.append(_at_least(_field_term(where.field), _bits(number)))
         else:
-            parts.append(_at_most(_field_term(where.field), _bits(number)))
+            parts.append(_compared(_field_term(where.field), _bits(number), above=is_lower))
         if sharp and name in {"gt", "lt"} and negates:
             parts.append(f"(not {_like(_value_term('is', where.field, by_value(bound)))})")
         exact = exact and sharp and (negates or name in {"ge", "le"})
@@ -113,26 +111,21 @@ def _date_range(where: Range) -> FilterExpression[str]:
     """Compare the bits of instants, which are integers: a strict bound is the next one."""
     parts = []
     for name, bound in where.instants.items():
-        match name:
-            case "gt" | "ge":
-                bits = _bits_of_instant(bound + (name == "gt"))
-                parts.append(_at_least(_date_term(where.field), bits))
-            case "lt" | "le":
-                bits = _bits_of_instant(bound - (name == "lt"))
-                parts.append(_at_most(_date_term(where.field), bits))
+        above, next_ = name in {"gt", "ge"}, name in {"gt", "lt"}
+        bits = _bits_of_instant(bound + (next_ if above else -next_))
+        parts.append(_compared(_date_term(where.field), bits, above=above))
     return FilterExpression(joined("and", parts))
 
 
-def _at_least(term: str, bits: str) -> str:
-    """Find the bits that follow a common prefix with a 1 where the bound has a 0, or the bound."""
-    end = len(bits.rstrip("0"))
-    prefixes = [f"{bits[:n]}1" for n in range(end) if bits[n] == "0"]
-    return joined("or", [_like(term + prefix) for prefix in [*prefixes, bits[:end]]])
+def _compared(term: str, bits: str, *, above: bool) -> str:
+    """
+    Find what is at least the bound, or at most.
 
-
-def _at_most(term: str, bits: str) -> str:
-    end = len(bits.rstrip("1"))
-    prefixes = [f"{bits[:n]}0" for n in range(end) if bits[n] == "1"]
+    That is the bits which follow a common prefix with a 1 where the bound has a 0, or the bound.
+    """
+    lesser, greater = ("0", "1") if above else ("1", "0")
+    end = len(bits.rstrip(lesser))
+    prefixes = [f"{bits[:n]}{greater}" for n in range(end) if bits[n] == lesser]
     return joined("or", [_like(term + prefix) for prefix in [*prefixes, bits[:end]]])
 
 

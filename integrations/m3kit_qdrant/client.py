@@ -21,9 +21,7 @@ from m3kit.adapters.forks import check_process
 from m3kit.scoring import scores
 from m3kit.vectors import Rep
 from m3kit_qdrant.directory import check_room
-from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
-from m3kit_qdrant.filters import Condition
-from m3kit_qdrant.options import PayloadIndex
+from m3kit_qdrant.engine import Answer, Condition, Key, Point, Selection, StoredPoint, VectorQuery
 from m3kit_qdrant.vectors import Vectors
 
 _LOCAL_LOCK = RLock()
@@ -93,7 +91,7 @@ class CollectionAdmin:
             return self.client.get_collection(self.name)
 
     def create_payload_indexes(
-        self, existing: Collection[str], wanted: Mapping[str, PayloadIndex]
+        self, existing: Collection[str], wanted: Mapping[str, models.PayloadFieldSchema]
     ) -> None:
         """Create the payload indexes that a server lacks."""
         for path, index in wanted.items():
@@ -219,11 +217,12 @@ class ClientEngine:
         ]
         answers = self._collection.client.query_batch_points(self._name, requests)
         return [
-            _answer(
+            Answer.of(
                 answer.points,
                 [to_score(point.score) if to_score else point.score for point in answer.points],
+                query.select,
             )
-            for answer, (_, to_score) in zip(answers, vectors, strict=True)
+            for query, answer, (_, to_score) in zip(queries, answers, vectors, strict=True)
         ]
 
     def retrieve(
@@ -234,7 +233,7 @@ class ClientEngine:
             records = self._collection.client.retrieve(
                 self._name, [*keys], with_payload=select, with_vectors=self._vectors.selection(reps)
             )
-        return [self._stored(record, reps) for record in records]
+        return [self._vectors.stored(record, reps) for record in records]
 
     def scroll(
         self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
@@ -249,7 +248,7 @@ class ClientEngine:
                 with_payload=True,
                 with_vectors=self._vectors.selection(reps),
             )
-        return [self._stored(record, reps) for record in records], following
+        return [self._vectors.stored(record, reps) for record in records], following
 
     def delete(self, where: Condition, /) -> None:
         """See `Engine.delete`."""
@@ -292,7 +291,8 @@ class ClientEngine:
                 with_vectors=self._vectors.selection([query.rep]),
             )
         outputs = [self._vectors.from_point(point.vector, [query.rep]) for point in answer.points]
-        return _answer(answer.points, scores(query.rep, query.query, outputs).tolist())
+        exact = scores(query.rep, query.query, outputs).tolist()
+        return Answer.of(answer.points, exact, query.select)
 
     def _fused(self, branches: Sequence[VectorQuery], limit: int) -> models.Prefetch:
         """Fuse branches, so that no more is rescored than the fusion returns."""
@@ -317,10 +317,6 @@ class ClientEngine:
             return self._exact
         return self._search_params if query.rep == "dense" else None
 
-    def _stored(self, record: models.Record, reps: Collection[Rep]) -> StoredPoint:
-        output = self._vectors.from_point(record.vector, reps)
-        return StoredPoint(_key(record.id), record.payload or {}, output)
-
 
 def unanswered(error: Exception) -> str | None:
     """Return why no server answered, by REST or by gRPC; None of any other error."""
@@ -333,16 +329,6 @@ def unanswered(error: Exception) -> str | None:
             return None
 
 
-def _answer(points: Sequence[models.ScoredPoint], scores: Sequence[float]) -> Answer:
-    names = [str(point.id) for point in points]
-    payloads = {
-        name: point.payload
-        for name, point in zip(names, points, strict=True)
-        if point.payload is not None
-    }
-    return Answer(list(zip(names, scores, strict=True)), payloads)
-
-
 def _sparse(indices: list[int], values: list[float]) -> models.SparseVector:
     return models.SparseVector(indices=indices, values=values)
 
@@ -353,8 +339,3 @@ def _filter(where: Condition | None) -> models.Filter | None:
 
 def _must(where: Condition) -> models.Filter:
     return models.Filter.model_validate({"must": [where]})
-
-
-def _key(id_: object) -> Key:
-    """Spell a key as all engines do; by gRPC a client gives UUIDs in their own class."""
-    return id_ if isinstance(id_, int) else str(id_)

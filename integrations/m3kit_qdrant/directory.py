@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from errno import ENOSPC
 from pathlib import Path
 from secrets import token_hex
@@ -27,16 +27,15 @@ from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.read_only import copy_files, private_folder
 from m3kit.index import IndexLockedError, IndexNotFoundError
 from m3kit.optimization import Optimization
-from m3kit_qdrant import manifest_file
 from m3kit_qdrant.locks import LOCKS, SEVERAL, locked, unwritten
-from m3kit_qdrant.manifest_file import UNFINISHED, EngineName
+from m3kit_qdrant.manifest_file import NAME, UNFINISHED, EngineName, ManifestFile
 from m3kit_qdrant.vectors import rows_of
 
 _SIDECAR = "m3kit"
 _CONTENT: dict[EngineName, str] = {"edge": "edge_config.json", "local": "meta.json"}
 """The file that each engine has in its folder, whose name is the engine's."""
 
-_EMPTY = {*LOCKS, *(f"{name}{UNFINISHED}" for name in (manifest_file.NAME, *_CONTENT))}
+_EMPTY = {*LOCKS, *(f"{name}{UNFINISHED}" for name in (NAME, *_CONTENT))}
 """What a process that was killed before there was an index leaves behind."""
 
 _TEMPORARY = "temp_segments"
@@ -84,15 +83,19 @@ class Directory:
         """
         if request.colbert is not None:
             rows_of(request.colbert)
-        new = None if engine_in(path) else request.new_manifest(f"{path}")
+        made_by = engine_in(path)
+        if made_by not in {None, engine}:
+            raise IndexNotFoundError(
+                f"the index in {path} was made by Qdrant's engine {made_by!r}, not {engine!r}; "
+                "open it with m3kit.open_index, which knows both"
+            )
+        new = None if made_by else request.new_manifest(f"{path}")
         check_room(path)
         path.mkdir(parents=True, exist_ok=True)
         lock = locked(path)
         try:
-            is_new = not (path / manifest_file.NAME).exists()
-            manifest = (
-                new if new is not None and is_new else manifest_file.read_manifest(path, engine)
-            )
+            stored = ManifestFile.read(path)
+            manifest = stored.manifest if stored else new or request.new_manifest(f"{path}")
             request.check(manifest, f"the index in {path}")
         except BaseException:
             lock.release()
@@ -111,8 +114,8 @@ class Directory:
         Raises:
             IndexNotFoundError: If it holds something else, another engine's, or nothing any more.
         """
-        is_new = not (self.path / manifest_file.NAME).exists()
-        name = engine if is_new else manifest_file.read_folder(self.path, engine)
+        stored = ManifestFile.read(self.path)
+        name = engine if stored is None else stored.folder
         folder = self.path / name
         others = [path for path in _data(self.path) if path != folder]
         if folder.exists() and not (folder / _CONTENT[engine]).exists():
@@ -121,11 +124,10 @@ class Directory:
             raise damaged(self.path, f"it holds {others[0].name}/ where {name}/ belongs")
         if not folder.exists():
             unfinished = self.path / f"{name}{UNFINISHED}"
-            if is_new:
+            if stored is None:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 create(unfinished)
-                stored = {"engine": engine, **self.manifest.to_json()}
-                manifest_file.write(self.path, stored)
+                ManifestFile(engine, self.manifest, name).write(self.path)
             elif not unfinished.exists():
                 raise damaged(self.path, f"its folder {name}/ is gone")
             unfinished.rename(folder)
@@ -137,7 +139,7 @@ class Directory:
     @property
     def optimization(self) -> Optimization | None:
         """What the index's searches may miss."""
-        return manifest_file.read_optimization(self.path)
+        return _read(self.path).optimization
 
     def new_folder(self, engine: EngineName) -> Path:
         """Return a path for another folder of the engine's, which `adopt` may put in place."""
@@ -145,11 +147,8 @@ class Directory:
 
     def adopt(self, folder: Path, optimization: Optimization | None) -> None:
         """Have a folder take the place of the engine's, at once or not at all."""
-        stored = {**manifest_file.read(self.path), "folder": folder.name}
-        stored.pop("optimization", None)
-        if optimization is not None:
-            stored["optimization"] = optimization.to_json()
-        manifest_file.write(self.path, stored)
+        stored = replace(_read(self.path), folder=folder.name, optimization=optimization)
+        stored.write(self.path)
 
     def release(self) -> None:
         """Unlock it; in a forked process do nothing."""
@@ -191,18 +190,24 @@ def copied(path: Path, request: IndexRequest) -> Iterator[Path]:
         ModelMismatchError: If it was made by another model.
         IndexLockedError: If it is open.
     """
-    engine = engine_in(path)
-    if engine is None:
-        raise IndexNotFoundError(f"there is no index at {path}; a reader creates none")
+    _read(path)
     with private_folder() as folder:
         with unwritten(path):
-            request.check(manifest_file.read_manifest(path, engine), f"the index in {path}")
-            name = manifest_file.read_folder(path, engine)
-            if not (path / name / _CONTENT[engine]).exists():
-                raise damaged(path, f"its folder {name}/ is gone")
-            shutil.copyfile(path / manifest_file.NAME, folder / manifest_file.NAME)
-            copy_files(path / name, folder / name)
+            stored = _read(path)
+            request.check(stored.manifest, f"the index in {path}")
+            if not (path / stored.folder / _CONTENT[stored.engine]).exists():
+                raise damaged(path, f"its folder {stored.folder}/ is gone")
+            stored.write(folder)
+            copy_files(path / stored.folder, folder / stored.folder)
         yield folder
+
+
+def _read(path: Path) -> ManifestFile:
+    stored = ManifestFile.read(path)
+    if stored is None:
+        engine_in(path)
+        raise IndexNotFoundError(f"there is no index at {path}; a reader creates none")
+    return stored
 
 
 def _data(path: Path) -> list[Path]:
@@ -226,8 +231,8 @@ def engine_in(path: Path) -> EngineName | None:
     Raises:
         IndexNotFoundError: If something else is there, which is left alone.
     """
-    if (path / manifest_file.NAME).exists():
-        return manifest_file.read_engine(path)
+    if (stored := ManifestFile.read(path)) is not None:
+        return stored.engine
     if path.exists() and (not path.is_dir() or {entry.name for entry in path.iterdir()} - _EMPTY):
         raise IndexNotFoundError(
             f"{path} exists and holds no index; give one that does, or a new or empty directory"

@@ -19,7 +19,7 @@ from m3kit_qdrant.directory import Directory
 from m3kit_qdrant.edge_client import EdgeEngine
 from m3kit_qdrant.edge_config import shard_config
 from m3kit_qdrant.edge_optimize import EdgeOptimizer
-from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.engine import Condition
 from m3kit_qdrant.layout import M3KIT, Layout
 from m3kit_qdrant.store import QdrantStore
 from m3kit_qdrant.vectors import Vectors

@@ -19,8 +19,17 @@ from m3kit_qdrant.edge_config import EXACT, approximate
 from m3kit_qdrant.edge_filters import to_edge
 from m3kit_qdrant.edge_shard import Shard
 from m3kit_qdrant.edge_writes import Writes
-from m3kit_qdrant.engine import Answer, Key, Point, Selection, StoredPoint, VectorQuery
-from m3kit_qdrant.filters import Condition, conditions_in
+from m3kit_qdrant.engine import (
+    Answer,
+    Condition,
+    Key,
+    Point,
+    Selection,
+    StoredPoint,
+    VectorQuery,
+    to_key,
+)
+from m3kit_qdrant.filters import conditions_in
 from m3kit_qdrant.huge_pages import use_huge_pages
 from m3kit_qdrant.layout import ID
 from m3kit_qdrant.vectors import ToScore, Vectors
@@ -123,7 +132,11 @@ class EdgeEngine:
         requests, to_scores = zip(*map(self._request, queries), strict=True)
         answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
         return [
-            _answer(points, to_score, select=query.select)
+            Answer.of(
+                points,
+                [to_score(point.score) if to_score else point.score for point in points],
+                query.select,
+            )
             for query, points, to_score in zip(queries, answers, to_scores, strict=True)
         ]
 
@@ -133,7 +146,7 @@ class EdgeEngine:
         """See `Engine.retrieve`."""
         selection = self._vectors.selection(reps)
         records = self._shard.retrieve([*keys], with_payload=select, with_vector=selection)
-        return [self._stored(record, reps) for record in records]
+        return [self._vectors.stored(record, reps) for record in records]
 
     def scroll(
         self, where: Condition | None, reps: Collection[Rep], start: Any, limit: int, /
@@ -148,7 +161,7 @@ class EdgeEngine:
                 with_vector=self._vectors.selection(reps),
             )
         )
-        return [self._stored(record, reps) for record in page], following
+        return [self._vectors.stored(record, reps) for record in page], following
 
     def delete(self, where: Condition, /) -> None:
         """See `Engine.delete`."""
@@ -168,12 +181,13 @@ class EdgeEngine:
     def carry_over(self, keys: Iterable[Key], shard: Shard) -> None:
         """Bring points of another shard to where they are here, written or deleted."""
         for page in batched(keys, _PAGE):
-            records = self._shard.retrieve(page, with_payload=True, with_vector=True)
-            deleted = set(page) - {_key(record) for record in records}
+            records = self._shard.retrieve([*page], with_payload=True, with_vector=True)
+            deleted = set(page) - {to_key(record.id) for record in records}
             if deleted:
                 shard.update(edge.UpdateOperation.delete_points([*deleted]))
             points = [
-                edge.Point(_key(record), record.vector or {}, record.payload) for record in records
+                edge.Point(to_key(record.id), record.vector or {}, record.payload)
+                for record in records
             ]
             check_room(self._directory.path)
             shard.update(edge.UpdateOperation.upsert_points(points))
@@ -253,13 +267,9 @@ class EdgeEngine:
                 with_vector=False,
             )
             page, start = self._shard.scroll(request)
-            yield from map(_key, page)
+            yield from (to_key(record.id) for record in page)
             if start is None:
                 return
-
-    def _stored(self, record: edge.Record, reps: Collection[Rep]) -> StoredPoint:
-        output = self._vectors.from_point(record.vector, reps)
-        return StoredPoint(_key(record), record.payload or {}, output)
 
     def _request(self, query: VectorQuery) -> tuple[edge.QueryRequest, ToScore | None]:
         vector, to_score = self._vectors.to_query(query, edge.SparseVector)
@@ -284,17 +294,6 @@ class EdgeEngine:
         shard.update(operation)
 
 
-def _answer(
-    points: Sequence[edge.ScoredPoint], to_score: ToScore | None, *, select: Selection
-) -> Answer:
-    names = [str(point.id) for point in points]
-    scores = [point.score for point in points]
-    if to_score is not None:
-        scores = [to_score(score) for score in scores]
-    payloads = [point.payload or {} for point in points] if select else ()
-    return Answer([*zip(names, scores, strict=True)], dict(zip(names, payloads, strict=False)))
-
-
 def _scalars(value: object) -> Iterator[object]:
     """Yield the strings, booleans and numbers within a value."""
     if isinstance(value, dict | list):
@@ -307,11 +306,6 @@ def _scalars(value: object) -> Iterator[object]:
 def _numbers(numbers: NDArray[Any]) -> array[Any]:
     """Give the binding numbers one by one: it reads a list slower, and NumPy's array more so."""
     return array(numbers.dtype.char, numbers.tobytes())
-
-
-def _key(point: edge.Record) -> Key:
-    key: Any = point.id
-    return key if isinstance(key, int) else str(key)
 
 
 def _filter(where: Condition | None) -> edge.Filter | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import qdrant_edge as edge
 
-from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.engine import Condition
 
 
 def to_edge(where: Condition) -> edge.Filter:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
-from types import TracebackType
-from typing import Any, Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 from weakref import finalize
 
 import qdrant_edge as edge
@@ -13,15 +13,39 @@ import qdrant_edge as edge
 from m3kit.index import IndexLockedError
 from m3kit_qdrant.directory import damaged
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 _LOCKED = "WouldBlock"
+
+
+def _call(directory: Path, method: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
+    """Call the binding; a failure within Rust, a `BaseException`, becomes a `RuntimeError`."""
+    try:
+        return method(*args, **options)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # no module exports the class
+            raise
+        raise RuntimeError(
+            f"Qdrant Edge failed on the index in {directory} ({_reason(error)}); its files "
+            "may be damaged: open it again, or restore the directory from a copy"
+        ) from error
+
+
+def _of_shard(
+    method: Callable[Concatenate[edge.EdgeShard, _P], _T],
+) -> Callable[Concatenate[Shard, _P], _T]:
+    """Make a method of `Shard` of the binding's."""
+
+    def call(shard: Shard, /, *args: _P.args, **options: _P.kwargs) -> _T:
+        return _call(shard.directory, method, shard.shard, *args, **options)
+
+    return call
 
 
 class Shard:
     """
-    The binding's shard.
-
-    A failure of the engine within Rust is a `BaseException` there, which passes through
-    `except Exception`; here it is a `RuntimeError`.
+    The binding's shard, and its methods.
 
     Args:
         directory: The index, for messages.
@@ -29,8 +53,8 @@ class Shard:
     """
 
     def __init__(self, directory: Path, shard: edge.EdgeShard) -> None:
-        self._guard = _Guard(directory)
-        self._shard = shard
+        self.directory = directory
+        self.shard = shard
 
     @classmethod
     def load(cls, directory: Path, folder: Path) -> Self:
@@ -42,8 +66,7 @@ class Shard:
             IndexLockedError: If a process has them open.
         """
         try:
-            with _Guard(directory):
-                return cls(directory, edge.EdgeShard.load(str(folder)))
+            return cls(directory, _call(directory, edge.EdgeShard.load, str(folder)))
         except Exception as error:  # the binding raises no narrower class
             if _LOCKED in str(error):
                 raise IndexLockedError(
@@ -52,77 +75,23 @@ class Shard:
                 ) from error
             raise damaged(directory, _reason(error)) from error
 
-    def info(self) -> edge.ShardInfo:
-        """Describe the shard."""
-        return self._shard.info()
-
-    def update(self, operation: edge.UpdateOperation) -> None:
-        """Write, delete or index."""
-        with self._guard:
-            self._shard.update(operation)
-
-    def query_batch(self, requests: edge.QueryBatchRequest) -> Any:
-        """Answer several queries."""
-        with self._guard:
-            return self._shard.query_batch(requests)
-
-    def retrieve(self, keys: Any, **selection: Any) -> list[edge.Record]:
-        """Return the points of these keys."""
-        with self._guard:
-            return self._shard.retrieve(keys, **selection)
-
-    def scroll(self, request: edge.ScrollRequest) -> Any:
-        """Return a page of points, and where the next one starts."""
-        with self._guard:
-            return self._shard.scroll(request)
-
-    def count(self, request: edge.CountRequest) -> int:
-        """Count points."""
-        with self._guard:
-            return self._shard.count(request)
-
-    def flush(self) -> None:
-        """Make everything durable."""
-        with self._guard:
-            self._shard.flush()
+    info = _of_shard(edge.EdgeShard.info)
+    update = _of_shard(edge.EdgeShard.update)
+    query_batch = _of_shard(edge.EdgeShard.query_batch)
+    retrieve = _of_shard(edge.EdgeShard.retrieve)
+    scroll = _of_shard(edge.EdgeShard.scroll)
+    count = _of_shard(edge.EdgeShard.count)
+    flush = _of_shard(edge.EdgeShard.flush)
+    close = _of_shard(edge.EdgeShard.close)
 
     def remove_when_unused(self, folder: Path) -> None:
         """Close it and remove its files once no thread calls it any more."""
-        finalize(self, _remove, self._shard, folder)
-
-    def close(self) -> None:
-        """Release the files."""
-        with self._guard:
-            self._shard.close()
+        finalize(self, _remove, self.shard, folder)
 
 
 def _remove(shard: edge.EdgeShard, folder: Path) -> None:
     shard.close()
     rmtree(folder, ignore_errors=True)
-
-
-class _Guard:
-    """Turns a failure within Rust into a `RuntimeError`; many calls and threads may share it."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None:
-        if error is None or type(error).__name__ != "PanicException":  # no module exports the class
-            return
-        raise RuntimeError(
-            f"Qdrant Edge failed on the index in {self._directory} ({_reason(error)}); its files "
-            "may be damaged: open it again, or restore the directory from a copy"
-        ) from error
 
 
 def _reason(error: BaseException) -> str:

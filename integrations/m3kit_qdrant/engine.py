@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 from m3kit.fusion import Ranking
 from m3kit.vectors import M3Output, Rep
-from m3kit_qdrant.filters import Condition
+
+Condition: TypeAlias = dict[str, Any]
+"""A filter, in the JSON form of Qdrant's REST interface."""
+
+NOTHING: Condition = {"has_id": []}
+"""The filter that keeps no point."""
 
 Key: TypeAlias = str | int
 """The id of a point: a UUID or an unsigned integer."""
@@ -63,6 +68,13 @@ class Answer(NamedTuple):
     ranking: Ranking
     payloads: Mapping[str, Mapping[str, Any]]
 
+    @classmethod
+    def of(cls, points: Sequence[Any], scores: Iterable[float], select: Selection) -> Self:
+        """Read what an engine returned, with M3's own scores of it."""
+        names = [str(point.id) for point in points]
+        payloads = [point.payload or {} for point in points] if select else ()
+        return cls([*zip(names, scores, strict=True)], dict(zip(names, payloads, strict=False)))
+
 
 class StoredPoint(NamedTuple):
     """A point that was read, with the representations that were wanted."""
@@ -70,6 +82,11 @@ class StoredPoint(NamedTuple):
     key: Key
     payload: dict[str, Any]
     output: M3Output
+
+
+def to_key(id_: object) -> Key:
+    """Spell the id of a point as a key; a client may give UUIDs in a class of their own."""
+    return id_ if isinstance(id_, int) else str(id_)
 
 
 class Engine(Protocol):

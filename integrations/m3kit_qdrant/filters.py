@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias, assert_never
+from typing import assert_never
 
 from m3kit.adapters.filter_translation import FilterExpression, translate
 from m3kit.filters import (
@@ -20,7 +20,6 @@ from m3kit.filters import (
     Contains,
     Eq,
     Exists,
-    Field,
     Filter,
     Ids,
     In,
@@ -30,15 +29,11 @@ from m3kit.filters import (
     Value,
     is_number,
 )
+from m3kit_qdrant.engine import NOTHING, Condition
 from m3kit_qdrant.exactness import around, is_clear
+from m3kit_qdrant.layout import Layout
 
-Condition: TypeAlias = dict[str, Any]
-
-NOTHING: Condition = {"has_id": []}
-EVERYTHING: Condition = {"must_not": [NOTHING]}
-
-MAX_DEPTH = 32
-"""Servers read JSON of 128 levels and gRPC messages of 100, and Edge's stack is not endless."""
+_EVERYTHING: Condition = {"must_not": [NOTHING]}
 
 _EPOCH = datetime(1970, 1, 1)  # UTC, which is written behind it
 _FIRST_INSTANT = (datetime.min - _EPOCH) // timedelta(microseconds=1)
@@ -48,43 +43,26 @@ _RANGE: dict[Comparison, str] = {"gt": "gt", "ge": "gte", "lt": "lt", "le": "lte
 """The bounds of a range in Qdrant's words."""
 
 
-class Paths(Protocol):
-    """Where a collection's documents have what filters look for."""
-
-    def path(self, field: Field, /) -> str | None:
-        """Return the key of a field of the metadata; None if there can be no such field."""
-        ...
-
-    def ids(self, ids: tuple[str, ...], /) -> Condition:
-        """Translate `Ids`."""
-        ...
-
-    def is_shared(self, field: Field, /) -> bool:
-        """Tell whether a payload may hold something other than metadata under a field's key."""
-        ...
-
-
 def to_qdrant(
-    where: Filter, paths: Paths, has_substring: Callable[[], bool] = lambda: True
+    where: Filter, layout: Layout, has_substring: Callable[[], bool] = lambda: True
 ) -> FilterExpression[Condition]:
     """
     Translate a filter.
 
     Args:
         where: The filter.
-        paths: The collection's layout.
+        layout: How documents lie in the collection.
         has_substring: Whether the engine has `match: {substring: …}`: Qdrant 1.20 or newer.
 
     Raises:
-        ValueError: If `And`, `Or` and `Not` alternate more than `MAX_DEPTH` levels deep.
+        ValueError: If it nests too deep.
     """
     return translate(
         where,
-        leaf=lambda leaf: _leaf(leaf, paths, has_substring),
-        all_of=lambda parts: {"must": [*parts]} if parts else EVERYTHING,
+        leaf=lambda leaf: _leaf(leaf, layout, has_substring),
+        all_of=lambda parts: {"must": [*parts]} if parts else _EVERYTHING,
         any_of=lambda parts: {"should": [*parts]} if parts else NOTHING,
         negate=lambda part: {"must_not": [part]},
-        max_depth=MAX_DEPTH,
     )
 
 
@@ -99,15 +77,15 @@ def conditions_in(where: Condition) -> Iterator[Condition]:
 
 
 def _leaf(
-    where: Leaf, paths: Paths, has_substring: Callable[[], bool]
+    where: Leaf, layout: Layout, has_substring: Callable[[], bool]
 ) -> FilterExpression[Condition]:
     if isinstance(where, Ids):
-        return FilterExpression(paths.ids(where.ids))
-    key = paths.path(where.field)
+        return FilterExpression(layout.ids(where.ids))
+    key = layout.path(where.field)
     if key is None:
         return FilterExpression(NOTHING)
     expression = _of_field(where, key, has_substring)
-    if paths.is_shared(where.field):
+    if layout.is_shared(where.field):
         return FilterExpression(expression.expression, exact=False)
     return expression
 

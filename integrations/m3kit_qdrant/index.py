@@ -16,7 +16,7 @@ from m3kit.index import UnsupportedError
 from m3kit.optimization import Graph, Optimization
 from m3kit.vectors import Rep
 from m3kit_qdrant.client import ClientEngine, CollectionAdmin
-from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.engine import Condition
 from m3kit_qdrant.layout import M3KIT, Layout
 from m3kit_qdrant.options import QdrantOptions
 from m3kit_qdrant.provision import adopt, graph_problem, open_or_create, unused_vectors

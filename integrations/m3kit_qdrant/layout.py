@@ -30,9 +30,8 @@ from m3kit.filters import Field, field_path
 from m3kit.index import DocumentError
 from m3kit.records import Document
 from m3kit_qdrant import nodes
-from m3kit_qdrant.engine import Key, Selection
+from m3kit_qdrant.engine import NOTHING, Condition, Key, Selection
 from m3kit_qdrant.exactness import is_near, is_stored_exactly, ordinary, to_json
-from m3kit_qdrant.filters import NOTHING, Condition
 
 M3KIT = FieldNames(
     text="page_content", metadata="metadata", dense="dense", sparse="sparse", colbert="colbert"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from m3kit.adapters.read_only import shared_lock
 from m3kit.index import IndexLockedError
 
 LOCKS = (".lock", ".opening")
@@ -51,8 +52,12 @@ def unwritten(path: Path) -> Iterator[None]:
     if os.access(path, os.W_OK):
         with _opening(path), _lock(path):
             yield
+    elif os.name == "nt":
+        raise PermissionError(EACCES, "it may not be written, and cannot be locked", path)
     else:
-        with _shared(path):
+        with shared_lock(path / LOCKS[0]) as is_free:
+            if not is_free:
+                raise _open_already(path)
             yield
 
 
@@ -68,27 +73,6 @@ def _lock(path: Path) -> FileLock:
     except Timeout:
         raise _open_already(path) from None
     return lock
-
-
-@contextmanager
-def _shared(path: Path) -> Iterator[None]:
-    """Share the lock of a directory that this process may not write."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        raise PermissionError(EACCES, "it may not be written, and cannot be locked", path) from None
-    try:
-        descriptor = os.open(path / LOCKS[0], os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:  # nobody has opened it where it lies
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise _open_already(path) from None
-    finally:
-        os.close(descriptor)
 
 
 def _open_already(path: Path) -> IndexLockedError:

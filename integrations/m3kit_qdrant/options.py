@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 from qdrant_client import models
-
-PayloadIndex: TypeAlias = (
-    models.PayloadSchemaType
-    | models.KeywordIndexParams
-    | models.IntegerIndexParams
-    | models.FloatIndexParams
-    | models.UuidIndexParams
-    | models.BoolIndexParams
-    | models.DatetimeIndexParams
-    | models.GeoIndexParams
-    | models.TextIndexParams
-)
-"""An index over one field of the payload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,5 +33,5 @@ class QdrantOptions:
     colbert: models.VectorParamsDiff = field(default_factory=models.VectorParamsDiff)
     sparse: models.SparseIndexParams | None = None
     create: Mapping[str, Any] = field(default_factory=dict)
-    payload_indexes: Mapping[str, PayloadIndex] = field(default_factory=dict)
+    payload_indexes: Mapping[str, models.PayloadFieldSchema] = field(default_factory=dict)
     search_params: models.SearchParams | None = None

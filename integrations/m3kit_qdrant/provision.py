@@ -12,11 +12,11 @@ from m3kit.adapters.field_names import FieldNames
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.storage import ColbertStorage, ColbertType
 from m3kit.index import IndexNotFoundError
-from m3kit.vectors import REPS
+from m3kit.vectors import REPS, Rep
 from m3kit_qdrant.client import CollectionAdmin
 from m3kit_qdrant.layout import EXACT, ID, M3KIT
 from m3kit_qdrant.options import QdrantOptions
-from m3kit_qdrant.vectors import Metric, PlainRows, Vectors, rows_of
+from m3kit_qdrant.vectors import Metric, Rows, Vectors, rows_of
 
 _DATATYPES: dict[ColbertType, models.Datatype] = {
     "float32": models.Datatype.FLOAT32,
@@ -100,7 +100,7 @@ def adopt(
         storage = ColbertStorage("float16")
     metric = "dot" if fields.dense is None else _METRICS[dense[fields.dense].distance]
     manifest = Manifest(width, fields.reps, request.model, storage)
-    return info, manifest, Vectors(width, names, PlainRows(), metric)
+    return info, manifest, Vectors(width, names, Rows(), metric)
 
 
 def unused_vectors(info: models.CollectionInfo, vectors: Vectors) -> list[str]:
@@ -129,7 +129,7 @@ def graph_problem(info: models.CollectionInfo, name: str) -> str | None:
 def _vectors(collection: CollectionAdmin, manifest: Manifest) -> Vectors:
     """Describe the vectors of an index of m3kit's; local mode computes in float32 alone."""
     vectors = Vectors.of(manifest)
-    return replace(vectors, colbert=PlainRows()) if collection.is_local else vectors
+    return replace(vectors, colbert=Rows()) if collection.is_local else vectors
 
 
 def _arguments(manifest: Manifest, vectors: Vectors, options: QdrantOptions) -> dict[str, Any]:
@@ -191,46 +191,33 @@ def _differences(
     dense: Mapping[str, models.VectorParams],
     sparse: Mapping[str, models.SparseVectorParams],
 ) -> Iterator[str]:
-    for rep in REPS:
-        name = fields.vector(rep)
-        stored: Mapping[str, Any] = sparse if rep == "sparse" else dense
-        if name is not None and name not in stored:
-            kind = "sparse" if rep == "sparse" else "dense"
+    names = {rep: name for rep in REPS if (name := fields.vector(rep)) is not None}
+    for rep, name in names.items():
+        kind, stored = ("sparse", sparse) if rep == "sparse" else ("dense", dense)
+        if name not in stored:
             yield (
                 f"it has no {kind} vector {name!r}, only {_listed(stored)}; pass "
                 f"FieldNames({rep}=…)"
             )
-    if fields.dense in dense:
-        yield from _dense_differences(dense[fields.dense or ""], fields.dense)
-    if fields.colbert in dense:
-        yield from _colbert_differences(dense[fields.colbert or ""], fields.colbert)
-        if (
-            fields.dense in dense
-            and dense[fields.dense or ""].size != dense[fields.colbert or ""].size
-        ):
-            yield f"the vectors {fields.dense!r} and {fields.colbert!r} are not of one width"
-    if fields.sparse in sparse and (modifier := sparse[fields.sparse or ""].modifier) is not None:
-        yield (
-            f"the sparse vector {fields.sparse!r} has the modifier {modifier.value}, so its "
-            "weights are made of word counts (BM25) and not by M3; leave it out of FieldNames"
-        )
+        elif rep != "sparse":
+            yield from _vector_differences(rep, dense[name], name)
+        elif (modifier := sparse[name].modifier) is not None:
+            yield (
+                f"the sparse vector {name!r} has the modifier {modifier.value}, so its weights are "
+                "made of word counts (BM25) and not by M3; leave it out of FieldNames"
+            )
+    if len({dense[name].size for name in names.values() if name in dense}) > 1:
+        yield f"the vectors {fields.dense!r} and {fields.colbert!r} are not of one width"
 
 
-def _dense_differences(params: models.VectorParams, name: str | None) -> Iterator[str]:
-    if params.multivector_config is not None:
+def _vector_differences(rep: Rep, params: models.VectorParams, name: str) -> Iterator[str]:
+    has_rows = params.multivector_config is not None
+    if has_rows and rep == "dense":
         yield f"{name!r} holds several vectors of a text, as ColBERT does, not one"
-    yield from _vector_differences(params, name)
-
-
-def _colbert_differences(params: models.VectorParams, name: str | None) -> Iterator[str]:
-    if params.multivector_config is None:
+    if not has_rows and rep == "colbert":
         yield f"{name!r} holds one vector of a text, and ColBERT has one for each token"
-    if params.distance is models.Distance.EUCLID:
+    if rep == "colbert" and params.distance is models.Distance.EUCLID:
         yield f"the metric of {name!r} is Euclid, by which MaxSim is another score"
-    yield from _vector_differences(params, name)
-
-
-def _vector_differences(params: models.VectorParams, name: str | None) -> Iterator[str]:
     if params.distance not in _METRICS:
         yield (
             f"the metric of {name!r} is {params.distance.value}, and M3's scores come of "

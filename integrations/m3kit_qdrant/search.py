@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from m3kit._batching import batched
-from m3kit.adapters.store import Searcher
+from m3kit.adapters.store import PAGE, Searcher
 from m3kit.fusion import RRF, Ranking, WeightedSum
 from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.vectors import REPS, M3Output, Rep
-from m3kit_qdrant.engine import Engine, Key, Selection, VectorQuery
-from m3kit_qdrant.filters import Condition
+from m3kit_qdrant.engine import Condition, Engine, Key, Selection, VectorQuery
 from m3kit_qdrant.layout import Layout
-
-_PAGE = 256
 
 _MARGIN = 6
 """How many more than a branch's limit are fused, as an engine breaks its ties otherwise."""
@@ -100,7 +97,7 @@ class QdrantSearcher(Searcher):
         missing = [_key(name) for name in names if name not in self.payloads]
         read = {
             str(point.key): point.payload
-            for batch in batched(missing, _PAGE)
+            for batch in batched(missing, PAGE)
             for point in self.engine.retrieve(batch, (), select)
         }
         if cache:

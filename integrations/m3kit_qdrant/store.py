@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from m3kit._batching import batched, chunked
 from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.store import PAGE, page_size
 from m3kit.filters import Filter, is_scalar
 from m3kit.index import DocumentError, Search
 from m3kit.records import Document, Record
 from m3kit.vectors import Rep
-from m3kit_qdrant.engine import Engine, Point, StoredPoint
-from m3kit_qdrant.filters import Condition, to_qdrant
+from m3kit_qdrant.engine import Condition, Engine, Point, StoredPoint
+from m3kit_qdrant.filters import to_qdrant
 from m3kit_qdrant.layout import Layout, point_id, point_key
 from m3kit_qdrant.search import QdrantSearcher
 from m3kit_qdrant.vectors import rows_of
 
 _BATCH_BYTES = 4 * 2**20
 """Bytes that are written at once; as JSON some 22 MB, where a server takes 32."""
-
-_PAGE = 256
-_COLBERT_PAGE = 16
-"""How many points are read at once, without and with ColBERT vectors."""
 
 
 class QdrantStore:
@@ -42,6 +40,8 @@ class QdrantStore:
         self._engine = engine
         self._layout = layout
         self.manifest = manifest
+        self.delete, self.count, self.flush = engine.delete, engine.count, engine.flush
+        self.is_transient = engine.is_transient
 
     def check(self, document: Document, /) -> None:
         """Check the metadata; see `Store.check`."""
@@ -70,7 +70,7 @@ class QdrantStore:
         wanted = dict.fromkeys(ids)
         records = (
             self._record(point, reps)
-            for batch in batched(wanted, _page(reps))
+            for batch in batched(wanted, page_size(reps))
             for point in self._points(tuple(batch), reps)
         )
         return {record.document.id: record for record in records if record.document.id in wanted}
@@ -79,25 +79,9 @@ class QdrantStore:
         """Stream what matches, page by page; see `Store.scan`."""
         return (self._record(point, reps) for point in self._scrolled(where, reps))
 
-    def delete(self, where: Condition, /) -> None:
-        """Delete what matches; see `Store.delete`."""
-        self._engine.delete(where)
-
-    def count(self, where: Condition | None, /) -> int:
-        """Count what matches; see `Store.count`."""
-        return self._engine.count(where)
-
-    def flush(self) -> None:
-        """Return when what was written is durable; see `Store.flush`."""
-        self._engine.flush()
-
-    def is_transient(self, error: Exception, /) -> bool:
-        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
-        return self._engine.is_transient(error)
-
     def filterable_fields(self) -> set[str]:
         """Name the metadata fields that filters reach, of a page of documents."""
-        points, _ = self._engine.scroll(None, (), None, _PAGE)
+        points, _ = self._engine.scroll(None, (), None, PAGE)
         documents = [self._layout.document(point.key, point.payload) for point in points]
         return {
             field
@@ -115,16 +99,7 @@ class QdrantStore:
         return Point(key, output, self._layout.payload(document), nbytes)
 
     def _check_limits(self, point: Point, id_: str) -> None:
-        sparse, colbert, limit = (
-            point.output.sparse,
-            point.output.colbert,
-            self._engine.colbert_limit,
-        )
-        if sparse is not None and len(sparse) and sparse.ids[-1] >= self.token_id_limit:
-            raise DocumentError(
-                f"document {id_!r} has the token {sparse.ids[-1]}, and Qdrant's ids of tokens are "
-                f"below {self.token_id_limit}"
-            )
+        colbert, limit = point.output.colbert, self._engine.colbert_limit
         if colbert is None or limit is None:
             return
         numbers = len(colbert) * rows_of(self.manifest.colbert).width(self.manifest.dim)
@@ -153,16 +128,13 @@ class QdrantStore:
         return self._engine.retrieve([*map(point_key, ids)], reps, True)  # noqa: FBT003  # all of it
 
     def _scrolled(self, where: Condition | None, reps: Collection[Rep]) -> Iterator[StoredPoint]:
-        points, start = self._engine.scroll(where, reps, None, _page(reps))
-        yield from points
-        while start is not None:
-            points, start = self._engine.scroll(where, reps, start, _page(reps))
+        start: Any = None
+        while True:
+            points, start = self._engine.scroll(where, reps, start, page_size(reps))
             yield from points
+            if start is None:
+                return
 
     def _record(self, point: StoredPoint, reps: Collection[Rep]) -> Record:
         document = self._layout.document(point.key, point.payload)
         return Record(document, point.output.only(*reps))
-
-
-def _page(reps: Collection[Rep]) -> int:
-    return _COLBERT_PAGE if "colbert" in reps else _PAGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from m3kit.adapters.storage import INT8_SCALE, ColbertStorage
 from m3kit.index import RepresentationError, VectorError
 from m3kit.scoring import require
 from m3kit.vectors import REPS, Floats, M3Output, Rep, Sparse
-from m3kit_qdrant.engine import VectorQuery
+from m3kit_qdrant.engine import StoredPoint, VectorQuery, to_key
 
 Metric: TypeAlias = Literal["dot", "euclid"]
 """What a score is: the inner product, which is the cosine of unit vectors, or their distance."""
@@ -100,6 +100,11 @@ class Vectors:
         names = [self.names[rep] for rep in REPS if rep in reps]
         return "" in names or names or False
 
+    def stored(self, record: Any, reps: Collection[Rep]) -> StoredPoint:
+        """Read a point that an engine returned."""
+        output = self.from_point(record.vector, reps)
+        return StoredPoint(to_key(record.id), record.payload or {}, output)
+
     def from_point(self, vectors: Any, reps: Collection[Rep]) -> M3Output:
         """Read the vectors that an engine returned; an absent sparse vector is an empty one."""
         if not reps:
@@ -125,49 +130,33 @@ class QueryRows(NamedTuple):
     offset: float
 
 
-class Rows(Protocol):
-    """How rows of ColBERT vectors are stored, and those of a query compared with them."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """
+    How rows of ColBERT vectors are stored, and those of a query compared with them: as they are.
+
+    An engine that stores them as float16 rounds a query's, too.
+    """
 
     def width(self, dim: int) -> int:
         """Return how many numbers a row takes."""
-        ...
-
-    def encode(self, stored: Floats) -> Floats:
-        """Encode what `ColbertStorage.stored` returns."""
-        ...
-
-    def decode(self, rows: Floats, dim: int) -> Floats:
-        """Undo `encode`."""
-        ...
-
-    def encode_query(self, query: Floats) -> QueryRows:
-        """Encode a query; the engine sums MaxSim over its rows, where M3 takes the mean."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class PlainRows:
-    """The rows themselves; an engine that stores them as float16 rounds a query's, too."""
-
-    def width(self, dim: int) -> int:
-        """See `Rows.width`."""
         return dim
 
     def encode(self, stored: Floats) -> Floats:
-        """See `Rows.encode`."""
+        """Encode what `ColbertStorage.stored` returns."""
         return stored
 
-    def decode(self, rows: Floats, dim: int) -> Floats:  # noqa: ARG002  # the protocol's
-        """See `Rows.decode`."""
+    def decode(self, rows: Floats, dim: int) -> Floats:  # noqa: ARG002  # of other rows
+        """Undo `encode`."""
         return rows
 
     def encode_query(self, query: Floats) -> QueryRows:
-        """See `Rows.encode_query`."""
+        """Encode a query; the engine sums MaxSim over its rows, where M3 takes the mean."""
         return QueryRows(query, 1 / len(query), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class ByteRows:
+class ByteRows(Rows):
     """
     Rows as unsigned bytes, of which Qdrant computes inner products without a sign.
 
@@ -227,7 +216,7 @@ def rows_of(storage: ColbertStorage) -> Rows:
                 "or float16, pooled, or have bits made beside them for speed: QdrantOptions.colbert"
             )
         case _:
-            return PlainRows()
+            return Rows()
 
 
 def _largest_sum(dim: int) -> int:

@@ -123,8 +123,8 @@ class SchemaClient:
         """
         session = self._session()
 
-        def put(document: Written) -> None:
-            session.feed_data_point(self._schema, document[1], dict(document[2]()), **self._within)
+        def put(_: str, name: str, fields: Callable[[], Mapping[str, Any]]) -> None:
+            session.feed_data_point(self._schema, name, dict(fields()), **self._within)
 
         _for_each(put, documents)
 
@@ -134,8 +134,7 @@ class SchemaClient:
         try:
             self._session().feed_data_point(self._schema, name, dict(fields), **parameters)
         except VespaError as error:
-            answer = getattr(error.__cause__, "response", None)
-            if getattr(answer, "status_code", None) != HTTPStatus.PRECONDITION_FAILED:
+            if _status(error) != HTTPStatus.PRECONDITION_FAILED:
                 raise
 
     def delete(self, documents: Iterable[tuple[str, str]]) -> None:
@@ -147,8 +146,8 @@ class SchemaClient:
         """
         session = self._session()
 
-        def delete(document: tuple[str, str]) -> None:
-            session.delete_data(self._schema, document[1], **self._within)
+        def delete(_: str, name: str) -> None:
+            session.delete_data(self._schema, name, **self._within)
 
         _for_each(delete, documents)
 
@@ -235,19 +234,23 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, FeedError):
         return error.transient
     if isinstance(error, VespaError):
-        answer = getattr(error.__cause__, "response", None)
-        return getattr(answer, "status_code", None) in _BUSY
+        return _status(error) in _BUSY
     return isinstance(error, HTTPError | ConnectionError | TimeoutError)
 
 
-def _for_each(do: Callable[[Any], object], documents: Iterable[tuple[Any, ...]]) -> None:
+def _status(error: VespaError) -> int | None:
+    answer = getattr(error.__cause__, "response", None)
+    return getattr(answer, "status_code", None)
+
+
+def _for_each(do: Callable[..., object], documents: Iterable[tuple[Any, ...]]) -> None:
     """Do something with each document, several at once; failures are raised when all are done."""
     failures: dict[str, str] = {}
     permanent: list[str] = []
 
     def attempt(document: tuple[Any, ...]) -> None:
         try:
-            do(document)
+            do(*document)
         except (VespaError, HTTPError, OSError, RuntimeError) as error:
             failures[document[0]] = str(error)
             if not is_transient(error):

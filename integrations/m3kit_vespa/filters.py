@@ -8,7 +8,6 @@ an empty one, a missing boolean is false, case may be folded, and floats may be 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,9 +33,6 @@ from m3kit_vespa.field_types import LONGEST, AttributeType, can_hold
 from m3kit_vespa.layout import Layout, term
 from m3kit_vespa.spelling import quoted, spelled
 from m3kit_vespa.yql import EVERYTHING, NOTHING, all_of, any_of, double, is_in, negate
-
-MAX_DEPTH = 32
-"""Vespa's parser and the messages between its nodes limit how deep a query nests."""
 
 _STEP = 2**11
 """No double below 2⁶³ is further from the next."""
@@ -66,8 +62,7 @@ def to_condition(where: Filter, layout: Layout) -> FilterExpression[Condition]:
     Translate a filter.
 
     Raises:
-        ValueError: If the schema cannot answer it, or `And`, `Or` and `Not` alternate more than
-            `MAX_DEPTH` levels deep.
+        ValueError: If the schema cannot answer it, or it nests too deep.
     """
     if isinstance(where, Ids) and layout.id_attribute is None:
         return FilterExpression(Condition(None, where.ids))
@@ -77,7 +72,6 @@ def to_condition(where: Filter, layout: Layout) -> FilterExpression[Condition]:
         all_of=all_of,
         any_of=any_of,
         negate=negate,
-        max_depth=MAX_DEPTH,
     )
     return FilterExpression(Condition(translated.expression), exact=translated.exact)
 
@@ -233,17 +227,7 @@ def _integer_range(name: str, where: Range) -> FilterExpression[str]:
 
     Vespa may send bounds as doubles, so those from 2⁵³ are moved apart by what these may be off.
     """
-    low, high = -LONGEST, LONGEST
-    for of, bound in where.bounds.items():
-        match of:
-            case "gt":
-                low = max(low, math.floor(bound) + 1)
-            case "ge":
-                low = max(low, math.ceil(bound))
-            case "lt":
-                high = min(high, math.ceil(bound) - 1)
-            case "le":
-                high = min(high, math.floor(bound))
+    low, high = where.integers(-LONGEST, LONGEST)
     if low >= high:
         return FilterExpression(is_in(name, [f"{low}L"] if low == high else []))
     exact = all(abs(bound) < EXACT or abs(bound) == LONGEST for bound in (low, high))

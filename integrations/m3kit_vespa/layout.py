@@ -32,11 +32,10 @@ from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Field, is_number
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
-from m3kit.vectors import REPS, M3Output, Rep
+from m3kit.vectors import M3Output, Rep
 from m3kit_vespa.field_types import AttributeType, attribute_name, attribute_value, can_hold
 from m3kit_vespa.spelling import digest, spelled, unspelled
 from m3kit_vespa.vectors import (
-    TOKEN_ID_LIMIT,
     Cells,
     colbert_value,
     dense_value,
@@ -86,7 +85,7 @@ class Layout:
     retrieval: Retrieval | None = None
 
     def __post_init__(self) -> None:
-        for name in [] if self.is_native else [*self.field_names(), *self.field_types]:
+        for name in [] if self.is_native else [*self.names.names(), *self.field_types]:
             if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.]*", name, re.ASCII):
                 raise ValueError(f"{name!r} is not the name of a field in a schema")
 
@@ -128,24 +127,9 @@ class Layout:
         """Return the last part of Vespa's own id, by which a document is written and deleted."""
         return digest(id_) if self.is_native else id_
 
-    def check(self, record: Record) -> None:
+    def check(self, document: Document) -> None:
         """
         Check what only Vespa cannot hold.
-
-        Raises:
-            DocumentError: If it cannot hold an id, a token or a number.
-        """
-        self.check_document(record.document)
-        sparse = record.output.sparse
-        if sparse is not None and len(sparse) and sparse.ids[-1] >= TOKEN_ID_LIMIT:
-            raise DocumentError(
-                f"document {record.document.id!r} has the token {sparse.ids[-1]}, and Vespa's ids "
-                f"of tokens are below {TOKEN_ID_LIMIT}"
-            )
-
-    def check_document(self, document: Document) -> None:
-        """
-        Check what only Vespa cannot hold of a document, before it is encoded.
 
         Raises:
             DocumentError: If it cannot hold an id or a number.
@@ -233,17 +217,11 @@ class Layout:
                 json.loads(unspelled(nested)) if isinstance(nested, str) else nested
             )
             return metadata
-        others = {*self.field_names(), *_ADDED}
+        others = {*self.names.names(), *_ADDED}
         names = [
             name for name in self.field_types or fields if name in fields and name not in others
         ]
         return {name: fields[name] for name in names}
-
-    def field_names(self) -> list[str]:
-        """Name the fields of ids, texts, nested metadata and vectors."""
-        names = self.names
-        vectors = [names.vector(rep) for rep in REPS]
-        return [name for name in (names.id, names.text, names.metadata, *vectors) if name]
 
     def _terms(self, metadata: Mapping[str, Any]) -> Iterator[str]:
         """Yield the terms of what no attribute tells."""

@@ -25,7 +25,7 @@ from m3kit.vectors import REPS, Rep
 from m3kit_vespa.field_types import FieldType, to_attribute_type
 from m3kit_vespa.layout import M3KIT, Layout, Retrieval
 from m3kit_vespa.profiles import Vectors, score_profiles
-from m3kit_vespa.provision import DESCRIPTION, to_constants
+from m3kit_vespa.provision import DESCRIPTION, RECORDED, to_constants
 from m3kit_vespa.schema import index_schema, string_field
 
 MAX_HITS = 1_000_000
@@ -161,8 +161,8 @@ def _check(layout: Layout) -> None:
 def _describe(package: ApplicationPackage, schema: str, layout: Layout) -> None:
     """Let the application say what an index holds; see `m3kit_vespa.provision`."""
     if DESCRIPTION not in {schema.name for schema in package.schemas}:
-        fields = [string_field("of"), Field("model", "string", indexing=["summary"])]
-        package.add_schema(Schema(DESCRIPTION, Document(fields)))
+        recorded = [Field(name, "string", indexing=["summary"]) for name in RECORDED]
+        package.add_schema(Schema(DESCRIPTION, Document([string_field("of"), *recorded])))
     constants = to_constants(layout)
     package.get_schema(DESCRIPTION).add_rank_profile(
         RankProfile(

@@ -4,7 +4,8 @@ What a deployed schema holds, and checks of a schema when it is opened.
 Vespa answers no question about its schemas. So the package brings a schema of its own, `m3kit`,
 with a rank profile for each index whose functions are constants, such as `dim` or
 `field_79656172`. Asked with that profile, the one document of the index shows them as its match
-features. That document is written when the index is first opened, and records its model.
+features. That document is written when the index is first opened, and records its model, and an id
+that no other index has.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from m3kit_vespa.yql import NOTHING
 DESCRIPTION = "m3kit"
 """The schema that describes the others."""
 
+RECORDED = {"model": "model", "index_id": "id"}
+"""The fields that an index's document records, as a manifest has them."""
+
 _TYPES = [*ATTRIBUTE_TYPES.values()]
 
 
@@ -49,13 +53,15 @@ def to_constants(layout: Layout) -> dict[str, int]:
     }
 
 
-def from_constants(constants: Mapping[str, float], model: str | None, what: str) -> Layout:
+def from_constants(
+    constants: Mapping[str, float], recorded: Mapping[str, Any], what: str
+) -> Layout:
     """
     Read what `to_constants` wrote.
 
     Args:
         constants: The numbers.
-        model: What made the vectors.
+        recorded: The other fields of the document.
         what: What an error calls the schema.
 
     Raises:
@@ -75,7 +81,7 @@ def from_constants(constants: Mapping[str, float], model: str | None, what: str)
         "format": int(constants["format"]),
         "dim": int(constants["dim"]),
         "reps": [rep for rep in REPS if f"holds_{rep}" in constants],
-        "model": model,
+        **{name: recorded.get(field) for field, name in RECORDED.items()},
         "colbert": next(iter(storages), None),
     }
     manifest = Manifest.from_json(stored, what)
@@ -90,7 +96,7 @@ def from_constants(constants: Mapping[str, float], model: str | None, what: str)
 
 def open_deployed(app: Vespa, schema: str, request: IndexRequest, *, timeout: float) -> Layout:
     """
-    Read what a schema that `m3_package` made holds, and record the model if it is new.
+    Read what a schema that `m3_package` made holds, and record the model and an id if it is new.
 
     Raises:
         IndexNotFoundError: If `m3_package` did not make it, or it is new and not to be created.
@@ -102,13 +108,14 @@ def open_deployed(app: Vespa, schema: str, request: IndexRequest, *, timeout: fl
         description = read_description(client, schema)
         if description is None:
             manifest = request.new_manifest(what)
-            model = {} if manifest.model is None else {"model": manifest.model}
-            client.create(digest(schema), {"of": schema, **model})
+            stored = manifest.to_json()
+            recorded = {field: stored[name] for field, name in RECORDED.items() if stored[name]}
+            client.create(digest(schema), {"of": schema, **recorded})
             description = read_description(client, schema)
     finally:
         client.close()
     fields: Mapping[str, Any] = description or {}
-    layout = from_constants(fields.get("matchfeatures", {}), fields.get("model"), what)
+    layout = from_constants(fields.get("matchfeatures", {}), fields, what)
     request.check(layout.manifest, what)
     return layout
 
@@ -121,7 +128,7 @@ def read_description(client: SchemaClient, schema: str) -> Mapping[str, Any] | N
         IndexNotFoundError: If `m3_package` did not make the schema.
     """
     try:
-        hits = client.search(f'of contains "{schema}"', select=["model"], ranking=schema, hits=1)
+        hits = client.search(f'of contains "{schema}"', select=[*RECORDED], ranking=schema, hits=1)
     except VespaError as error:
         raise IndexNotFoundError(
             f"the schema {schema!r} was not created by m3kit ({error}); deploy the package that "
@@ -159,7 +166,7 @@ def open_existing(
                 "m3kit_vespa.add_profiles add it to the application package, and deploy it again"
             ) from error
     try:
-        next(client.visit([*layout.field_names(), *types]), None)
+        next(client.visit([*fields.names(), *types]), None)
     except VespaError as error:
         stored = next(client.visit(["*"]), {})
         raise IndexNotFoundError(

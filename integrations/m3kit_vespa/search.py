@@ -9,13 +9,13 @@ for all that the fusion brings, each with its ColBERT score, by which they are o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from m3kit.adapters.ranking import BRANCHES
+from m3kit.adapters.ranking import BRANCHES, Ranked, to_hits
 from m3kit.adapters.store import Searcher
 from m3kit.fusion import RRF, Fusion, Ranking, WeightedSum
 from m3kit.index import Search
@@ -38,14 +38,6 @@ _RRF_ERROR = 1e-14
 """The same of a score of RRF, which only ranks decide."""
 
 
-class _Scored(NamedTuple):
-    """A hit of Vespa's, by which score it is ranked, and its document's id."""
-
-    id: str
-    score: float
-    fields: Mapping[str, Any]
-
-
 @dataclass(frozen=True, slots=True)
 class VespaSearcher(Searcher):
     """
@@ -58,21 +50,24 @@ class VespaSearcher(Searcher):
     Args:
         client: The schema.
         layout: Where documents lie in it.
-        query: The query's vectors.
+        search: The request.
         where: The filter in YQL.
-        exact: Whether every dense vector is compared, and no graph used.
         hits: The fields of the hits so far, by their documents' ids.
     """
 
     client: SchemaClient
     layout: Layout
-    query: M3Output
+    search: Search
     where: str
-    exact: bool = False
     hits: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     score_error = _SCORE_ERROR
     slack = SLACK
+
+    @property
+    def query(self) -> M3Output:
+        """The query's vectors."""
+        return self.search.query
 
     def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
         """Return the nearest documents of each representation, a request for each."""
@@ -107,11 +102,15 @@ class VespaSearcher(Searcher):
             case RRF() as fusion if "colbert" in self.query.reps:
                 ranked = self._fused(search, fusion, search.candidates)
                 if ranked is not None:
-                    rescored = [hit._replace(score=_score(hit.fields, "colbert")) for hit in ranked]
+                    rescored = [replace(hit, score=hit.scores["colbert"]) for hit in ranked]
                     ranked = sorted(rescored, key=_best_first)[: search.k]
             case RRF() as fusion:
                 ranked = self._fused(search, fusion, search.k)
-        return None if ranked is None else [*self._to_hits(search, ranked)]
+        if ranked is None:
+            return None
+        if search.min_score is not None:
+            ranked = [hit for hit in ranked if hit.score >= search.min_score]
+        return to_hits(ranked, self.documents([hit.name for hit in ranked]), search)
 
     def _nearest(self, rep: Rep, limit: int) -> Ranking:
         hits = self._search([rep], limit, {"ranking": PROFILES[rep], "hits": limit})
@@ -120,11 +119,11 @@ class VespaSearcher(Searcher):
         scored = [(id_, _score(of, rep)) for id_, of in fields.items()]
         return [pair for pair in scored if rep != "sparse" or pair[1] > 0]
 
-    def _fused(self, search: Search, fusion: RRF, limit: int) -> list[_Scored] | None:
+    def _fused(self, search: Search, fusion: RRF, limit: int) -> list[Ranked] | None:
         inputs = {"ranking": "m3_rrf", "input.query(m3_k)": fusion.k}
         return self._ranked(search, limit, fusion, inputs, error=_RRF_ERROR)
 
-    def _weighted(self, search: Search, fusion: WeightedSum) -> list[_Scored] | None:
+    def _weighted(self, search: Search, fusion: WeightedSum) -> list[Ranked] | None:
         reps = self.query.reps
         total = sum(fusion.weight(rep) for rep in reps)
         weights = {
@@ -142,7 +141,7 @@ class VespaSearcher(Searcher):
         parameters: Mapping[str, Any],
         *,
         error: float,
-    ) -> list[_Scored] | None:
+    ) -> list[Ranked] | None:
         """Return the best candidates by a profile that fuses, ties by id; None if ties decide."""
         branches = [rep for rep in BRANCHES if rep in self.query.reps]
         size = search.candidates + SLACK
@@ -164,10 +163,12 @@ class VespaSearcher(Searcher):
             if relevance.is_tied:
                 return None
             if relevance.is_candidate:
+                scores = {rep: _score(fields, rep) for rep in REPS if rep in self.query.reps}
                 score = relevance.score
                 if isinstance(fusion, WeightedSum):
-                    score = fusion.score({rep: _score(fields, rep) for rep in self.query.reps})
-                ranked.append(_Scored(self.layout.to_id(fields), score, fields))
+                    score = fusion.score(scores)
+                ranked.append(Ranked(self.layout.to_id(fields), score, scores))
+                self.hits[ranked[-1].name] = fields
         return _cut(ranked, limit, has_more=len(hits) == limit + SLACK, error=error)
 
     def _search(
@@ -175,7 +176,7 @@ class VespaSearcher(Searcher):
     ) -> list[Any]:
         """Ask for what the branches find; nothing where the query has no word to say."""
         conditions = [
-            _branch(self.layout, rep, self.query, size, exact=self.exact)
+            _branch(self.layout, rep, self.query, size, exact=self.search.exact is True)
             for rep in branches
             if rep != "sparse" or len(require(self.query.sparse, rep))
         ]
@@ -189,14 +190,6 @@ class VespaSearcher(Searcher):
         )
         present = self.layout.id_fields[0]  # unless it was deleted meanwhile
         return [hit for hit in hits if present in hit["fields"]]
-
-    def _to_hits(self, search: Search, ranked: Sequence[_Scored]) -> Iterator[Hit]:
-        least = -np.inf if search.min_score is None else search.min_score
-        reps = [rep for rep in REPS if rep in self.query.reps] if search.with_scores else []
-        for _, score, fields in ranked:
-            if score >= least:
-                scores = {rep: _score(fields, rep) for rep in reps}
-                yield Hit(self.layout.to_document(fields), score, scores)
 
 
 def to_inputs(query: M3Output) -> dict[str, Any]:
@@ -228,8 +221,8 @@ def _branch(layout: Layout, rep: Rep, query: M3Output, size: int, *, exact: bool
 
 
 def _cut(
-    ranked: Sequence[_Scored], limit: int, *, has_more: bool, error: float
-) -> list[_Scored] | None:
+    ranked: Sequence[Ranked], limit: int, *, has_more: bool, error: float
+) -> list[Ranked] | None:
     """Return the best, ties by id; None if what was not fetched may tie with the last of them."""
     best = sorted(ranked, key=_best_first)
     if has_more and len(best) > limit:
@@ -239,8 +232,8 @@ def _cut(
     return best[:limit]
 
 
-def _best_first(hit: _Scored) -> tuple[float, str]:
-    return -hit.score, hit.id
+def _best_first(hit: Ranked) -> tuple[float, str]:
+    return -hit.score, hit.name
 
 
 def _score(fields: Mapping[str, Any], rep: Rep) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from m3kit._batching import batched
 from m3kit.adapters.filter_translation import FilterExpression
-from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.store import page_size
 from m3kit.filters import Filter, Ids
 from m3kit.index import Search
 from m3kit.records import Document, Record
@@ -18,9 +18,6 @@ from m3kit_vespa.layout import Layout, is_addressable
 from m3kit_vespa.search import VespaSearcher
 from m3kit_vespa.vectors import TOKEN_ID_LIMIT
 from m3kit_vespa.yql import EVERYTHING
-
-_PAGE = 256
-_PAGE_OF_COLBERT = 16
 
 _LISTED = 10_000
 """How many documents one query lists; if more match, every document is visited."""
@@ -36,19 +33,16 @@ class VespaStore:
     """
 
     token_id_limit = TOKEN_ID_LIMIT
+    is_transient = staticmethod(is_transient)
 
     def __init__(self, client: SchemaClient, layout: Layout) -> None:
         self._client = client
         self._layout = layout
-
-    @property
-    def manifest(self) -> Manifest:
-        """What it holds."""
-        return self._layout.manifest
+        self.manifest = layout.manifest
 
     def check(self, document: Document, /) -> None:
         """Check the id and the metadata; see `Store.check`."""
-        self._layout.check_document(document)
+        self._layout.check(document)
 
     def write(self, records: Sequence[Record], /) -> None:
         """
@@ -59,7 +53,7 @@ class VespaStore:
             FeedError: If Vespa refused some of them; the others are written.
         """
         for record in records:
-            self._layout.check(record)
+            self._layout.check(record.document)
         self._client.write(map(self._written, records))
 
     def translate(self, where: Filter, /) -> FilterExpression[Condition]:
@@ -68,13 +62,7 @@ class VespaStore:
 
     def prepare_search(self, search: Search, where: Condition | None, /) -> VespaSearcher:
         """Prepare a search."""
-        return VespaSearcher(
-            self._client,
-            self._layout,
-            search.query,
-            searchable(where),
-            exact=search.exact is True,
-        )
+        return VespaSearcher(self._client, self._layout, search, searchable(where))
 
     def read(self, ids: Sequence[str], reps: Collection[Rep], /) -> Mapping[str, Record]:
         """Read the records of these ids that there are, with `reps` of them."""
@@ -118,14 +106,6 @@ class VespaStore:
     def flush(self) -> None:
         """Do nothing: a document is in the log of its node, and found, before Vespa answers."""
 
-    def is_transient(self, error: Exception, /) -> bool:
-        """Tell whether a call may succeed later; see `m3kit.index.TellsTransient`."""
-        return is_transient(error)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
     def _written(self, record: Record) -> Written:
         """Defer how a document is written until its turn, so that not all are in memory at once."""
         document = record.document
@@ -147,7 +127,7 @@ class VespaStore:
     def _queried(self, ids: Iterable[str], reps: Collection[Rep]) -> Iterator[Record]:
         """Read documents by queries, a page each."""
         select = self._layout.selected(reps)
-        for page in batched(list(ids), _PAGE_OF_COLBERT if "colbert" in reps else _PAGE):
+        for page in batched(ids, page_size(reps)):
             condition = to_condition(Ids(tuple(page)), self._layout).expression
             hits: list[Any] = self._client.search(
                 searchable(condition), select=select, hits=len(page), ranking="unranked"

@@ -9,6 +9,7 @@ compare by value (`1 == 1.0`), and a boolean is no number. A missing field match
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -113,6 +114,21 @@ class Range(_Operators):
         texts = {name: bound for name, bound in self._given.items() if isinstance(bound, str)}
         parsed = {name: instant(text) for name, text in texts.items()}
         return {name: bound for name, bound in parsed.items() if bound is not None}
+
+    def integers(self, least: int, most: int) -> tuple[int, int]:
+        """Return the lowest and the highest of the integers from `least` to `most` within it."""
+        low, high = least, most
+        for name, bound in self.bounds.items():
+            match name:
+                case "gt":
+                    low = max(low, math.floor(bound) + 1)
+                case "ge":
+                    low = max(low, math.ceil(bound))
+                case "lt":
+                    high = min(high, math.ceil(bound) - 1)
+                case "le":
+                    high = min(high, math.floor(bound))
+        return low, high
 
     def covers(self, value: object) -> bool:
         """Tell whether a value lies within all bounds."""

@@ -21,6 +21,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 
+from m3kit._files import replace_text
 from m3kit.adapters.storage import INT8_SCALE, ColbertStorage
 from m3kit.scoring import PADDING, Stacked
 from m3kit.vectors import Floats
@@ -100,9 +101,7 @@ class StackedWriter:
             "documents": self._documents,
             "tokens": self._total,
         }
-        unfinished = self._path / f"{_MANIFEST}.new"
-        unfinished.write_text(json.dumps(manifest), encoding="utf-8")
-        unfinished.replace(self._path / _MANIFEST)
+        replace_text(self._path / _MANIFEST, json.dumps(manifest))
 
     def __enter__(self) -> Self:
         return self

@@ -7,8 +7,7 @@ them: equal vectors have equal scores to the last bit, so that ties are detected
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, assert_never
@@ -17,16 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3kit._batching import batched, chunked
+from m3kit._products import multiply, on_cores
 from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
 
 _T = TypeVar("_T")
-_Item = TypeVar("_Item")
 
 PADDING = _ROWS = 64
 """Matrix products are padded to a multiple of this, away from the kernels' ragged edges."""
-
-_SMALL = 10**6
-"""Multiplications up to which OpenBLAS uses its small-matrix kernel, which copies nothing."""
 
 _BLOCK = 2**14
 """Document tokens that a core scores at once."""
@@ -107,7 +103,7 @@ def _product(queries: Floats, known: Ints, documents: Sequence[Sparse]) -> Float
     matrix = np.zeros((-(-len(documents) // _ROWS) * _ROWS, width), dtype=np.float32)
     matrix.reshape(-1)[rows * width + _places(known, ids)] = weights
     product = np.empty((len(matrix), len(queries)), dtype=np.float32)
-    _multiply(matrix[:, :-1], np.ascontiguousarray(queries.T), product)
+    multiply(matrix[:, :-1], np.ascontiguousarray(queries.T), product)
     return product[: len(documents)].T
 
 
@@ -183,7 +179,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
         tokens, blocks = documents.total, _rows(documents)
     else:
         tokens, blocks = sum(map(len, documents)), _documents(documents)
-    means = _each(partial(_block_scores, columns), blocks, shared=tokens >= _SHARED)
+    means = on_cores(partial(_block_scores, columns), blocks, shared=tokens >= _SHARED)
     return np.concatenate(means)
 
 
@@ -221,7 +217,7 @@ def _block_scores(columns: Floats, block: _Block) -> Floats:
     for part in block.parts:
         for rows_of_part in _as_floats(part):
             start, stop = stop, stop + len(rows_of_part)
-            _multiply(rows_of_part, columns, similarity[start:stop])
+            multiply(rows_of_part, columns, similarity[start:stop])
     return mean_of_best(similarity[: block.total], block.starts)
 
 
@@ -268,29 +264,6 @@ def mean_of_best(similarity: Floats, starts: Ints) -> Floats:
     best = np.maximum.reduceat(similarity, starts, axis=0)
     mean: Floats = best.mean(axis=1, dtype=np.float64).astype(np.float32)
     return mean
-
-
-def _multiply(tokens: Floats, columns: Floats, product: Floats) -> None:
-    """Multiply in steps that copy nothing: with few columns the product is bound by memory."""
-    step = next((rows for rows in (64, 32, 16) if rows * columns.size <= _SMALL), 0)
-    if not step or len(tokens) <= step:
-        np.matmul(tokens, columns, out=product)
-        return
-    whole, (inner, outer) = len(tokens) // step * step, columns.shape
-    parts = tokens[:whole].reshape(whole // step, step, inner)
-    np.matmul(parts, columns, out=product[:whole].reshape(whole // step, step, outer))
-    if whole < len(tokens):
-        np.matmul(tokens[whole:], columns, out=product[whole:])
-
-
-def _each(work: Callable[[_Item], _T], items: Iterable[_Item], *, shared: bool) -> list[_T]:
-    """Call `work` for each item, on all cores if `shared`."""
-    if not shared:
-        return list(map(work, items))
-    from concurrent.futures import ThreadPoolExecutor  # a tenth of the time of importing m3kit
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(work, items))
 
 
 def scores(rep: Rep, query: M3Output, documents: Sequence[M3Output]) -> Floats:

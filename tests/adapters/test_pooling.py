@@ -28,9 +28,9 @@ def text(tokens: int, seed: int, dim: int = 48) -> Floats:
 def test_the_clusters_are_those_of_scipys_ward(tokens: int, factor: int) -> None:
     rows = text(tokens, seed=tokens)
     tree = linkage(rows.astype(np.float64), method="ward")
-    theirs = cut_tree(tree, n_clusters=-(-tokens // factor))[:, 0]
+    expected = cut_tree(tree, n_clusters=-(-tokens // factor))[:, 0]
     ours = clusters(rows, factor)
-    assert ((theirs[:, None] == theirs) == (ours[:, None] == ours)).all()
+    assert ((expected[:, None] == expected) == (ours[:, None] == ours)).all()
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])
@@ -52,11 +52,11 @@ def test_each_row_is_the_mean_of_its_cluster_in_the_order_of_first_members() -> 
 
 
 def test_equal_rows_are_pooled_first_and_opposite_ones_leave_the_first() -> None:
-    one, other, third = unit(np.eye(3, 16, dtype=np.float32) + 0.1)
-    assert pooled(np.stack([one, other, one, third, other, third]), 2) == pytest.approx(
-        np.stack([one, other, third]), abs=1e-6
+    first, other, third = unit(np.eye(3, 16, dtype=np.float32) + 0.1)
+    assert pooled(np.stack([first, other, first, third, other, third]), 2) == pytest.approx(
+        np.stack([first, other, third]), abs=1e-6
     )
-    assert pooled(np.stack([one, -one]), 2) == pytest.approx(one[None])
+    assert pooled(np.stack([first, -first]), 2) == pytest.approx(first[None])
 
 
 def test_a_text_of_one_word_again_and_again_is_that_word_in_every_row() -> None:

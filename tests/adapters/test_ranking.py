@@ -29,7 +29,7 @@ class _Named(Scorer):
 
     scored: Mapping[Rep, Mapping[str, float]]
     named: bool
-    asked: list[Sequence[str]] = field(default_factory=list)
+    requests: list[Sequence[str]] = field(default_factory=list)
 
     def nearest(self, limits: Mapping[Rep, int], /) -> Mapping[Rep, Ranking]:
         every = self.scores({rep: [*map(self._called, self.scored[rep])] for rep in limits})
@@ -51,7 +51,7 @@ class _Named(Scorer):
         return {name: known[name] for name in names}
 
     def _known(self) -> Mapping[str, str]:
-        return {self._called(id_): id_ for own in self.scored.values() for id_ in own}
+        return {self._called(id_): id_ for scores in self.scored.values() for id_ in scores}
 
     def _called(self, id_: str) -> str:
         return _name(id_) if self.named else id_
@@ -76,10 +76,10 @@ def test_names_rank_as_their_ids_do(
     search = Search(query=query("bear"), k=k, candidates=candidates, fusion=fusion)
     every: list[tuple[Rep, ...]] = [("dense",), ("dense", "sparse"), ("sparse", "colbert"), REPS]
     for reps in every:
-        own = replace(search, query=search.query.only(*reps))
-        by_id = rank(_Named(scored, named=False), own)
-        by_name = rank(_Named(scored, named=True), own)
-        assert [_name(one.name) for one in by_id] == [one.name for one in by_name]
+        narrowed = replace(search, query=search.query.only(*reps))
+        by_id = rank(_Named(scored, named=False), narrowed)
+        by_name = rank(_Named(scored, named=True), narrowed)
+        assert [_name(entry.name) for entry in by_id] == [entry.name for entry in by_name]
 
 
 def test_ids_are_not_asked_for_where_no_score_is_shared() -> None:
@@ -104,7 +104,7 @@ def test_what_is_verified_ranks_as_if_the_engine_had_left_out_the_rest(
 
     every: list[tuple[Rep, ...]] = [("dense",), ("colbert",), ("dense", "sparse"), REPS]
     for reps in every:
-        own = replace(search, query=search.query.only(*reps))
-        assert rank(_Named(scored, named=False), own, verify=verify) == rank(
-            _Named(matching, named=False), own
+        narrowed = replace(search, query=search.query.only(*reps))
+        assert rank(_Named(scored, named=False), narrowed, verify=verify) == rank(
+            _Named(matching, named=False), narrowed
         )

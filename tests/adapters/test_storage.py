@@ -44,7 +44,10 @@ def test_float32_unpooled_is_what_was_there(colbert: Floats) -> None:
 def nearest_even(row: list[float], kept_bits: int) -> list[float]:
     """Round the significands to so many bits, by Python's own rounding."""
     parts = [math.frexp(value) for value in row]
-    return [math.ldexp(round(one * 2**kept_bits), two - kept_bits) for one, two in parts]
+    return [
+        math.ldexp(round(mantissa * 2**kept_bits), exponent - kept_bits)
+        for mantissa, exponent in parts
+    ]
 
 
 def test_float16_and_bfloat16_are_rounded_to_the_nearest_even(colbert: Floats) -> None:
@@ -124,12 +127,12 @@ def test_the_oracle_scores_by_what_is_stored_and_by_the_whole_query(
 ) -> None:
     index = MemoryIndex(DIM, colbert=storage)
     index.upsert(records(DOCUMENTS))
-    asked = query("the growling salmon", "colbert")
-    assert asked.colbert is not None
-    for hit in index.search(Search(query=asked, k=20)):
+    encoded = query("the growling salmon", "colbert")
+    assert encoded.colbert is not None
+    for hit in index.search(Search(query=encoded, k=20)):
         (output,) = ENCODER.encode_documents([hit.document.text], ["colbert"])
         assert output.colbert is not None
-        best = (asked.colbert @ storage.stored(output.colbert).T).max(axis=1)
+        best = (encoded.colbert @ storage.stored(output.colbert).T).max(axis=1)
         assert hit.score == pytest.approx(best.mean(), abs=1e-6)
 
 
@@ -137,11 +140,11 @@ def test_colbert_that_is_composed_answers_as_an_index_that_stores_it() -> None:
     storage = ColbertStorage("binary", 2)
     oracle = MemoryIndex(DIM, colbert=storage)
     index = WithColbert(MemoryIndex(DIM, reps=["dense", "sparse"]), ENCODER, colbert=storage)
-    for one in (oracle, index):
-        one.upsert(records(DOCUMENTS))
-    asked: list[tuple[Rep, ...]] = [("colbert",), REPS]
-    for reps in asked:
+    for store in (oracle, index):
+        store.upsert(records(DOCUMENTS))
+    combinations: list[tuple[Rep, ...]] = [("colbert",), REPS]
+    for reps in combinations:
         search = Search(query=query("the growling salmon", *reps), with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search))
-    for mine, theirs in zip(index.scan(None, REPS), oracle.scan(None, REPS), strict=True):
-        assert_same_vectors(mine.output, theirs.output, REPS)
+    for mine, expected in zip(index.scan(None, REPS), oracle.scan(None, REPS), strict=True):
+        assert_same_vectors(mine.output, expected.output, REPS)

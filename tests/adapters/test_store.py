@@ -58,7 +58,6 @@ class CoarseStore:
             all_of=lambda parts: And(tuple(parts)),
             any_of=lambda parts: Or(tuple(parts)),
             negate=Not,
-            max_depth=64,
         )
 
     def check(self, document: Document, /) -> None:

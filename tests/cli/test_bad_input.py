@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.shipped import LONGEST, WIDTH
 from typer.testing import Result
 
 from m3kit import open_index
@@ -110,7 +111,7 @@ def test_a_text_of_10_megabytes(
     (tmp_path / "big.txt").write_text(text)
     result = run("index", "big.txt", *TO, "--split", "file")
     assert result.exit_code == 0
-    assert "1 of 1 texts were longer than 512 tokens and were cut" in result.stderr
+    assert f"1 of 1 texts were longer than {LONGEST} tokens and were cut" in result.stderr
     assert held() == ["big.txt", "old"]
     with open_index("index") as index:
         assert index.get(["big.txt"])[0].document.text == text.strip()
@@ -160,11 +161,11 @@ def test_an_index_of_another_dimension(run: Command) -> None:
     result = run("index", "-", "--to", "narrow", "--model", "tiny", stdin=GOOD)
     error = error_of(result, 4)
     assert "8" in error
-    assert "128" in error
+    assert str(WIDTH) in error
     result = run("search", "table", "--in", "narrow")
     assert error_of(result, 5).endswith("give the model with --model")
     result = run("search", "table", "--in", "narrow", "--model", "tiny")
-    assert "128" in error_of(result, 4)
+    assert str(WIDTH) in error_of(result, 4)
     with open_index("narrow") as index:
         assert index.count() == 0
 

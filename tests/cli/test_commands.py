@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.shipped import LONGEST
 from typer.testing import Result
 
 import m3kit
@@ -215,7 +216,10 @@ class TestIndex:
         assert verified.exit_code == 0, verified.output
         assert good(run("index", "docs", *options)).startswith("wrote 0 documents")
         for refused, named in [
-            (("--chunk", "513"), "513 is more than the 512 tokens that the model reads"),
+            (
+                ("--chunk", str(LONGEST + 1)),
+                f"{LONGEST + 1} is more than the {LONGEST} tokens that the model reads",
+            ),
             (("--chunk", "64", "--chunk-overlap", "33"), "33 is more than half of --chunk"),
             (("--chunk-overlap", "8"), "8 is more than 0 without --chunk"),
         ]:

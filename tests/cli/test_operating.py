@@ -62,6 +62,23 @@ def test_a_file_that_is_gone_is_pruned_when_asked(run: Command, docs: Path) -> N
     assert "About tables." not in texts().values()
 
 
+def test_another_folder_does_not_replace_a_file_of_the_same_name_unseen(
+    run: Command, docs: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("About fish.\n")
+    before = texts()
+    refused = run("index", "other", *TO)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert f"{other / 'notes.txt'} would replace what was indexed from {docs}" in refused.stderr
+    assert texts() == before
+    assert summary(run, "other", "--prefix", "other")["count"] == len(before) + 1
+    docs.rename(tmp_path / "moved")
+    assert summary(run, "moved")["unchanged"] == len(before)
+    assert summary(run, "other", "--moved")["deleted"] == 2
+
+
 def test_quiet_prints_nothing(run: Command, docs: Path) -> None:
     assert docs.exists()
     assert good(run("index", "docs", *TO, "--quiet")) == ""

@@ -39,7 +39,7 @@ def lines(count: int, text: str = "table") -> list[bytes]:
     ]
 
 
-def test_help_imports_no_model_no_store_and_no_table() -> None:
+def test_help_imports_no_model_no_store_no_table_and_no_ledger() -> None:
     code = (
         "import sys\n"
         "from m3kit.cli.app import app\n"
@@ -50,7 +50,7 @@ def test_help_imports_no_model_no_store_and_no_table() -> None:
     assert "--where" in done.stdout
     loaded = set(done.stderr.split())
     heavy = {"torch", "tokenizers", "qdrant_client", "qdrant_edge", "rich", "huggingface_hub"}
-    assert not heavy & loaded
+    assert not {*heavy, "sqlite3", "tenacity"} & loaded
 
 
 def test_in_a_base_install_it_says_how_to_have_the_command_line() -> None:

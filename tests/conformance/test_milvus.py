@@ -37,7 +37,7 @@ class TestRescored(IndexConformance):
 
 
 @pytest.fixture(scope="module")
-def theirs(client: MilvusClient) -> str:
+def collection(client: MilvusClient) -> str:
     schema = client.create_schema(auto_id=False)
     schema.add_field("pk", DataType.VARCHAR, is_primary=True, max_length=65_535)
     schema.add_field("text", DataType.VARCHAR, max_length=65_535)
@@ -55,8 +55,8 @@ class TestTheirs(IndexConformance):
     """A collection that others made, with its metadata in a JSON and another metric."""
 
     @pytest.fixture
-    def index(self, client: MilvusClient, theirs: str) -> HybridIndex:
+    def index(self, client: MilvusClient, collection: str) -> HybridIndex:
         fields = FieldNames(metadata="about", dense="vector", sparse="lexical")
-        index = MilvusIndex(client, theirs, fields=fields)
+        index = MilvusIndex(client, collection, fields=fields)
         index.delete_where(All())
         return index

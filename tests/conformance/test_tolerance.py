@@ -17,7 +17,7 @@ def hits(*pairs: tuple[str, float]) -> list[Hit]:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "ranking",
     [
         [("a", 0.9), ("b", 0.5003), ("c", 0.5), ("d", 0.2)],
         [("a", 0.9004), ("c", 0.5002), ("b", 0.5001), ("d", 0.1999)],
@@ -26,13 +26,13 @@ def hits(*pairs: tuple[str, float]) -> list[Hit]:
     ids=str,
 )
 def test_neighbours_within_the_tolerance_may_change_places(
-    found: Sequence[tuple[str, float]],
+    ranking: Sequence[tuple[str, float]],
 ) -> None:
-    assert_ranking(hits(*found), EXPECTED, within=1e-3)
+    assert_ranking(hits(*ranking), EXPECTED, within=1e-3)
 
 
 @pytest.mark.parametrize(
-    "found",
+    "ranking",
     [
         [("b", 0.9), ("a", 0.5003), ("c", 0.5), ("d", 0.2)],
         [("a", 0.9), ("b", 0.5), ("c", 0.49), ("d", 0.2)],
@@ -43,11 +43,11 @@ def test_neighbours_within_the_tolerance_may_change_places(
     ],
     ids=str,
 )
-def test_anything_else_is_another_ranking(found: Sequence[tuple[str, float]]) -> None:
+def test_anything_else_is_another_ranking(ranking: Sequence[tuple[str, float]]) -> None:
     with pytest.raises(AssertionError):
-        assert_ranking(hits(*found), EXPECTED, within=1e-3)
+        assert_ranking(hits(*ranking), EXPECTED, within=1e-3)
     with pytest.raises(AssertionError):
-        assert_same_hits(hits(*found), hits(*EXPECTED), within=1e-3)
+        assert_same_hits(hits(*ranking), hits(*EXPECTED), within=1e-3)
 
 
 def test_without_a_tolerance_the_order_is_exact() -> None:

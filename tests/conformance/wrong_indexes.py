@@ -112,7 +112,7 @@ class IgnoresTheFilterOfAScan(MemoryIndex):
 class KeepsTheOldVersion(MemoryIndex):
     def upsert(self, records: Sequence[Record], /) -> None:
         known = {record.document.id for record in self.scan()}
-        super().upsert([one for one in records if one.document.id not in known])
+        super().upsert([record for record in records if record.document.id not in known])
 
 
 class KeepsTheFirstOfABatch(MemoryIndex):
@@ -128,7 +128,7 @@ class WritesBeforeItChecks(MemoryIndex):
 
 class LosesAType(MemoryIndex):
     def upsert(self, records: Sequence[Record], /) -> None:
-        super().upsert([replace(one, document=_loosened(one.document)) for one in records])
+        super().upsert([replace(record, document=_loosened(record.document)) for record in records])
 
 
 def _loosened(document: Document) -> Document:
@@ -174,16 +174,18 @@ class FindsZeroOverlap(MemoryIndex):
         hits = super().search(search)
         if search.query.reps != {"sparse"}:
             return hits
-        found = {hit.document.id for hit in hits}
-        others = [one.document for one in self.scan(search.where) if one.document.id not in found]
+        ids = {hit.document.id for hit in hits}
+        others = [
+            record.document for record in self.scan(search.where) if record.document.id not in ids
+        ]
         return [*hits, *(Hit(document, 0.0) for document in others)][: search.k]
 
 
 class ConfusesIdsByCase(MemoryIndex):
     def upsert(self, records: Sequence[Record], /) -> None:
         known = {record.document.id.lower(): record.document.id for record in self.scan()}
-        self.delete([known.get(one.document.id.lower(), "") for one in records])
-        last = {one.document.id.lower(): one for one in records}
+        self.delete([known.get(record.document.id.lower(), "") for record in records])
+        last = {record.document.id.lower(): record for record in records}
         super().upsert(list(last.values()))
 
 

@@ -83,8 +83,10 @@ def main() -> None:
     python = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
     parser.add_argument("--base", default=python, help="an image with this Python")
     parser.add_argument("--debootstrap", metavar="RELEASE", help="make a base of Debian instead")
-    asked = parser.parse_args()
-    sys.stdout.write(f"{build(debian(asked.debootstrap) if asked.debootstrap else asked.base)}\n")
+    arguments = parser.parse_args()
+    sys.stdout.write(
+        f"{build(debian(arguments.debootstrap) if arguments.debootstrap else arguments.base)}\n"
+    )
 
 
 if __name__ == "__main__":

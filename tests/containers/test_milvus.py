@@ -111,14 +111,14 @@ class TestLiteStandIn(IndexConformance):
 
 
 @pytest.fixture(scope="module")
-def theirs(server: MilvusClient) -> list[MilvusIndex]:
+def collections(server: MilvusClient) -> list[MilvusIndex]:
     return others.made(server, f"_{uuid4().hex}")
 
 
 @settings(max_examples=others.EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=FILTERS)
 def test_collections_of_others_keep_what_matches_keeps(
-    theirs: list[MilvusIndex], where: Filter
+    collections: list[MilvusIndex], where: Filter
 ) -> None:
-    for index in theirs:
+    for index in collections:
         others.assert_keeps(index, where, CORPUS)

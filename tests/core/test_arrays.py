@@ -27,12 +27,12 @@ def test_outputs_come_back_bit_by_bit(reps: tuple[Rep, ...]) -> None:
     for output, again in zip(outputs, from_arrays(to_arrays(outputs), 3), strict=True):
         assert again.reps == output.reps
         for rep in reps:
-            ours, theirs = getattr(output, rep), getattr(again, rep)
+            ours, read = getattr(output, rep), getattr(again, rep)
             if isinstance(ours, Sparse):
-                assert theirs.to_dict() == ours.to_dict()
+                assert read.to_dict() == ours.to_dict()
             else:
-                assert theirs.dtype == np.float32
-                assert np.array_equal(theirs, ours)
+                assert read.dtype == np.float32
+                assert np.array_equal(read, ours)
 
 
 def test_half_precision_rounds_vectors_and_no_weight() -> None:

@@ -111,8 +111,8 @@ def test_threads_share_a_cache() -> None:
     def work() -> None:
         for n in range(50):
             (got,) = cached.encode_documents([f"text {n}"], ["sparse"])
-            own = expected[n].sparse
-            if got.sparse is None or own is None or got.sparse.to_dict() != own.to_dict():
+            sparse = expected[n].sparse
+            if got.sparse is None or sparse is None or got.sparse.to_dict() != sparse.to_dict():
                 wrong.append(n)
 
     threads = [Thread(target=work) for _ in range(8)]

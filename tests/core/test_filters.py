@@ -46,7 +46,7 @@ DOCUMENT = Document(
 
 
 @pytest.mark.parametrize(
-    ("where", "kept"),
+    ("where", "expected"),
     [
         (Eq("int", 1), True),
         (Eq("int", 1.0), True),
@@ -102,8 +102,8 @@ DOCUMENT = Document(
     ],
     ids=repr,
 )
-def test_what_each_filter_means(where: Filter, *, kept: bool) -> None:
-    assert matches(where, DOCUMENT) is kept
+def test_what_each_filter_means(where: Filter, *, expected: bool) -> None:
+    assert matches(where, DOCUMENT) is expected
 
 
 @pytest.mark.parametrize(

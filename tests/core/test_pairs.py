@@ -50,22 +50,27 @@ class Watched(HashEncoder):
 
 def test_the_three_scores_are_the_plain_ones_in_the_order_of_the_pairs() -> None:
     encoder = HashEncoder()
-    found = score_pairs(encoder, _PAIRS)
+    scores = score_pairs(encoder, _PAIRS)
     for place, (query, passage) in enumerate(_PAIRS):
-        (asked,), (held,) = encoder.encode_queries([query]), encoder.encode_documents([passage])
+        (encoded,), (document,) = (
+            encoder.encode_queries([query]),
+            encoder.encode_documents([passage]),
+        )
         for rep in REPS:
-            assert found[rep][place] == pytest.approx(plain_score(rep, asked, held), abs=1e-6)
+            assert scores[rep][place] == pytest.approx(
+                plain_score(rep, encoded, document), abs=1e-6
+            )
 
 
 def test_the_sums_are_weighted_means() -> None:
-    found = score_pairs(HashEncoder(), _PAIRS, weights=[0.4, 0.2, 0.3])
-    assert list(found) == ["colbert", "sparse", "dense", "sparse+dense", "colbert+sparse+dense"]
-    dense, sparse, colbert = (np.array(found[rep]) for rep in REPS)
+    scores = score_pairs(HashEncoder(), _PAIRS, weights=[0.4, 0.2, 0.3])
+    assert list(scores) == ["colbert", "sparse", "dense", "sparse+dense", "colbert+sparse+dense"]
+    dense, sparse, colbert = (np.array(scores[rep]) for rep in REPS)
     both = (0.4 * dense + 0.2 * sparse) / 0.6
     every = (0.4 * dense + 0.2 * sparse + 0.3 * colbert) / 0.9
-    assert found["sparse+dense"] == pytest.approx(both.tolist(), abs=1e-6)
-    assert found["colbert+sparse+dense"] == pytest.approx(every.tolist(), abs=1e-6)
-    assert {type(value) for values in found.values() for value in values} == {float}
+    assert scores["sparse+dense"] == pytest.approx(both.tolist(), abs=1e-6)
+    assert scores["colbert+sparse+dense"] == pytest.approx(every.tolist(), abs=1e-6)
+    assert {type(value) for values in scores.values() for value in values} == {float}
 
 
 def test_without_weights_each_counts_one() -> None:
@@ -75,21 +80,21 @@ def test_without_weights_each_counts_one() -> None:
 
 
 def test_a_mean_of_nothing_is_zero() -> None:
-    found = score_pairs(HashEncoder(), _PAIRS[:2], weights=[0, 0, 1])
-    assert found["sparse+dense"] == [0.0, 0.0]
-    assert found["colbert+sparse+dense"] == found["colbert"]
+    scores = score_pairs(HashEncoder(), _PAIRS[:2], weights=[0, 0, 1])
+    assert scores["sparse+dense"] == [0.0, 0.0]
+    assert scores["colbert+sparse+dense"] == scores["colbert"]
 
 
 def test_each_text_is_encoded_once(caplog: pytest.LogCaptureFixture) -> None:
     encoder = Watched()
     pairs = [(f"query {n % 3}", f"passage {n}") for n in range(600)]
     with caplog.at_level(logging.WARNING, "m3kit"):
-        found = score_pairs(encoder, pairs * 2, max_query_length=7, max_passage_length=9)
+        scores = score_pairs(encoder, pairs * 2, max_query_length=7, max_passage_length=9)
     assert encoder.queries == ["query 0", "query 1", "query 2"]
     assert encoder.documents == [f"passage {n}" for n in range(600)]
     assert encoder.limits == [7, 9, 9, 9]
     assert len(caplog.messages) == 1
-    assert found == score_pairs(HashEncoder(), pairs * 2)
+    assert scores == score_pairs(HashEncoder(), pairs * 2)
 
 
 def test_no_pairs_have_no_scores() -> None:

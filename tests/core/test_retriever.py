@@ -151,13 +151,13 @@ def test_a_reranker_is_given_no_fewer_than_are_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "told"),
+    ("scores", "message"),
     [([float("nan")], "the text 'bear' is not a number"), ([], "0 scores for 1 texts")],
 )
-def test_a_reranker_gives_each_text_a_number(scores: list[float], told: str) -> None:
+def test_a_reranker_gives_each_text_a_number(scores: list[float], message: str) -> None:
     finder = Retriever(ENCODER, MemoryIndex(DIM), reranker=lambda *_: scores)
     finder.add([Document("the id", "bear")])
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         finder.search("bear")
 
 

@@ -22,10 +22,10 @@ _texts = st.lists(st.text("abcde ", max_size=12), max_size=8)
 
 
 @pytest.mark.parametrize("rep", REPS)
-@given(asked=st.text("abcde ", max_size=12), texts=_texts)
-def test_the_vectorised_scores_are_the_plain_ones(rep: Rep, asked: str, texts: list[str]) -> None:
+@given(text=st.text("abcde ", max_size=12), texts=_texts)
+def test_the_vectorised_scores_are_the_plain_ones(rep: Rep, text: str, texts: list[str]) -> None:
     encoder = HashEncoder()
-    (query,) = encoder.encode_queries([asked])
+    (query,) = encoder.encode_queries([text])
     outputs = encoder.encode_documents(texts)
     expected = [plain_score(rep, query, output) for output in outputs]
     got = scores(rep, query, outputs)
@@ -81,13 +81,13 @@ def test_a_score_does_not_depend_on_the_place_nor_on_how_documents_are_held(
     twin = generator.standard_normal((37, dim), dtype=np.float32)
     others = [generator.standard_normal((n, dim), dtype=np.float32) for n in range(1, 40)]
     documents = [twin, *others[:20], twin, *others[20:], twin]
-    found = maxsim(query, documents)
-    assert found[0] == found[21] == found[-1]
+    scored = maxsim(query, documents)
+    assert scored[0] == scored[21] == scored[-1]
     stacked = maxsim(query, Stacked.of(documents))
     assert stacked[0] == stacked[21] == stacked[-1]
-    assert stacked.tolist() == pytest.approx(found.tolist(), rel=1e-5)
-    exact = [(query.astype(float) @ one.T).max(1).mean() for one in documents]
-    assert found.tolist() == pytest.approx(exact, abs=1e-4)
+    assert stacked.tolist() == pytest.approx(scored.tolist(), rel=1e-5)
+    exact = [(query.astype(float) @ rows.T).max(1).mean() for rows in documents]
+    assert scored.tolist() == pytest.approx(exact, abs=1e-4)
 
 
 def test_documents_may_be_views_of_a_larger_array() -> None:
@@ -103,36 +103,36 @@ def test_many_tokens_are_shared_among_the_cores() -> None:
     generator = np.random.default_rng(5)
     query = generator.standard_normal((4, 32), dtype=np.float32)
     documents = list(generator.standard_normal((500, 40, 32), dtype=np.float32))
-    expected = [(query.astype(float) @ one.T).max(1).mean() for one in documents]
+    expected = [(query.astype(float) @ rows.T).max(1).mean() for rows in documents]
     assert maxsim(query, documents).tolist() == pytest.approx(expected, abs=1e-5)
     stacked = Stacked.of(documents)
     assert len(stacked) == 500
     assert maxsim(query, stacked).tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@given(asked=st.lists(st.text("abcde ", max_size=12), max_size=4), texts=_texts)
+@given(questions=st.lists(st.text("abcde ", max_size=12), max_size=4), texts=_texts)
 def test_lexical_scores_are_the_overlaps_of_all_with_all(
-    asked: list[str], texts: list[str]
+    questions: list[str], texts: list[str]
 ) -> None:
     encoder = HashEncoder()
-    queries = [require(one.sparse, "sparse") for one in encoder.encode_queries(asked)]
-    documents = [require(one.sparse, "sparse") for one in encoder.encode_documents(texts)]
+    queries = [require(output.sparse, "sparse") for output in encoder.encode_queries(questions)]
+    documents = [require(output.sparse, "sparse") for output in encoder.encode_documents(texts)]
     expected = [overlap(query, documents).tolist() for query in queries]
-    found = lexical_scores(queries, documents)
-    assert found.dtype == np.float32
-    assert found.shape == (len(asked), len(texts))
-    np.testing.assert_allclose(found, np.reshape(expected, found.shape), rtol=1e-6)
+    matrix = lexical_scores(queries, documents)
+    assert matrix.dtype == np.float32
+    assert matrix.shape == (len(questions), len(texts))
+    np.testing.assert_allclose(matrix, np.reshape(expected, matrix.shape), rtol=1e-6)
 
 
 def test_lexical_scores_of_nothing_are_zero() -> None:
     nothing, something = Sparse.from_dict({}), Sparse.from_dict({1: 0.5})
-    found = lexical_scores([nothing, nothing], [nothing, *[something] * 200])
-    np.testing.assert_array_equal(found, np.zeros((2, 201)))
+    matrix = lexical_scores([nothing, nothing], [nothing, *[something] * 200])
+    np.testing.assert_array_equal(matrix, np.zeros((2, 201)))
 
 
 def test_lexical_scores_of_wide_ids_and_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = [Sparse.from_dict({n: 0.5, 7: 0.25, 2**40 + n: 2.0}) for n in range(8, 30)]
-    expected = [overlap(one, weights).tolist() for one in weights]
+    expected = [overlap(row, weights).tolist() for row in weights]
     np.testing.assert_allclose(lexical_scores(weights, weights), expected, rtol=1e-6)
     monkeypatch.setattr("m3kit.scoring._CELLS", 100)
     np.testing.assert_allclose(lexical_scores(weights, weights), expected, rtol=1e-6)

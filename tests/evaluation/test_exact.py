@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.evaluation.conftest import Drawn, numbers
 
-from m3kit import MemoryIndex, Record, Search
+from m3kit import Document, M3Output, MemoryIndex, Record, Rep, Search, Sparse
 from m3kit._batching import batched
 from m3kit.evaluation import MODES, Dataset, EvaluationError, ExactSearch, Mode
 
@@ -35,10 +35,17 @@ def streamed(
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=lambda mode: mode.name)
-@pytest.mark.parametrize(("k", "candidates", "size"), [(10, 15, 7), (3, 3, 1), (30, 30, 200)])
-def test_every_mode_answers_as_the_oracle(mode: Mode, k: int, candidates: int, size: int) -> None:
+@pytest.mark.parametrize(
+    "limits", [(10, 15, 7, 400), (3, 3, 1, 1), (30, 30, 200, 2**21)], ids="k={0[0]}".format
+)
+def test_every_mode_answers_as_the_oracle(
+    mode: Mode, limits: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    k, candidates, block, cells = limits
+    monkeypatch.setattr("m3kit.evaluation.exact._BLOCK", block)
+    monkeypatch.setattr("m3kit.evaluation.pair_scores._CELLS", cells)
     dataset = numbers(160)
-    index, search = memory(dataset), streamed(dataset, max(k, candidates), size)
+    index, search = memory(dataset), streamed(dataset, max(k, candidates), 40)
     for position, query in enumerate(search.queries):
         request = Search(
             query=query.only(*mode.reps), k=k, fusion=mode.fusion, candidates=candidates
@@ -69,13 +76,49 @@ def test_what_is_saved_goes_on_where_it_was(tmp_path: Path) -> None:
         assert again.rank(position, request) == whole.rank(position, request)
 
 
-def test_it_holds_no_more_for_more_documents() -> None:
-    sizes = []
+@pytest.mark.parametrize("dim", [48, 1024])
+@pytest.mark.parametrize("reps", [("dense", "sparse", "colbert"), ("colbert",)])
+def test_scores_are_those_of_the_oracle_whatever_the_lengths(
+    dim: int, reps: tuple[Rep, ...]
+) -> None:
+    generator = np.random.default_rng(dim)
+    queries = [drawn(generator, int(length), dim) for length in generator.integers(1, 40, 25)]
+    documents = [drawn(generator, length, dim) for length in [1, 2, 63, 64, 65, 128, 129, 200] * 3]
+    index = MemoryIndex(dim, reps=reps)
+    names = [f"d{number}" for number in range(len(documents))]
+    index.upsert(
+        [
+            Record(Document(name, ""), output.only(*reps))
+            for name, output in zip(names, documents, strict=True)
+        ]
+    )
+    search = ExactSearch(queries, reps=reps, depth=24, scan_colbert=True)
+    search.add(names, documents)
+    for position, query in enumerate(queries):
+        request = Search(query=query.only(*reps), k=24, candidates=24, with_scores=True)
+        expected = [(hit.document.id, hit.score, hit.scores) for hit in index.search(request)]
+        ranked = search.rank(position, request)
+        assert [(entry.name, entry.score, entry.scores) for entry in ranked] == expected
+
+
+def drawn(generator: np.random.Generator, tokens: int, dim: int) -> M3Output:
+    vectors = generator.standard_normal((tokens, dim), dtype=np.float32)
+    ids = np.unique(generator.integers(0, 50, tokens))
+    weights = generator.random(len(ids), dtype=np.float32) + np.float32(0.01)
+    return M3Output(dense=vectors[0], sparse=Sparse(ids, weights), colbert=vectors)
+
+
+def test_it_holds_no_more_for_more_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("m3kit.evaluation.exact._BLOCK", 50)
+    monkeypatch.setattr("m3kit.evaluation.pools.MANY", 100)
+    sizes, names = [], []
     for count in (200, 2000):
         search = streamed(numbers(count, distinct=10**5), 10, 50)
-        sizes.append(sum(len(pool.ids) for pool in search._pools))
+        sizes.append(sum(len(pool.entries) + len(pool.pending) for pool in search._pools))
+        names.append(len(search._names.by_number))
     assert sizes[1] <= len(numbers(1).queries) * 3 * (2 * 10 + 50)
-    assert sizes[1] < 2 * sizes[0]
+    assert 0 < sizes[1] < 2 * sizes[0]
+    assert 0 < names[1] < 2 * names[0]
 
 
 def test_more_than_is_held_is_refused() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from time import monotonic
 
-from tests.faults import harness, preload
+from tests.faults import harness, preload, servers
 from tests.faults.engines import EMBEDDED, import_engines
 from tests.faults.harness import COUNTS, Scene, Tally
 from tests.faults.job import write_sources
@@ -87,10 +87,10 @@ def _tcp_runs(folder: Path, work: Path, points: int) -> dict[str, Callable[[], I
     source, _ = write_sources(folder / "sources")
     file, server, time, proxy = (-(-points * percent // 100) for percent in (40, 20, 20, 20))
     return {
-        "file": lambda: harness.of_the_server(source, work, file, at_operations=True),
-        "server": lambda: harness.of_the_server(source, work, server, at_operations=False),
-        "time": lambda: harness.of_the_client(source, work, time),
-        "proxy": lambda: harness.of_connections(source, work, proxy),
+        "file": lambda: servers.of_the_server(source, work, file, at_operations=True),
+        "server": lambda: servers.of_the_server(source, work, server, at_operations=False),
+        "time": lambda: servers.of_the_client(source, work, time),
+        "proxy": lambda: servers.of_connections(source, work, proxy),
     }
 
 

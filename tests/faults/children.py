@@ -8,11 +8,16 @@ import select
 import signal
 import traceback
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import Any
 
 from m3kit.index import M3Error
 
-_PATIENCE_S = 120
+_PATIENCE = 120
+"""How many seconds a child may take, in which this process runs."""
+
+_POLL_S = 0.002
+_STANDSTILL_S = 10
 
 
 class Child:
@@ -33,6 +38,19 @@ class Child:
         os.close(writing)
         self._pipe = reading
         self._status: int | None = None
+        self.stood_still = False
+
+    def polls(self, most: int | None = None) -> int:
+        """
+        Wait for its end, or for so many polls; return how many there were.
+
+        They measure time, but not that in which both processes were stopped.
+        """
+        polls = 0
+        while self.is_alive() and polls != most:
+            sleep(_POLL_S)
+            polls += 1
+        return polls
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal, if it lives."""
@@ -47,16 +65,17 @@ class Child:
                 self._status = status
         return self._status is None
 
-    def result(self, patience_s: float = _PATIENCE_S) -> dict[str, Any]:
+    def result(self, patience: int = _PATIENCE) -> dict[str, Any]:
         """
         Wait for its end; return `{"result": …}`, `{"error": …, "line": …}` or `{"killed": …}`.
 
-        One that hangs is killed, which is an error.
+        One that hangs is killed, which is an error. Both processes may be stopped meanwhile, and
+        then `stood_still` is set: time counts by the second in which this one runs.
         """
-        if not select.select([self._pipe], [], [], patience_s)[0]:
+        if not any(self._answers_within_a_second() for _ in range(patience)):
             self.kill()
             self._wait()
-            return {"error": "Hang", "line": f"no end within {patience_s} s", "known": False}
+            return {"error": "Hang", "line": f"no end within {patience} s", "known": False}
         with os.fdopen(self._pipe, "rb") as pipe:
             answer = pipe.read()
         self._wait()
@@ -64,6 +83,12 @@ class Child:
             parsed: dict[str, Any] = json.loads(answer)
             return parsed
         return {"killed": os.waitstatus_to_exitcode(self._status or 0)}
+
+    def _answers_within_a_second(self) -> bool:
+        start = monotonic()
+        answers = bool(select.select([self._pipe], [], [], 1)[0])
+        self.stood_still |= monotonic() - start > _STANDSTILL_S
+        return answers
 
     def _wait(self) -> None:
         if self._status is None:

@@ -68,14 +68,15 @@ def run_job(engine: Engine, folder: Path, source: Path, *, patient: bool = True)
             read_sources([source]),
             ledger=ledger,
             prune=True,
+            moved=True,  # the second version of the source lies elsewhere
             batch_size=6,
             checkpoint_seconds=0.0,
             retries=retries,
         )
 
 
-def compare(engine: Engine, folder: Path, source: Path) -> dict[str, int]:
-    """Count what an index has lost, doubled or corrupted, as the oracle has it."""
+def compare(engine: Engine, folder: Path, source: Path) -> dict[str, list[str]]:
+    """Name what an index has lost, doubled or corrupted, as the oracle has it."""
     expected = {
         item.id: item for item in read_sources([source]) if isinstance(item, SourceDocument)
     }
@@ -88,13 +89,19 @@ def compare(engine: Engine, folder: Path, source: Path) -> dict[str, int]:
     oracle = MemoryIndex(DIM, reps=index.reps, model=MODEL)
     Retriever(Encoder(), oracle).add(expected.values())
     wrong = [record for record in records if not _is_right(record, expected, index.reps)]
+    best = _search(oracle, len(expected))
     return {
-        "lost": len(expected.keys() - copies.keys()),
-        "doubled": sum(copies.values()) - len(copies) + len(copies.keys() - expected.keys()),
-        "corrupted": len(wrong)
-        + (found != _search(oracle, len(expected)))
-        + (count != len(expected))
-        + (not verified.ok),
+        "lost": sorted(expected.keys() - copies.keys()),
+        "doubled": [
+            *(id_ for id_, number in copies.items() for _ in range(number - 1)),
+            *(copies.keys() - expected.keys()),
+        ],
+        "corrupted": [
+            *(f"wrong: {record.document}" for record in wrong),
+            *([f"found {found}, and the oracle {best}"] if found != best else []),
+            *([f"counts {count} of {len(expected)}"] if count != len(expected) else []),
+            *([] if verified.ok else [str(verified.to_json())]),
+        ],
     }
 
 

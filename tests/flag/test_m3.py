@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.shipped import PIECES, WIDTH
 from tests.torch.corpus import texts
 
 from m3kit.flag import BGEM3FlagModel
@@ -23,7 +24,7 @@ def encoder() -> TorchEncoder:
 
 def test_a_list_gives_lists_and_a_text_what_is_in_them(m3: BGEM3FlagModel) -> None:
     many, one = m3.encode(_TWO, **_ALL), m3.encode(_TWO[0], **_ALL)
-    assert many["dense_vecs"].shape == (2, 128)
+    assert many["dense_vecs"].shape == (2, WIDTH)
     assert one["dense_vecs"].shape == (128,)
     np.testing.assert_allclose(one["dense_vecs"], many["dense_vecs"][0], atol=1e-6)
     assert one["lexical_weights"] == pytest.approx(many["lexical_weights"][0], abs=1e-6)
@@ -87,7 +88,7 @@ def test_tokens_that_read_alike_both_stay(m3: BGEM3FlagModel, encoder: TorchEnco
 
 
 def test_no_token_is_lost_of_the_whole_vocabulary(m3: BGEM3FlagModel) -> None:
-    weights = {str(id_): float(id_) for id_ in range(16_384)}
+    weights = {str(id_): float(id_) for id_ in range(PIECES)}
     found = m3.convert_id_to_token(weights)
     assert isinstance(found, dict)
     assert list(found.values()) == list(weights.values())
@@ -180,8 +181,8 @@ def test_vectors_may_be_shorter(m3: BGEM3FlagModel) -> None:
 
 def test_options_without_a_meaning_are_taken_and_unknown_ones_are_not() -> None:
     options: dict[str, Any] = {"use_bf16": True, "trust_remote_code": True, "batch_size": 1}
-    model = BGEM3FlagModel("tiny", devices=["cpu", "cpu"], colbert_dim=128, **options)
-    assert model.encode(["a", "b"], 12, convert_to_numpy=True)["dense_vecs"].shape == (2, 128)
+    model = BGEM3FlagModel("tiny", devices=["cpu", "cpu"], colbert_dim=WIDTH, **options)
+    assert model.encode(["a", "b"], 12, convert_to_numpy=True)["dense_vecs"].shape == (2, WIDTH)
     with pytest.raises(TypeError, match="unexpected keyword argument 'pool_method'"):
         BGEM3FlagModel("tiny", pool_method="cls")  # type: ignore[call-arg]  # what is tested
     with pytest.raises(TypeError, match="unexpected keyword argument 'return_sparce'"):
@@ -193,7 +194,7 @@ def test_what_is_not_computed_is_refused() -> None:
         BGEM3FlagModel("tiny", normalize_embeddings=False)
     with pytest.raises(ValueError, match='pooling_method is "cls" or "mean", not \'last_token\''):
         BGEM3FlagModel("tiny", pooling_method="last_token")
-    with pytest.raises(ValueError, match="colbert_dim is 128 here, not 64"):
+    with pytest.raises(ValueError, match=f"colbert_dim is {WIDTH} here, not 64"):
         BGEM3FlagModel("tiny", colbert_dim=64)
     with pytest.raises(ValueError, match="devices is an empty list"):
         BGEM3FlagModel("tiny", devices=[])

@@ -119,8 +119,8 @@ def test_what_is_set_later_holds_from_then_on(index: MemoryIndex) -> None:
 
     retriever = M3Retriever(encoder=HashEncoder(), index=index)
     retriever.reranker, retriever.k = longest, 1
-    (found,) = retriever.invoke(QUERY)
-    assert found.page_content == "the salmon swims against the stream"
+    (document,) = retriever.invoke(QUERY)
+    assert document.page_content == "the salmon swims against the stream"
     empty = MemoryIndex()
     assert retriever.model_copy(update={"index": empty}).invoke(QUERY) == []
     retriever.index = empty

@@ -47,12 +47,12 @@ def test_every_comparator_is_translated() -> None:
 
 
 def test_operations_nest() -> None:
-    one, two = (Comparison(Comparator.EQ, "n", n) for n in (1, 2))
+    first, second = (Comparison(Comparator.EQ, "n", n) for n in (1, 2))
     operation = Operation(
-        Operator.AND, [one, Operation(Operator.NOT, [Operation(Operator.OR, [one, two])])]
+        Operator.AND, [first, Operation(Operator.NOT, [Operation(Operator.OR, [first, second])])]
     )
     assert operation.accept(M3Translator()) == And((Eq("n", 1), Not(Or((Eq("n", 1), Eq("n", 2))))))
-    assert Operation(Operator.NOT, [one, two]).accept(M3Translator()) == Not(
+    assert Operation(Operator.NOT, [first, second]).accept(M3Translator()) == Not(
         Or((Eq("n", 1), Eq("n", 2)))
     )
 

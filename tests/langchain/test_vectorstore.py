@@ -219,15 +219,15 @@ def test_dates_and_nested_fields_are_filtered(anywhere: M3VectorStore) -> None:
     ]
     anywhere.add_texts(["x", "y", "z"], metadatas, ids=["1", "2", "3"])
 
-    def found(where: Any) -> list[str]:
+    def matching(where: Any) -> list[str]:
         return sorted(hit.id or "" for hit in anywhere.similarity_search("x", filter=where))
 
-    assert found({"day": {"$gte": "2024-02-01"}}) == ["2", "3"]
-    assert found({"day": {"$lt": date(2024, 2, 1)}}) == ["1"]
-    assert found({"loc.lines": 2}) == ["2"]
-    assert found({"loc": {"lines": {"$lte": 2}}}) == ["1", "2"]
-    assert found({"metadata.loc.lines": {"$ne": 2}}) == ["1", "3"]
-    assert found({"a.b": 3}) == ["3"]
+    assert matching({"day": {"$gte": "2024-02-01"}}) == ["2", "3"]
+    assert matching({"day": {"$lt": date(2024, 2, 1)}}) == ["1"]
+    assert matching({"loc.lines": 2}) == ["2"]
+    assert matching({"loc": {"lines": {"$lte": 2}}}) == ["1", "2"]
+    assert matching({"metadata.loc.lines": {"$ne": 2}}) == ["1", "3"]
+    assert matching({"a.b": 3}) == ["3"]
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,8 @@ def test_what_has_nothing_to_do_with_a_query_is_below_a_threshold(
     assert unrelated == []
     plain = Retriever(HashEncoder(), store.index)
     sums = {hit.document.id: hit.score for hit in plain.search("a bear", k=99, reps=reps)}
-    found = store.similarity_search_with_relevance_scores("a bear", k=9, reps=reps, fusion=fusion)
-    for document, score in found:
+    scored = store.similarity_search_with_relevance_scores("a bear", k=9, reps=reps, fusion=fusion)
+    for document, score in scored:
         assert document.id is not None
         assert score == pytest.approx(min(max(sums[document.id], 0), 1), abs=1e-6)
 

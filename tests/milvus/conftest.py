@@ -37,13 +37,14 @@ def connected(server: str) -> Iterator[MilvusClient]:
 
 
 @contextmanager
-def lite_server(folder: Path, port: int | None = None) -> Iterator[str]:
+def lite_server(folder: Path, port: int | None = None, script: str | None = None) -> Iterator[str]:
     """`milvus-lite server` on a port, by default a free one; gives its host and port."""
     port = port or _free_port()
-    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / "data")]
+    program = ["-m", "milvus_lite"] if script is None else ["-c", script]
+    options = ["--data-dir", str(folder / "data"), "--host", "127.0.0.1", "--port", f"{port}"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", f"{port}"], stdout=log, stderr=log
+            [sys.executable, *program, "server", *options], stdout=log, stderr=log
         )
     try:
         _wait(port, process)
@@ -64,12 +65,17 @@ def _free_port() -> int:
         return port
 
 
+def answers(port: int) -> bool:
+    """Tell whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     until = monotonic() + _STARTS_S
     while monotonic() < until and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if answers(port):
+            return
         sleep(0.05)
     raise AssertionError(f"milvus-lite server does not start: {process.args!r}")
 

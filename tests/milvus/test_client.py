@@ -6,17 +6,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+from time import sleep
 from uuid import uuid4
 
 import pytest
 from pymilvus import DataType, MilvusClient
-from tests.milvus.conftest import connected, lite_server
+from tests.milvus.conftest import answers, connected, lite_server
 from tests.milvus.test_terms import taken_for_a_server
 
-from m3kit import Document
+from m3kit import Document, open_index
 from m3kit.filters import All
-from m3kit.index import HybridIndex
-from m3kit.testing import DIM, DOCUMENTS, NASTY_IDS, IndexConformance, records
+from m3kit.index import HybridIndex, IndexNotFoundError, Search
+from m3kit.testing import DIM, DOCUMENTS, NASTY_IDS, IndexConformance, query, records
 from m3kit_milvus import MilvusIndex, open_server
 
 IDLE_S = 125
@@ -124,15 +126,57 @@ def test_a_dead_server_is_a_connection_error_of_one_line(
     assert not caplog.records
 
 
-def test_a_server_that_was_restarted_is_reached_again(
+KILLED_LATE_IN_THE_FOURTH_FLUSH = """
+import os, signal, sys
+from milvus_lite.cmdline import main
+from milvus_lite.storage.wal import WAL
+flushes = []
+def close_and_delete(wal, close=WAL.close_and_delete):
+    flushes.append(wal)
+    if len(flushes) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    close(wal)
+WAL.close_and_delete = close_and_delete
+main(sys.argv[1:])
+"""
+
+
+def test_a_server_that_was_restarted_is_reached_again_and_has_everything_once(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("restarted")
-    with lite_server(folder) as server:
+    with lite_server(folder, script=KILLED_LATE_IN_THE_FOURTH_FLUSH) as server:
         index = open_server(f"{server}/papers", dim=DIM, reps=["dense"], model=None)
-        index.upsert(records(DOCUMENTS))
-    with lite_server(folder, port=int(server.rpartition(":")[2])), index:
+        for n in range(4):
+            index.upsert(records(DOCUMENTS[n::4]))
+            if n < 3:
+                index.flush()
+        flushing = Thread(target=index.flush)
+        flushing.start()
+        port = int(server.rpartition(":")[2])
+        while answers(port):
+            sleep(0.05)
+    with lite_server(folder, port=port), index:
+        flushing.join(60)
         assert index.count() == len(DOCUMENTS)
+        hits = index.search(Search(query=query("dog").only("dense"), k=100))
+        assert sorted(hit.document.id for hit in hits) == sorted(d.id for d in DOCUMENTS)
+
+
+def test_a_server_whose_files_cannot_be_loaded_is_refused_by_a_line_that_says_what_to_do(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    with open_index(f"milvus://{folder}/data.db/papers", dim=DIM, model=None) as index:
+        index.upsert(records(DOCUMENTS))
+    (folder / "data.db").rename(folder / "data")
+    for file in folder.glob("data/collections/papers/partitions/*/indexes/*idx"):
+        file.write_bytes(b"")
+    with (
+        lite_server(folder) as server,
+        pytest.raises(IndexNotFoundError, match=r"cannot load .* remove the files partitions/"),
+    ):
+        open_server(f"{server}/papers", dim=DIM, reps=["dense", "sparse"], model=None)
 
 
 BY_ADDRESS = """

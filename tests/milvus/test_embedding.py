@@ -54,22 +54,22 @@ def ef() -> BGEM3EmbeddingFunction:
 
 def test_the_shapes_are_those_of_pymilvus(ef: BGEM3EmbeddingFunction) -> None:
     encoder = TorchEncoder.from_pretrained("tiny", device="cpu")
-    for found, outputs in (
+    for result, outputs in (
         (ef(DOCS), encoder.encode_documents(DOCS)),
         (ef.encode_documents(DOCS), encoder.encode_documents(DOCS)),
         (ef.encode_queries(DOCS), encoder.encode_queries(DOCS)),
     ):
-        assert list(found) == ["dense", "sparse"]
-        assert isinstance(found["dense"], list)
-        assert found["dense"][0].dtype == np.float32
-        assert type(found["sparse"]).__name__ == "csr_matrix"
-        assert found["sparse"].dtype == np.float64
-        assert found["sparse"].shape == (3, ef.dim["sparse"]) == (3, 250_002)
+        assert list(result) == ["dense", "sparse"]
+        assert isinstance(result["dense"], list)
+        assert result["dense"][0].dtype == np.float32
+        assert type(result["sparse"]).__name__ == "csr_matrix"
+        assert result["sparse"].dtype == np.float64
+        assert result["sparse"].shape == (3, ef.dim["sparse"]) == (3, 250_002)
         for n, output in enumerate(outputs):
             assert output.dense is not None
             assert output.sparse is not None
-            assert found["dense"][n] == pytest.approx(output.dense, abs=1e-6)
-            row = found["sparse"][[n]]
+            assert result["dense"][n] == pytest.approx(output.dense, abs=1e-6)
+            row = result["sparse"][[n]]
             assert row.shape == (1, 250_002)
             assert row.indices.tolist() == output.sparse.ids.tolist()
             assert row.data == pytest.approx(output.sparse.weights)
@@ -79,10 +79,10 @@ def test_an_encoder_of_any_kind_serves_and_encodes_each_text_once() -> None:
     counted = Counted()
     encoder: Encoder = counted  # type: ignore[assignment]  # its arguments are looser
     function = M3EmbeddingFunction(encoder, reps=["dense", "sparse", "colbert"], batch_size=4)
-    found = function.encode_documents(TEXTS)
+    result = function.encode_documents(TEXTS)
     assert counted.batches == [4, 4, 3]
-    assert list(found) == ["dense", "sparse", "colbert_vecs"]
-    assert [one.shape for one in found["colbert_vecs"]] == [
+    assert list(result) == ["dense", "sparse", "colbert_vecs"]
+    assert [rows.shape for rows in result["colbert_vecs"]] == [
         (len(text.split()) + 1, ENCODER.dim) for text in TEXTS
     ]
     assert M3EmbeddingFunction(ENCODER).encode_queries([])["sparse"].shape == (0, 250_002)
@@ -138,8 +138,8 @@ def test_the_tutorial_runs_with_its_import_changed(
     oracle = MemoryIndex(ef.dim["dense"], reps=index.reps)
     outputs = ef.encoder.encode_documents(DOCS)
     oracle.upsert([Record(Document(f"{n}", DOCS[n]), output) for n, output in enumerate(outputs)])
-    (asked,) = ef.encoder.encode_queries([QUERY], ["dense", "sparse"])
-    search = Search(query=asked, k=3, with_scores=True)
+    (encoded,) = ef.encoder.encode_queries([QUERY], ["dense", "sparse"])
+    search = Search(query=encoded, k=3, with_scores=True)
     assert_same_hits(index.search(search), oracle.search(search))
 
 
@@ -162,11 +162,11 @@ def test_the_tutorials_older_words_run_as_well(ef: BGEM3EmbeddingFunction, file:
     col.create_index("dense_vector", {"index_type": "AUTOINDEX", "metric_type": "IP"})
     col.load()
     col.insert([docs, docs_embeddings["sparse"][0:3], docs_embeddings["dense"][0:3]])
-    found = ef(["How to start learning Java?"])
+    result = ef(["How to start learning Java?"])
     by = {"metric_type": "IP", "params": {}}
     requests = [
-        AnnSearchRequest(found["sparse"][[0]], "sparse_vector", by, limit=3),
-        AnnSearchRequest([found["dense"][0]], "dense_vector", by, limit=3),
+        AnnSearchRequest(result["sparse"][[0]], "sparse_vector", by, limit=3),
+        AnnSearchRequest([result["dense"][0]], "dense_vector", by, limit=3),
     ]
     ranker = WeightedRanker(0.7, 1.0)
     hits = col.hybrid_search(requests, ranker, limit=3, output_fields=["text"])[0]

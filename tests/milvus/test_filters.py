@@ -14,6 +14,7 @@ from pymilvus import DataType, MilvusClient
 from tests.filter_cases import CORPUS, DRAWN_NUMBERS, FILTERS, STRINGS
 
 from m3kit import FieldNames
+from m3kit.adapters.filter_translation import MAX_DEPTH
 from m3kit.filters import (
     And,
     Contains,
@@ -32,7 +33,6 @@ from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.testing import DIM, query, records
 from m3kit_milvus import MilvusIndex
-from m3kit_milvus.filters import MAX_DEPTH
 
 EXAMPLES = 2 * settings().max_examples
 
@@ -46,7 +46,9 @@ COLUMNS: Mapping[str, dict[str, Any]] = {
     "strings": {"datatype": DataType.ARRAY, "element_type": DataType.VARCHAR},
     "numbers": {"datatype": DataType.ARRAY, "element_type": DataType.INT64},
 }
-SINGLES = [struct.unpack("f", struct.pack("f", one))[0] for one in (0.0, 0.1, -1.5, 2.0**24, 1e30)]
+SINGLES = [
+    struct.unpack("f", struct.pack("f", value))[0] for value in (0.0, 0.1, -1.5, 2.0**24, 1e30)
+]
 VALUES: Mapping[str, list[Any]] = {
     "string": STRINGS,
     "flag": [True, False],
@@ -62,8 +64,8 @@ TYPED = [
         f"{n}",
         "",
         {
-            name: own[n % len(own)]
-            for step, (name, own) in enumerate(VALUES.items())
+            name: values[n % len(values)]
+            for step, (name, values) in enumerate(VALUES.items())
             if (n + step) % 4
         },
     )
@@ -118,7 +120,7 @@ def typed(shared_client: MilvusClient) -> MilvusIndex:
 
 
 def assert_keeps(index: MilvusIndex, where: Filter, among: list[Document]) -> None:
-    expected = sorted(one.id for one in among if matches(where, one))
+    expected = sorted(document.id for document in among if matches(where, document))
     hits = index.search(Search(query=query("", "dense"), k=len(among), where=where))
     assert sorted(hit.document.id for hit in hits) == expected
     assert index.count(where) == len(expected)
@@ -128,8 +130,10 @@ def test_the_documents_come_back_as_they_went_in(
     indexes: list[MilvusIndex], typed: MilvusIndex
 ) -> None:
     for index in indexes:
-        assert sorted((one.document for one in index.scan()), key=_id) == sorted(CORPUS, key=_id)
-    assert sorted((one.document for one in typed.scan()), key=_id) == sorted(TYPED, key=_id)
+        assert sorted((record.document for record in index.scan()), key=_id) == sorted(
+            CORPUS, key=_id
+        )
+    assert sorted((record.document for record in typed.scan()), key=_id) == sorted(TYPED, key=_id)
 
 
 def _id(document: Document) -> str:
@@ -158,8 +162,8 @@ def test_milvus_keeps_what_matches_keeps(indexes: list[MilvusIndex], where: Filt
 
 
 _numbers = DRAWN_NUMBERS | st.sampled_from(
-    [one for name in ("small", "large", "float", "double") for one in VALUES[name]]
-).flatmap(lambda one: st.sampled_from([one, one + 0.5, math.nextafter(one, math.inf)]))
+    [value for name in ("small", "large", "float", "double") for value in VALUES[name]]
+).flatmap(lambda value: st.sampled_from([value, value + 0.5, math.nextafter(value, math.inf)]))
 _fields = st.sampled_from([*COLUMNS, "text", "pk", "dense", "missing"])
 _values = _numbers | st.sampled_from(STRINGS) | st.booleans()
 _leaves: st.SearchStrategy[Filter] = (
@@ -199,12 +203,12 @@ def test_fields_of_one_type_keep_what_matches_keeps(typed: MilvusIndex, where: F
     "where", [Eq("a", 1), Not(Exists("a")), Substring("a", "%"), Range("a", lt=5)], ids=repr
 )
 def test_a_search_and_a_deletion_keep_it_too(indexes: list[MilvusIndex], where: Filter) -> None:
-    kept = {document.id for document in CORPUS if matches(where, document)}
+    matching = {document.id for document in CORPUS if matches(where, document)}
     for index in indexes:
         hits = index.search(Search(query=query("", "dense"), k=len(CORPUS), where=where))
-        assert {hit.document.id for hit in hits} == kept
+        assert {hit.document.id for hit in hits} == matching
         index.delete_where(where)
-        assert index.count() == len(CORPUS) - len(kept)
+        assert index.count() == len(CORPUS) - len(matching)
         index.upsert(records(CORPUS))
 
 

@@ -60,7 +60,7 @@ def test_what_a_process_wrote_is_there_after_it_died(
     assert python(WRITE, file) == f"{len(DOCUMENTS)}"
     index = MilvusIndex(request.getfixturevalue("client"), "papers", dim=None)
     assert repr(index) == f"MilvusIndex('papers', dim={DIM}, reps=('dense', 'sparse'), model='a@1')"
-    assert {one.document.id: one.document for one in index.scan()} == {
+    assert {record.document.id: record.document for record in index.scan()} == {
         document.id: document for document in DOCUMENTS
     }
     hits = index.search(Search(query=query("growling bear", "dense", "sparse"), k=2))
@@ -91,9 +91,9 @@ def test_a_text_without_a_token_has_none_when_it_comes_back(client: MilvusClient
     (record,) = index.get(["empty"], ["sparse"])
     assert record.output.sparse is not None
     assert len(record.output.sparse) == 0
-    asked = M3Output(sparse=Sparse.from_dict({NO_TOKEN: 1.0, NO_TOKEN + 1: 1.0}))
-    assert index.search(Search(query=asked)) == []
-    everything = M3Output(dense=output().dense, sparse=asked.sparse)
+    encoded = M3Output(sparse=Sparse.from_dict({NO_TOKEN: 1.0, NO_TOKEN + 1: 1.0}))
+    assert index.search(Search(query=encoded)) == []
+    everything = M3Output(dense=output().dense, sparse=encoded.sparse)
     (hit,) = index.search(Search(query=everything, with_scores=True))
     assert hit.scores == {"dense": 1.0, "sparse": 0.0}
 
@@ -124,8 +124,8 @@ def test_the_caller_may_have_another_dense_index(client: MilvusClient) -> None:
     index.flush()
     hits = index.search(Search(query=query("the growling bear", "dense"), k=1))
     assert [hit.document for hit in hits] == [DOCUMENTS[2]]
-    (kept,) = client.list_indexes("papers", field_name="dense")
-    assert client.describe_index("papers", kept)["index_type"] == "HNSW"
+    (name,) = client.list_indexes("papers", field_name="dense")
+    assert client.describe_index("papers", name)["index_type"] == "HNSW"
 
 
 def test_a_large_writing_leaves_little_unflushed(client: MilvusClient) -> None:
@@ -141,7 +141,7 @@ def test_equal_vectors_tie_wherever_they_lie(client: MilvusClient) -> None:
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((2, 1024)).astype(np.float32)
     tied = M3Output(dense=rows[0], sparse=Sparse.from_dict({1: 0.3, 2: 0.7}))
-    asked = M3Output(dense=rows[1], sparse=Sparse.from_dict({1: 0.1, 2: 0.2}))
+    encoded = M3Output(dense=rows[1], sparse=Sparse.from_dict({1: 0.1, 2: 0.2}))
     index = MilvusIndex(client, "papers", dim=1024)
     ids = [f"{i:03}" for i in range(101)]
     written = [Record(Document(ids[i], ""), tied) for i in rng.permutation(101)]
@@ -150,7 +150,7 @@ def test_equal_vectors_tie_wherever_they_lie(client: MilvusClient) -> None:
     index.upsert(written[50:])
     for rep in index.reps:
         for k in (1, 2, 60, 101):
-            hits = index.search(Search(query=asked.only(rep), k=k))
+            hits = index.search(Search(query=encoded.only(rep), k=k))
             assert [hit.document.id for hit in hits] == ids[:k]
             assert len({hit.score for hit in hits}) == 1
 
@@ -161,10 +161,10 @@ def test_more_hits_than_a_server_gives_are_scored_here(
 ) -> None:
     index = MilvusIndex(client, "papers", dim=DIM)
     index.upsert(records(DOCUMENTS))
-    asked = Search(query=query("the growling bear", rep), k=8)
-    expected = index.search(asked)
+    search = Search(query=query("the growling bear", rep), k=8)
+    expected = index.search(search)
     monkeypatch.setattr(search_module, "_MAX_HITS", 3)
-    assert_same_hits(index.search(asked), expected)
+    assert_same_hits(index.search(search), expected)
 
 
 # What is refused ----------------------------------------------------------------------------------
@@ -200,13 +200,13 @@ def test_metadata_with_more_terms_than_fit_is_stored_and_found(client: MilvusCli
     assert index.count(Contains("a", 1)) == 2
 
 
-@pytest.mark.parametrize("said", LARGE)
+@pytest.mark.parametrize("message", LARGE)
 def test_what_milvus_cannot_hold_is_refused_before_anything_is_written(
-    client: MilvusClient, said: str
+    client: MilvusClient, message: str
 ) -> None:
     index = MilvusIndex(client, "papers", dim=DIM)
-    records = [Record(document, output()) for document in (Document("good", ""), LARGE[said])]
-    with pytest.raises(DocumentError, match=f"document 'large.*{said}"):
+    records = [Record(document, output()) for document in (Document("good", ""), LARGE[message])]
+    with pytest.raises(DocumentError, match=f"document 'large.*{message}"):
         index.upsert(records)
     assert index.count() == 0
 
@@ -231,7 +231,7 @@ def test_a_token_that_milvus_does_not_take_is_refused(client: MilvusClient) -> N
     most = output(t4294967293=1.0)
     index.upsert([Record(Document("most", ""), most)])
     assert len(index.search(Search(query=most.only("sparse")))) == 1
-    with pytest.raises(DocumentError, match=f"'more': it has the token {NO_TOKEN}"):
+    with pytest.raises(DocumentError, match=f"'more' has the token {NO_TOKEN}"):
         index.upsert([Record(Document("more", ""), output(t4294967294=1.0))])
 
 

@@ -28,8 +28,8 @@ from m3kit_milvus.scalars import Scalar
 from m3kit_milvus.vectors import NO_TOKEN, Column, anns_field, nbytes
 from m3kit_milvus.workarounds import AtomicStr
 
-HELD: tuple[Rep, ...] = ("dense", "sparse")
-MANIFEST = Manifest(DIM, frozenset(HELD), None)
+STORED: tuple[Rep, ...] = ("dense", "sparse")
+MANIFEST = Manifest(DIM, frozenset(STORED), None)
 EXAMPLES = [
     Document("1", "A growling bear, \u2028 a 熊\0.", {"n": 2, "lang": "en", "tags": ["a", 1]}),
     Document("é", "", {}),
@@ -51,7 +51,7 @@ def new_layout(manifest: Manifest, engine: Engine) -> Layout:
         names=replace(M3KIT, **dict.fromkeys({*REPS} - manifest.reps)),  # type: ignore[arg-type]
         manifest=manifest,
         columns={rep: Column(rep, "IP", "FLAT", {}, anns_field(rep, rep)) for rep in manifest.reps},
-        schema=Schema("id", False, scalars, ["metadata"], [], [], False),  # noqa: FBT003
+        schema=Schema("id", False, scalars, ["metadata"], [], [], False, frozenset()),  # noqa: FBT003
         engine=engine,
         partition_key=None,
         private=frozenset(scalars) - {"id", "text"},
@@ -82,17 +82,17 @@ def test_a_row_is_what_a_user_would_have_made(client: MilvusClient) -> None:
         "text": DOCUMENTS[2].text,
         "metadata": dict(DOCUMENTS[2].metadata),
     }
-    found = client.query("papers", filter='metadata["lang"] == "de"', output_fields=["id"])
+    rows = client.query("papers", filter='metadata["lang"] == "de"', output_fields=["id"])
     expected = {document.id for document in DOCUMENTS if document.metadata.get("lang") == "de"}
     assert expected
-    assert {row["id"] for row in found} == expected
+    assert {row["id"] for row in rows} == expected
 
 
 def test_a_server_gets_exact_metadata_beside_json_where_json_may_round() -> None:
     layout = new_layout(MANIFEST, "server")
     large = Document("a", "", {"a": [{"b": 2**53 + 1}], "c": 0.1})
     for document, text in ((large, '{"a":[{"b":9007199254740993}],"c":0.1}'), (EXAMPLES[0], "")):
-        (output,) = ENCODER.encode_documents([""], HELD)
+        (output,) = ENCODER.encode_documents([""], STORED)
         row = layout.to_row(Record(document, output))
         assert row["_metadata"] == text
         assert "_terms" not in row
@@ -148,7 +148,7 @@ def _plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("engine", get_args(Engine))
 def test_a_row_is_sent_as_one_of_texts_and_dicts_is(engine: Engine) -> None:
-    outputs = ENCODER.encode_documents([document.text for document in EXAMPLES], HELD)
+    outputs = ENCODER.encode_documents([document.text for document in EXAMPLES], STORED)
     rows = _rows(engine, outputs)
     assert [type(row["text"]) for row in rows] == [AtomicStr, AtomicStr]
     dicts = [output.sparse.to_dict() if output.sparse else {} for output in outputs]
@@ -172,10 +172,10 @@ def test_weights_in_other_numbers_are_sent_in_milvus_own(ids: Any) -> None:
 
 
 def test_a_row_is_measured_with_its_vectors_and_its_metadata() -> None:
-    (output,) = ENCODER.encode_documents(["a growling bear"], HELD)
+    (output,) = ENCODER.encode_documents(["a growling bear"], STORED)
     assert output.sparse is not None
     (row, _) = _rows("lite", [output] * 2)
-    without = {name: value for name, value in row.items() if name not in HELD}
+    without = {name: value for name, value in row.items() if name not in STORED}
     assert nbytes(row) - nbytes(without) == 4 * DIM + 8 * len(output.sparse)
     assert nbytes({"metadata": {"a": ["x" * 1000]}}) >= 1000
 

@@ -74,17 +74,17 @@ def test_llama_indexs_collection_opens_searches_and_is_written(
     nodes = _nodes()
     store.add(nodes)
     index = MilvusIndex(client, "llamacollection", fields=LLAMA_INDEX)
-    documents = {one.document.id: one.document for one in index.scan()}
-    assert {id_: one.text for id_, one in documents.items()} == {
+    documents = {entry.document.id: entry.document for entry in index.scan()}
+    assert {id_: entry.text for id_, entry in documents.items()} == {
         node.node_id: node.text for node in nodes
     }
     first = dict(documents["node 0"].metadata)
     assert (first["n"], first["tags"], first["doc_id"]) == (0, TEXTS[0].split(), "book")
     oracle = MemoryIndex(DIM, reps=index.reps)
-    oracle.upsert([Record(one, records([one])[0].output) for one in documents.values()])
+    oracle.upsert([Record(entry, records([entry])[0].output) for entry in documents.values()])
     for where in (None, Eq("n", 3), Not(Contains("tags", "the")), Eq("doc_id", "book")):
-        asked = query("the growling bear", "dense", "sparse")
-        search = Search(query=asked, k=5, where=where, with_scores=True)
+        encoded = query("the growling bear", "dense", "sparse")
+        search = Search(query=encoded, k=5, where=where, with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search))
 
     with pytest.raises(DocumentError, match="each row needs doc_id, and its metadata lacks it"):
@@ -92,13 +92,13 @@ def test_llama_indexs_collection_opens_searches_and_is_written(
     new = Document("new", "a new bear", {"doc_id": "mine", "n": 99})
     index.upsert(records([new]))
     index.delete(["node 0"])
-    found = store.query(
+    answer = store.query(
         types.VectorStoreQuery(
             query_embedding=query("a new bear", "dense").dense.tolist(),  # type: ignore[union-attr]
             similarity_top_k=1,
             mode=types.VectorStoreQueryMode.DEFAULT,
         )
     )
-    assert found.ids == ["new"]
-    assert found.nodes[0].get_content() == "a new bear"
+    assert answer.ids == ["new"]
+    assert answer.nodes[0].get_content() == "a new bear"
     assert index.count() == len(nodes)

@@ -114,8 +114,10 @@ def test_an_address_is_a_collection_on_a_server(
     with open_server(f"{server}/by_address", dim=DIM, reps=REPS, model=MODEL) as index:
         index.upsert(records(DOCUMENTS))
         assert TOKEN not in repr(index)
-    with open_server(f"{server}/by_address?database=default", dim=None, reps=(), model=None) as one:
-        assert one.count() == len(DOCUMENTS)
+    with open_server(
+        f"{server}/by_address?database=default", dim=None, reps=(), model=None
+    ) as opened:
+        assert opened.count() == len(DOCUMENTS)
     with pytest.raises(IndexNotFoundError, match="the collection 'missing'"):
         open_server(f"{server}/missing", dim=None, reps=REPS, model=None)
 
@@ -136,7 +138,7 @@ def test_the_token_is_not_seen_where_nobody_answers(
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("localhost:19530", "is not an address of the form host:19530/collection or path/to"),
         ("localhost:19530/a/b", "of the form"),
@@ -151,8 +153,8 @@ def test_the_token_is_not_seen_where_nobody_answers(
         ("root:s3cret@localhost:19530/a", "holds no secret; set the environment variable MILVUS"),
     ],
 )
-def test_another_address_is_refused(address: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as caught:
+def test_another_address_is_refused(address: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         open_server(address, dim=DIM, reps=REPS, model=None)
     assert "s3cret" not in str(caught.value)
 

@@ -41,5 +41,5 @@ def test_an_exact_search_scans_what_an_approximate_index_may_miss(tmp_path: Path
         encoded = query("the growling bear 7", "dense")
         exact, approximate = (Search(query=encoded, k=40, exact=how) for how in (True, None))
         assert_same_hits(index.search(exact), oracle.search(exact))
-        found = {hit.document.id for hit in index.search(approximate)}
-        assert found != {hit.document.id for hit in oracle.search(exact)}
+        ids = {hit.document.id for hit in index.search(approximate)}
+        assert ids != {hit.document.id for hit in oracle.search(exact)}

@@ -27,10 +27,10 @@ def _index(client: MilvusClient, **options: Any) -> MilvusIndex:
 
 def test_by_default_everything_is_exact(client: MilvusClient) -> None:
     _index(client)
-    found = {rep: client.describe_index("papers", rep) for rep in ("dense", "sparse")}
-    assert found["dense"]["index_type"] == "FLAT"
-    assert found["sparse"]["index_type"] == "SPARSE_INVERTED_INDEX"
-    assert {one["metric_type"] for one in found.values()} == {"IP"}
+    indexes = {rep: client.describe_index("papers", rep) for rep in ("dense", "sparse")}
+    assert indexes["dense"]["index_type"] == "FLAT"
+    assert indexes["sparse"]["index_type"] == "SPARSE_INVERTED_INDEX"
+    assert {index_of_rep["metric_type"] for index_of_rep in indexes.values()} == {"IP"}
     shape = client.describe_collection("papers")
     assert shape["consistency_level_name"] == "Strong"
     assert not any(field.get("is_partition_key") for field in shape["fields"])
@@ -84,8 +84,8 @@ def test_scores_stay_exact_where_an_index_keeps_less_than_the_vectors(
     index.flush()
     client.release_collection("papers")
     _load(client)
-    asked = M3Output(dense=vectors[0])
-    hits = index.search(Search(query=asked, k=10))
+    encoded = M3Output(dense=vectors[0])
+    hits = index.search(Search(query=encoded, k=10))
     assert hits[0].document.id == "0"
     for hit in hits:
         exact = float(vectors[0] @ vectors[int(hit.document.id)])
@@ -144,9 +144,9 @@ def test_a_partition_key_divides_the_collection_and_changes_no_answer(
         Eq("lang", value=True), Not(Eq("lang", "en")), Eq("lang", f"{long}b"),
     ):  # fmt: skip
         search = Search(query=query("the growling bear", "dense", "sparse"), where=where)
-        for one in (index, reopened):
-            assert one.count(where) == oracle.count(where)
-            assert_same_hits(one.search(search), oracle.search(search))
+        for opened in (index, reopened):
+            assert opened.count(where) == oracle.count(where)
+            assert_same_hits(opened.search(search), oracle.search(search))
     assert 'partition == "de"' in reopened._store.translate(Eq("lang", "de")).expression
     assert len(client.query("papers", filter='partition == "true"', output_fields=["id"])) == 2
 

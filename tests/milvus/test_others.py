@@ -56,32 +56,32 @@ FILTERS: list[Filter | None] = [
 
 
 def _assert_searches_as_the_oracle(
-    index: HybridIndex, kept: list[Record], *filters: Filter | None
+    index: HybridIndex, stored: list[Record], *filters: Filter | None
 ) -> None:
     oracle = MemoryIndex(DIM, reps=index.reps)
-    oracle.upsert(kept)
-    assert index.count() == len(kept)
+    oracle.upsert(stored)
+    assert index.count() == len(stored)
     for reps in (["dense"], ["sparse"], ["dense", "sparse"]):
         if set(reps) <= index.reps:
             for where in filters:
-                asked = query("the growling bear", *reps)  # type: ignore[arg-type]  # REPS
-                search = Search(query=asked, k=6, where=where, with_scores=True)
+                encoded = query("the growling bear", *reps)  # type: ignore[arg-type]  # REPS
+                search = Search(query=encoded, k=6, where=where, with_scores=True)
                 assert_same_hits(index.search(search), oracle.search(search))
     for where in filters:
         assert index.count(where) == oracle.count(where)
 
 
-def _assert_writes(index: HybridIndex, kept: list[Record], new: Record) -> None:
+def _assert_writes(index: HybridIndex, stored: list[Record], new: Record) -> None:
     """Write one anew, forget one, add one; and find it so."""
-    changed = replace(kept[0], document=replace(kept[0].document, text="changed"))
+    changed = replace(stored[0], document=replace(stored[0].document, text="changed"))
     index.upsert([changed, new])
-    index.delete([kept[1].document.id, "unknown"])
+    index.delete([stored[1].document.id, "unknown"])
     index.flush()
-    expected = [changed, *kept[2:], new]
-    got = index.get([one.document.id for one in expected], [*index.reps])
-    assert [one.document for one in got] == [one.document for one in expected]
-    for mine, theirs in zip(got, expected, strict=True):
-        assert_same_vectors(mine.output, theirs.output, index.reps)
+    expected = [changed, *stored[2:], new]
+    got = index.get([record.document.id for record in expected], [*index.reps])
+    assert [record.document for record in got] == [record.document for record in expected]
+    for mine, other in zip(got, expected, strict=True):
+        assert_same_vectors(mine.output, other.output, index.reps)
     _assert_searches_as_the_oracle(index, expected, None)
 
 
@@ -127,13 +127,13 @@ def test_langchain_searches_what_m3kit_made(
 ) -> None:
     store = _langchain_on_ours(langchain)
     for where, expr in ((None, None), (Eq("lang", "en"), 'metadata["lang"] == "en"')):
-        asked = query("the growling bear", "dense", "sparse")
-        expected = ours.search(Search(query=asked, k=3, where=where, fusion=RRF()))
-        found = store.similarity_search(
+        encoded = query("the growling bear", "dense", "sparse")
+        expected = ours.search(Search(query=encoded, k=3, where=where, fusion=RRF()))
+        answer = store.similarity_search(
             "the growling bear", k=3, fetch_k=100, expr=expr, reranker=RERANKER
         )
-        assert [hit.page_content for hit in found] == [hit.document.text for hit in expected]
-        assert [hit.metadata for hit in found] == [hit.document.metadata for hit in expected]
+        assert [hit.page_content for hit in answer] == [hit.document.text for hit in expected]
+        assert [hit.metadata for hit in answer] == [hit.document.metadata for hit in expected]
 
 
 def test_m3kit_finds_what_langchain_writes_into_its_collection(
@@ -165,8 +165,8 @@ def test_a_representation_that_others_left_empty_scores_zero(
     (new,) = records([Document("new", "the growling bear", {"lang": "fr"})])
     row = {"id": "new", "text": new.document.text, "metadata": {"lang": "fr"}}
     client.upsert("ours", [{**row, "dense": new.output.dense, "sparse": {2**32 - 2: 1e-6}}])
-    asked = query("the growling bear", "dense", "sparse")
-    search = Search(query=asked, k=1, where=Eq("lang", "fr"), with_scores=True)
+    encoded = query("the growling bear", "dense", "sparse")
+    search = Search(query=encoded, k=1, where=Eq("lang", "fr"), with_scores=True)
     (hit,) = ours.search(replace(search, fusion=WeightedSum()))
     assert hit.scores == {"dense": pytest.approx(1.0), "sparse": 0.0}
 
@@ -174,15 +174,15 @@ def test_a_representation_that_others_left_empty_scores_zero(
 def test_pymilvus_hybrid_search_ranks_what_m3kit_made(
     client: MilvusClient, ours: MilvusIndex
 ) -> None:
-    asked = query("the growling bear", "dense", "sparse")
-    assert asked.sparse is not None
-    vectors = {"dense": asked.dense, "sparse": asked.sparse.to_dict()}
+    encoded = query("the growling bear", "dense", "sparse")
+    assert encoded.sparse is not None
+    vectors = {"dense": encoded.dense, "sparse": encoded.sparse.to_dict()}
     branches = [
         AnnSearchRequest([vector], rep, {"metric_type": "IP"}, 100, expr='metadata["n"] > 1')
         for rep, vector in vectors.items()
     ]
     (hits,) = client.hybrid_search("ours", branches, RRFRanker(60), 3, output_fields=["text"])
-    expected = ours.search(Search(query=asked, k=3, where=Range("n", gt=1)))
+    expected = ours.search(Search(query=encoded, k=3, where=Range("n", gt=1)))
     assert [hit["id"] for hit in hits] == [hit.document.id for hit in expected]
 
 
@@ -213,31 +213,35 @@ def test_langchains_collection_opens_searches_and_is_written(
 ) -> None:
     options, fields = METADATA[how]
     store = langchain(**options)
-    kept = [
-        Record(replace(one.document, metadata={"n": n, "lang": one.document.metadata["lang"]}),
-               one.output)
-        for n, one in enumerate(records(DOCUMENTS))
-        if one.document.text
-    ]  # fmt: skip
+    stored = [
+        replace(
+            record,
+            document=replace(
+                record.document, metadata={"n": n, "lang": record.document.metadata["lang"]}
+            ),
+        )
+        for n, record in enumerate(records(DOCUMENTS))
+        if record.document.text
+    ]
     store.add_texts(
-        [one.document.text for one in kept],
-        [dict(one.document.metadata) for one in kept],
-        ids=[one.document.id for one in kept],
+        [record.document.text for record in stored],
+        [dict(record.document.metadata) for record in stored],
+        ids=[record.document.id for record in stored],
     )
     index = MilvusIndex(client, "LangChainCollection", fields=fields, model=ENCODER.model)
     assert index.model == ENCODER.model
     assert index.reps == {"dense", "sparse"}
-    _assert_searches_as_the_oracle(index, kept, *FILTERS)
+    _assert_searches_as_the_oracle(index, stored, *FILTERS)
     new = records([Document('new "id"', "a new bear", {"n": 99, "lang": "fr"})])[0]
-    _assert_writes(index, kept, new)
-    (found,) = store.similarity_search(
+    _assert_writes(index, stored, new)
+    (hit,) = store.similarity_search(
         "a new bear",
         k=1,
         param=[{"metric_type": "IP"}, {"metric_type": "IP"}],
         reranker=RERANKER,
     )
-    assert found.page_content == "a new bear"
-    given = found.metadata if how != "dynamic fields" else {"n": 99, "lang": "fr"}
+    assert hit.page_content == "a new bear"
+    given = hit.metadata if how != "dynamic fields" else {"n": 99, "lang": "fr"}
     assert {"n": 99, "lang": "fr"}.items() <= given.items()
 
 
@@ -296,20 +300,20 @@ def make(client: MilvusClient) -> Callable[..., None]:
 
 def _numbered() -> list[Record]:
     return [
-        Record(replace(one.document, id=f"{n}"), one.output)
-        for n, one in enumerate(records(DOCUMENTS))
+        Record(replace(record.document, id=f"{n}"), record.output)
+        for n, record in enumerate(records(DOCUMENTS))
     ]
 
 
-def _rows(kept: list[Record], **own: Any) -> Iterator[dict[str, Any]]:
-    for one in kept:
-        assert one.output.sparse is not None
+def _rows(written: list[Record], **values: Any) -> Iterator[dict[str, Any]]:
+    for record in written:
+        assert record.output.sparse is not None
         yield {
-            **one.document.metadata,
-            "text": one.document.text,
-            "dense": one.output.dense,
-            "sparse": one.output.sparse.to_dict() or {2**32 - 2: 1e-6},
-            **{name: value(one.document) for name, value in own.items()},
+            **record.document.metadata,
+            "text": record.document.text,
+            "dense": record.output.dense,
+            "sparse": record.output.sparse.to_dict() or {2**32 - 2: 1e-6},
+            **{name: value(record.document) for name, value in values.items()},
         }
 
 
@@ -318,11 +322,11 @@ def test_integer_keys_and_every_metric_give_our_ids_and_scores(
     client: MilvusClient, make: Callable[..., None], metric: str
 ) -> None:
     make(PK, TEXT, metric=metric)
-    kept = _numbered()
-    client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
+    stored = _numbered()
+    client.insert("theirs", [*_rows(stored, pk=lambda document: int(document.id))])
     index = MilvusIndex(client, "theirs", dim=DIM, fields=FIELDS)
-    _assert_searches_as_the_oracle(index, kept, *FILTERS, Contains("tags", "bear"))
-    _assert_writes(index, kept, records([Document("-7", "a new bear", {"n": 99})])[0])
+    _assert_searches_as_the_oracle(index, stored, *FILTERS, Contains("tags", "bear"))
+    _assert_writes(index, stored, records([Document("-7", "a new bear", {"n": 99})])[0])
     (row,) = client.get("theirs", [-7], ["pk", "text", "n"])
     assert row == {"pk": -7, "text": "a new bear", "n": 99}
     assert index.get(["07", "x", "1e3", f"{2**63}"]) == []
@@ -354,7 +358,7 @@ def test_rows_that_milvus_numbers_are_read_and_forgotten_and_not_written(
     index = MilvusIndex(client, "theirs", fields=FIELDS)
     ids = [record.document.id for record in index.scan()]
     assert len(set(ids)) == len(DOCUMENTS)
-    assert [one.document.id for one in index.get(ids[:3])] == ids[:3]
+    assert [record.document.id for record in index.get(ids[:3])] == ids[:3]
     index.delete(ids[:3])
     assert index.count() == len(DOCUMENTS) - 3
     with pytest.raises(DocumentError, match=r"numbers its rows by 'pk'.*FieldNames\(id=…\)"):
@@ -366,11 +370,11 @@ def test_ids_in_a_field_of_their_own_are_kept_where_milvus_numbers_the_rows(
 ) -> None:
     name: Field = {"field_name": "name", "datatype": DataType.VARCHAR, "max_length": 100}
     make(PK, TEXT, name, auto_id=True)
-    kept = records(DOCUMENTS)
-    client.insert("theirs", [*_rows(kept, name=lambda one: one.id)])
+    stored = records(DOCUMENTS)
+    client.insert("theirs", [*_rows(stored, name=lambda document: document.id)])
     index = MilvusIndex(client, "theirs", fields=replace(FIELDS, id="name"))
-    _assert_searches_as_the_oracle(index, kept, *FILTERS)
-    _assert_writes(index, kept, records([Document("new", "a new bear", {"n": 99})])[0])
+    _assert_searches_as_the_oracle(index, stored, *FILTERS)
+    _assert_writes(index, stored, records([Document("new", "a new bear", {"n": 99})])[0])
 
 
 def test_a_key_beside_the_id_is_refused_where_it_is_ours_to_make(
@@ -406,8 +410,10 @@ def test_what_the_schema_has_no_place_for_is_refused_before_anything_is_written(
         "'n' of its metadata is None": Document("a", "", {"n": None}),
         "'half' of its metadata is 'x', and FLOAT": Document("a", "", {"n": 1, "half": "x"}),
     }
-    for said, document in refused.items():
-        with pytest.raises(DocumentError, match=f"cannot hold document '{document.id}': .*{said}"):
+    for message, document in refused.items():
+        with pytest.raises(
+            DocumentError, match=f"cannot hold document '{document.id}': .*{message}"
+        ):
             index.upsert(records([good, document]))
     assert index.count() == 0
     index.upsert(records([good, Document("b", "", {"n": 2, "half": None})]))
@@ -418,24 +424,24 @@ def test_a_vector_that_m3_does_not_make_forbids_writing_alone(
     client: MilvusClient, make: Callable[..., None]
 ) -> None:
     make(PK, TEXT)
-    kept = _numbered()
-    client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
+    stored = _numbered()
+    client.insert("theirs", [*_rows(stored, pk=lambda document: int(document.id))])
     index = MilvusIndex(client, "theirs", fields=FieldNames(dense="dense"))
-    _assert_searches_as_the_oracle(index, kept, None, Exists("sparse"))
-    assert index.get(["1"])[0].document.metadata == kept[1].document.metadata
+    _assert_searches_as_the_oracle(index, stored, None, Exists("sparse"))
+    assert index.get(["1"])[0].document.metadata == stored[1].document.metadata
     with pytest.raises(DocumentError, match="each row needs sparse, which M3 does not make"):
-        index.upsert(kept)
+        index.upsert(stored)
 
 
 def test_a_text_that_the_schema_does_not_name_is_read_and_written(client: MilvusClient) -> None:
     names = {"primary_field_name": "pk", "vector_field_name": "dense", "metric_type": "IP"}
     client.create_collection("theirs", dimension=DIM, **names)  # as the quick start does
-    kept = [Record(one.document, one.output.only("dense")) for one in _numbered()]
-    rows = _rows(_numbered(), pk=lambda one: int(one.id))
+    stored = [Record(entry.document, entry.output.only("dense")) for entry in _numbered()]
+    rows = _rows(_numbered(), pk=lambda entry: int(entry.id))
     client.insert("theirs", [{key: row[key] for key in row if key != "sparse"} for row in rows])
     index = MilvusIndex(client, "theirs", fields=FieldNames(dense="dense"))
-    _assert_searches_as_the_oracle(index, kept, *FILTERS)
-    _assert_writes(index, kept, records([Document("-7", "a new bear", {"n": 99})])[0])
+    _assert_searches_as_the_oracle(index, stored, *FILTERS)
+    _assert_writes(index, stored, records([Document("-7", "a new bear", {"n": 99})])[0])
     (row,) = client.get("theirs", [-7], ["pk", "text", "n"])
     assert row == {"pk": -7, "text": "a new bear", "n": 99}
 
@@ -457,23 +463,27 @@ DIFFERENCES: dict[str, FieldNames] = {
 }
 
 
-@pytest.mark.parametrize("said", DIFFERENCES)
+@pytest.mark.parametrize("message", DIFFERENCES)
 def test_a_schema_that_cannot_serve_is_refused_with_the_difference(
-    client: MilvusClient, make: Callable[..., None], said: str
+    client: MilvusClient, make: Callable[..., None], message: str
 ) -> None:
     make(PK, TEXT)
-    client.insert("theirs", [*_rows(_numbered(), pk=lambda one: int(one.id))])
+    client.insert("theirs", [*_rows(_numbered(), pk=lambda document: int(document.id))])
     with pytest.raises(
-        IndexNotFoundError, match=f"'theirs' cannot be opened with FieldNames.*{said}"
+        IndexNotFoundError, match=f"'theirs' cannot be opened with FieldNames.*{message}"
     ):
-        MilvusIndex(client, "theirs", fields=DIFFERENCES[said])
+        MilvusIndex(client, "theirs", fields=DIFFERENCES[message])
 
 
 def test_colbert_does_not_rank_by_texts_that_are_elsewhere(
     client: MilvusClient, make: Callable[..., None]
 ) -> None:
     make(PK, {**TEXT, "nullable": True}, {**TEXT, "field_name": "body"})
-    bodies = {"body": lambda one: one.text, "text": lambda _: None, "pk": lambda one: int(one.id)}
+    bodies = {
+        "body": lambda document: document.text,
+        "text": lambda _: None,
+        "pk": lambda document: int(document.id),
+    }
     client.insert("theirs", [*_rows(_numbered(), **bodies)])
     with pytest.raises(IndexNotFoundError, match=r"no row has the text in 'text'.*body \(VARCHAR"):
         WithColbert(MilvusIndex(client, "theirs", fields=FIELDS), ENCODER)
@@ -521,10 +531,10 @@ def test_vectors_of_another_length_are_refused_where_the_metric_would_tell(
 ) -> None:
     make(PK, TEXT, metric="L2")
     long = np.full(DIM, 2.0, np.float32)
-    kept = [
+    stored = [
         Record(Document("1", ""), M3Output(dense=long, sparse=records(DOCUMENTS)[0].output.sparse))
     ]
-    client.insert("theirs", [*_rows(kept, pk=lambda one: int(one.id))])
+    client.insert("theirs", [*_rows(stored, pk=lambda document: int(document.id))])
     with pytest.raises(IndexNotFoundError, match=r"'1' is of length 11\.3.*L2"):
         MilvusIndex(client, "theirs", fields=FIELDS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from pymilvus import MilvusClient
 from tests.filter_cases import CORPUS, DRAWN_NUMBERS, FILTERS
 
+from m3kit.adapters.filter_translation import MAX_DEPTH
 from m3kit.filters import (
     All,
     Contains,
@@ -31,9 +32,9 @@ from m3kit.filters import (
 from m3kit.index import Search
 from m3kit.records import Document
 from m3kit.testing import DIM, query, records
-from m3kit_milvus import MilvusIndex, layout
+from m3kit_milvus import MilvusIndex
 from m3kit_milvus import client as client_module
-from m3kit_milvus.filters import MAX_DEPTH
+from m3kit_milvus.layout import Layout
 from m3kit_milvus.terms import NO_TERMS, TERMS, to_terms, translate_by_terms
 
 EXAMPLES = 4 * settings().max_examples  # 8,000 in the nightly profile
@@ -42,11 +43,11 @@ EXAMPLES = 4 * settings().max_examples  # 8,000 in the nightly profile
 def taken_for_a_server(patch: pytest.MonkeyPatch) -> None:
     """Take Milvus Lite for a server, which has no terms; but True is 1 to it, as ever."""
     patch.setattr(client_module.CollectionClient, "_read_engine", lambda _: "server")
-    patch.setattr(layout, "STRICTLY_TYPED", frozenset())
+    patch.setattr(Layout, "is_typed", False)
 
 
 @pytest.fixture(scope="module")
-def indexes(shared_client: MilvusClient) -> list[MilvusIndex]:
+def indexes(shared_client: MilvusClient) -> Iterator[list[MilvusIndex]]:
     """The same documents with terms and without; others of them have been written by others."""
     by_terms = MilvusIndex(shared_client, "terms", dim=DIM, reps=["dense"])
     mixed = MilvusIndex(shared_client, "mixed", dim=DIM, reps=["dense"])
@@ -59,7 +60,9 @@ def indexes(shared_client: MilvusClient) -> list[MilvusIndex]:
     mixed.upsert(records(CORPUS[::2]))
     shared_client.insert("mixed", [_row(document) for document in CORPUS[1::2]])
     mixed.flush()
-    return [by_terms, by_json, mixed]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Layout, "is_typed", False)
+        yield [by_terms, by_json, mixed]
 
 
 def _row(document: Document) -> dict[str, Any]:
@@ -116,10 +119,10 @@ def test_terms_order_as_numbers_do(number: float, bound: float) -> None:
     for name in ("gt", "ge", "lt", "le"):
         where = Range("a", **{name: bound})
         translated = translate_by_terms(where, negates=True)
-        found = _evaluate(translated.expression, terms)
-        assert found >= matches(where, Document("a", "", {"a": number}))
+        matching = _evaluate(translated.expression, terms)
+        assert matching >= matches(where, Document("a", "", {"a": number}))
         if translated.exact:
-            assert found == matches(where, Document("a", "", {"a": number}))
+            assert matching == matches(where, Document("a", "", {"a": number}))
 
 
 def _evaluate(expression: str, terms: str) -> bool:
@@ -198,10 +201,10 @@ def test_an_engine_that_knows_no_not_is_asked_without_it(client: MilvusClient) -
     index.upsert(records(CORPUS))
     where = Not(Exists("a")) | Eq("a", 1) | Range("a", gt=7)
     assert "not" not in index._store.translate(where).expression
-    kept = {document.id for document in CORPUS if matches(where, document)}
-    assert {record.document.id for record in index.scan(where)} == kept
-    assert index.count(where) == len(kept)
+    matching = {document.id for document in CORPUS if matches(where, document)}
+    assert {record.document.id for record in index.scan(where)} == matching
+    assert index.count(where) == len(matching)
     hits = index.search(Search(query=query("", "dense"), k=len(CORPUS), where=where))
-    assert {hit.document.id for hit in hits} == kept
+    assert {hit.document.id for hit in hits} == matching
     index.delete_where(where)
-    assert index.count() == len(CORPUS) - len(kept)
+    assert index.count() == len(CORPUS) - len(matching)

@@ -20,12 +20,12 @@ from m3kit_milvus import MilvusIndex
 
 THREADS = 8
 SHARED = records(DOCUMENTS)
-ASKED = query("the growling bear", "dense", "sparse")
+QUERY = query("the growling bear", "dense", "sparse")
 
 
 def _work(index: HybridIndex, worker: int, until: float) -> set[str]:
     """Write and forget documents of one's own, and write those of all; return what is left."""
-    random, own, turn = Random(worker), set[str](), 0  # noqa: S311  # no secret
+    random, written, turn = Random(worker), set[str](), 0  # noqa: S311  # no secret
     while monotonic() < until:
         turn += 1
         new = [
@@ -33,20 +33,20 @@ def _work(index: HybridIndex, worker: int, until: float) -> set[str]:
             for _ in range(3)
         ]
         index.upsert(records(new))
-        own |= {one.id for one in new}
+        written |= {document.id for document in new}
         index.upsert(SHARED)
-        hits = index.search(Search(query=ASKED, k=5, where=Eq("worker", worker)))
-        assert {hit.document.id for hit in hits} <= own
-        assert len({hit.document.id for hit in hits}) == min(5, len(own))
-        gone = random.sample(sorted(own), len(own) // 4)
+        hits = index.search(Search(query=QUERY, k=5, where=Eq("worker", worker)))
+        assert {hit.document.id for hit in hits} <= written
+        assert len({hit.document.id for hit in hits}) == min(5, len(written))
+        gone = random.sample(sorted(written), len(written) // 4)
         index.delete(gone)
-        own -= set(gone)
-        assert index.count(Eq("worker", worker)) == len(own)
-        assert len(index.get([DOCUMENTS[0].id, *own])) == 1 + len(own)
+        written -= set(gone)
+        assert index.count(Eq("worker", worker)) == len(written)
+        assert len(index.get([DOCUMENTS[0].id, *written])) == 1 + len(written)
         if turn % 20 == 0:
             index.flush()
     assert turn
-    return own
+    return written
 
 
 def _assert_threads_may_share(open_index: Callable[[], HybridIndex], seconds: float) -> None:
@@ -58,9 +58,11 @@ def _assert_threads_may_share(open_index: Callable[[], HybridIndex], seconds: fl
             pool.submit(_work, shared if worker % 2 else open_index(), worker, until)
             for worker in range(THREADS)
         ]
-        expected = {one.id for one in DOCUMENTS}.union(*(future.result() for future in left))
-    found = [record.document.id for record in shared.scan()]
-    assert sorted(found) == sorted(expected)
+        expected = {document.id for document in DOCUMENTS}.union(
+            *(future.result() for future in left)
+        )
+    ids = [record.document.id for record in shared.scan()]
+    assert sorted(ids) == sorted(expected)
     assert shared.count() == len(expected)
 
 

@@ -60,7 +60,7 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
     layout = _layout(storage)
     shape = new_schema(layout.manifest, "server", None).to_dict()
     (record,) = records(DOCUMENTS[3:4])
-    (kept,) = records(DOCUMENTS[3:4], storage)
+    (stored,) = records(DOCUMENTS[3:4], storage)
     row = layout.to_row(record)
     request = Prepare.row_upsert_param(
         "papers",
@@ -70,7 +70,7 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
         struct_fields_info=shape["struct_fields"],
     )
     assert "colbert" in {field.field_name for field in request.fields_data}
-    assert len(row["colbert"]) == len(require(kept.output.colbert, "colbert"))
+    assert len(row["colbert"]) == len(require(stored.output.colbert, "colbert"))
     as_bytes = [{TOKEN: cell[TOKEN].tobytes()} for cell in row["colbert"]]
     as_numbers = [{TOKEN: cell[TOKEN].tolist()} for cell in row["colbert"]]
     (sparse,) = [field.vectors for field in request.fields_data if field.field_name == "sparse"]
@@ -80,17 +80,17 @@ def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None
         got = to_output(
             {**row, "sparse": weights, "colbert": form}, layout.columns, REPS, storage.dtype
         )
-        assert_same_vectors(got, kept.output, REPS)
+        assert_same_vectors(got, stored.output, REPS)
 
 
 def test_a_sum_of_the_engines_becomes_the_mean_that_is_m3s_score(storage: ColbertStorage) -> None:
-    asked = query("the growling bear", "colbert")
-    told = require(records(DOCUMENTS[:1], storage)[0].output.colbert, "colbert")
-    vectors = np.asarray(to_query(asked, "colbert", storage.dtype).to_numpy(), np.float32)
-    kept = told * 127 if storage.dtype == "int8" else told
-    engines = float((vectors @ kept.T).max(axis=1).sum())
-    score = to_score(engines, "MAX_SIM_IP", asked, storage.dtype)
-    exact = maxsim(require(asked.colbert, "colbert"), [told])
+    encoded = query("the growling bear", "colbert")
+    rows = require(records(DOCUMENTS[:1], storage)[0].output.colbert, "colbert")
+    vectors = np.asarray(to_query(encoded, "colbert", storage.dtype).to_numpy(), np.float32)
+    scaled = rows * 127 if storage.dtype == "int8" else rows
+    engines = float((vectors @ scaled.T).max(axis=1).sum())
+    score = to_score(engines, "MAX_SIM_IP", encoded, storage.dtype)
+    exact = maxsim(require(encoded.colbert, "colbert"), [rows])
     assert score == pytest.approx(float(exact[0]), abs=1e-2)
 
 

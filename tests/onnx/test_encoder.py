@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnxruntime import InferenceSession
 from tests.onnx.close import assert_close
+from tests.shipped import WIDTH
 from tests.torch import random_checkpoint
 from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import TINY, write_bert, write_m3
@@ -24,7 +25,7 @@ _GOLDEN = Path(__file__).parents[1] / "torch" / "golden"
 
 def test_it_is_an_encoder(tiny: OnnxEncoder) -> None:
     encoder: Encoder = tiny
-    assert (encoder.dim, encoder.reps) == (128, frozenset(REPS))
+    assert (encoder.dim, encoder.reps) == (WIDTH, frozenset(REPS))
     assert encoder.encode_queries([]) == []
     assert repr(tiny) == f"OnnxEncoder({tiny.model!r})"
 

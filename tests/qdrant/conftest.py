@@ -100,7 +100,7 @@ class Server(ThreadingHTTPServer):
     def __exit__(self, *_: object) -> None:
         self.shutdown()
         self.server_close()
-        for shard, _kept in self.collections.values():
+        for shard, _config in self.collections.values():
             shard.close()
 
     @property
@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send({"exists": name in self.server.collections})
             case ["GET", "aliases"]:
                 pairs = self.server.aliases.items()
-                aliases = [{"alias_name": one, "collection_name": of} for one, of in pairs]
+                aliases = [{"alias_name": alias, "collection_name": of} for alias, of in pairs]
                 return self._send({"aliases": aliases})
             case ["POST", "collections", "aliases"]:
                 self.server.change_aliases(body["actions"])
@@ -171,14 +171,14 @@ class _Handler(BaseHTTPRequestHandler):
                 with self.server.lock:
                     if name in self.server.collections:
                         return self._send(None, status=409)
-                    kept = {
+                    config = {
                         "params": {
                             key: body[key] for key in ("vectors", "sparse_vectors") if key in body
                         },
                         "metadata": body.get("metadata") if self.server.keeps_metadata else {},
                     }
                     shard = _created(self.server.path / name, body)
-                    self.server.collections[name] = shard, kept
+                    self.server.collections[name] = shard, config
                     return self._send(True)  # noqa: FBT003  # a result
             case [_, "collections", name, *verb]:
                 shard, _ = self.server.collection(name)
@@ -220,13 +220,13 @@ def _created(path: Path, body: dict[str, Any]) -> edge.EdgeShard:
     return edge.EdgeShard.create(str(path), config)
 
 
-def _info(shard: edge.EdgeShard, kept: dict[str, Any]) -> dict[str, Any]:
+def _info(shard: edge.EdgeShard, config: dict[str, Any]) -> dict[str, Any]:
     return {
         "status": "green",
         "optimizer_status": "ok",
         "segments_count": 1,
         "config": {
-            **kept,
+            **config,
             "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
             "optimizer_config": {
                 "deleted_threshold": 0.2,
@@ -266,8 +266,8 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
             assert where is not None
             shard.update(edge.UpdateOperation.delete_points_by_filter(where))
         case "points":
-            found = shard.retrieve(body["ids"], body["with_payload"], body["with_vector"])
-            return [*map(_record, found)]
+            points = shard.retrieve(body["ids"], body["with_payload"], body["with_vector"])
+            return [*map(_record, points)]
         case "points/scroll":
             page, following = shard.scroll(
                 edge.ScrollRequest(
@@ -285,7 +285,7 @@ def _done(verb: str, shard: edge.EdgeShard, body: dict[str, Any]) -> object:
         case "points/query":
             return {"points": _queried(shard, body)}
         case "points/query/batch":
-            return [{"points": _queried(shard, one)} for one in body["searches"]]
+            return [{"points": _queried(shard, search)} for search in body["searches"]]
         case _:
             raise AssertionError(verb)
     return {"operation_id": 0, "status": "completed"}
@@ -301,8 +301,8 @@ def _queried(shard: edge.EdgeShard, body: dict[str, Any]) -> list[dict[str, Any]
         params=edge.SearchParams(exact=(body.get("params") or {}).get("exact") or False),
     )
     return [
-        {"id": _id(one.id), "version": 0, "score": one.score, "payload": one.payload}
-        for one in shard.query(request)
+        {"id": _id(point.id), "version": 0, "score": point.score, "payload": point.payload}
+        for point in shard.query(request)
     ]
 
 
@@ -315,15 +315,15 @@ def _query(body: dict[str, Any]) -> Any:
 
 
 def _prefetches(body: dict[str, Any]) -> list[edge.Prefetch]:
-    some = body.get("prefetch") or []
+    prefetches = body.get("prefetch") or []
     return [
         edge.Prefetch(
-            limit=one["limit"],
-            query=_query(one),
-            prefetches=_prefetches(one),
-            filter=to_edge(one["filter"]) if one.get("filter") else None,
+            limit=prefetch["limit"],
+            query=_query(prefetch),
+            prefetches=_prefetches(prefetch),
+            filter=to_edge(prefetch["filter"]) if prefetch.get("filter") else None,
         )
-        for one in (some if isinstance(some, list) else [some])
+        for prefetch in (prefetches if isinstance(prefetches, list) else [prefetches])
     ]
 
 
@@ -334,7 +334,7 @@ def _id(id_: Any) -> Any:
 def _point(body: dict[str, Any]) -> edge.Point:
     vector = body["vector"]
     named = vector if isinstance(vector, dict) else {"": vector}
-    vectors: Any = {name: _vector(one) for name, one in named.items()}
+    vectors: Any = {name: _vector(vector) for name, vector in named.items()}
     return edge.Point(body["id"], vectors, body.get("payload"))
 
 

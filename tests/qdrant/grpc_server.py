@@ -82,7 +82,7 @@ class _Points(PointsServicer):
         return _done()
 
     def Upsert(self, request: Any, _: Any) -> Any:  # noqa: N802  # gRPC's name
-        points = [GrpcToRest.convert_point_struct(one) for one in request.points]
+        points = [GrpcToRest.convert_point_struct(point) for point in request.points]
         self.client.upsert(_name(request), points, wait=True)
         return _done()
 
@@ -92,25 +92,25 @@ class _Points(PointsServicer):
         return _done()
 
     def QueryBatch(self, request: Any, _: Any) -> Any:  # noqa: N802  # gRPC's name
-        asked = [GrpcToRest.convert_query_points(one) for one in request.query_points]
-        answers = self.client.query_batch_points(_name(request), asked)
+        queries = [GrpcToRest.convert_query_points(entry) for entry in request.query_points]
+        answers = self.client.query_batch_points(_name(request), queries)
         return messages.QueryBatchResponse(
             result=[
                 messages.BatchResult(
-                    result=[RestToGrpc.convert_scored_point(one) for one in answer.points]
+                    result=[RestToGrpc.convert_scored_point(entry) for entry in answer.points]
                 )
                 for answer in answers
             ]
         )
 
     def Get(self, request: Any, _: Any) -> Any:  # noqa: N802  # gRPC's name
-        found = self.client.retrieve(
+        records = self.client.retrieve(
             _name(request),
-            [GrpcToRest.convert_point_id(one) for one in request.ids],
+            [GrpcToRest.convert_point_id(entry) for entry in request.ids],
             with_payload=GrpcToRest.convert_with_payload_selector(request.with_payload),
             with_vectors=GrpcToRest.convert_with_vectors_selector(request.with_vectors),
         )
-        return messages.GetResponse(result=[RestToGrpc.convert_record(one) for one in found])
+        return messages.GetResponse(result=[RestToGrpc.convert_record(entry) for entry in records])
 
     def Scroll(self, request: Any, _: Any) -> Any:  # noqa: N802  # gRPC's name
         page, following = self.client.scroll(
@@ -124,15 +124,15 @@ class _Points(PointsServicer):
             with_vectors=GrpcToRest.convert_with_vectors_selector(request.with_vectors),
         )
         return messages.ScrollResponse(
-            result=[RestToGrpc.convert_record(one) for one in page],
+            result=[RestToGrpc.convert_record(record) for record in page],
             next_page_offset=None
             if following is None
             else RestToGrpc.convert_extended_point_id(following),
         )
 
     def Count(self, request: Any, _: Any) -> Any:  # noqa: N802  # gRPC's name
-        told = self.client.count(_name(request), _where(request), exact=request.exact)
-        return messages.CountResponse(result=messages.CountResult(count=told.count))
+        counted = self.client.count(_name(request), _where(request), exact=request.exact)
+        return messages.CountResponse(result=messages.CountResult(count=counted.count))
 
 
 def _name(request: Any) -> str:

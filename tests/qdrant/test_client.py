@@ -32,19 +32,21 @@ def apart() -> list[Record]:
     rng = np.random.default_rng(0)
     return [
         Record(
-            one.document,
+            record.document,
             replace(
-                one.output,
-                dense=require(one.output.dense, "dense") * np.float32(1 + rng.random() / 9),
+                record.output,
+                dense=require(record.output.dense, "dense") * np.float32(1 + rng.random() / 9),
                 sparse=Sparse.from_dict(
                     {
                         token: weight * (1 + rng.random() / 9)
-                        for token, weight in require(one.output.sparse, "sparse").to_dict().items()
+                        for token, weight in require(record.output.sparse, "sparse")
+                        .to_dict()
+                        .items()
                     }
                 ),
             ),
         )
-        for one in records(DOCUMENTS)
+        for record in records(DOCUMENTS)
     ]
 
 
@@ -74,10 +76,10 @@ def test_a_search_takes_few_requests(
     server: Any, client: QdrantClient, reps: tuple[Rep, ...], fusion: Fusion, requests: int
 ) -> None:
     index, oracle = QdrantIndex(client, "papers", dim=DIM), MemoryIndex(DIM)
-    for one in (index, oracle):
-        one.upsert(apart())
-    asked = query("the growling bear and the salmon", *reps)
-    search = Search(query=asked, k=4, candidates=12, fusion=fusion, where=Range("n", ge=3))
+    for store in (index, oracle):
+        store.upsert(apart())
+    encoded = query("the growling bear and the salmon", *reps)
+    search = Search(query=encoded, k=4, candidates=12, fusion=fusion, where=Range("n", ge=3))
     server.bodies.clear()
     hits = index.search(search)
     assert len(server.bodies) <= requests
@@ -94,11 +96,11 @@ def test_a_rescoring_is_nested_in_the_request_of_its_branches(
     ((verb, body),) = server.bodies
     assert verb == "POST collections/papers/points/query/batch"
     *branches, rescored = body["searches"]
-    assert [one["using"] for one in branches] == ["dense", "sparse"]
+    assert [branch["using"] for branch in branches] == ["dense", "sparse"]
     assert rescored["using"] == "colbert"
     fused = rescored["prefetch"]
     assert fused["query"] == {"rrf": {"k": 61}}
-    assert [(one["using"], one["limit"]) for one in fused["prefetch"]] == [
+    assert [(branch["using"], branch["limit"]) for branch in fused["prefetch"]] == [
         ("dense", 20),
         ("sparse", 20),
     ]
@@ -139,8 +141,8 @@ OPTIONS = QdrantOptions(
 
 def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient) -> None:
     index = QdrantIndex(client, "papers", dim=DIM, options=OPTIONS)
-    told = dict(server.bodies)
-    created = told["PUT collections/papers"]
+    bodies = dict(server.bodies)
+    created = bodies["PUT collections/papers"]
     dense, colbert = created["vectors"]["dense"], created["vectors"]["colbert"]
     assert dense["hnsw_config"] == {"m": 0, "payload_m": 16}
     assert dense["quantization_config"] == {"scalar": {"type": "int8"}}
@@ -160,8 +162,8 @@ def test_a_servers_options_are_the_vendors_own(server: Any, client: QdrantClient
         "metadata.n": "integer",
     }
     oracle = MemoryIndex(DIM)
-    for one in (index, oracle):
-        one.upsert(records(DOCUMENTS))
+    for store in (index, oracle):
+        store.upsert(records(DOCUMENTS))
     server.bodies.clear()
     for where in (Eq("tenant", "t1"), Eq("n", 3), Range("n", gt=3, lt=30)):
         search = Search(query=query("the bear", "dense", "sparse"), where=where)
@@ -212,15 +214,19 @@ def test_a_server_too_old_for_a_condition_answers_the_same(
 ) -> None:
     server.version = version
     index, oracle = QdrantIndex(client, "papers", dim=DIM), MemoryIndex(DIM)
-    some = [*DOCUMENTS, Document("list", "a bear", {"tenant": ["t1"]}), Document("none", "a bear")]
+    documents = [
+        *DOCUMENTS,
+        Document("list", "a bear", {"tenant": ["t1"]}),
+        Document("none", "a bear"),
+    ]
     for store in (index, oracle):
-        store.upsert(records(some))
+        store.upsert(records(documents))
     for where in (Substring("tenant", "1"), Not(Substring("tenant", "1")) & Range("n", lt=9)):
         search = Search(query=query("the growling bear"), where=where, k=7, with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search))
         assert index.count(where) == oracle.count(where)
     index.delete_where(Substring("tenant", "1"))
-    assert index.count() == len(some) - 13
+    assert index.count() == len(documents) - 13
     server.version = "1.20.0"
     assert QdrantIndex(client, "papers").count(Substring("tenant", "2")) == 13
 
@@ -247,13 +253,13 @@ def test_a_key_is_in_no_log_and_no_repr(
     with index:
         index.upsert(records(DOCUMENTS))
         index.search(Search(query=query("the bear")))
-        said = [repr(index), str(index), *map(str, (one.message for one in warned))]
+        texts = [repr(index), str(index), *map(str, (warning.message for warning in warned))]
     with pytest.warns(UserWarning, match="insecure"), pytest.raises(IndexNotFoundError) as caught:
         open_index(f"qdrant://{server.address}/nowhere")
-    said += [caplog.text, repr(caught.value), *format_exception(caught.value)]
+    texts += [caplog.text, repr(caught.value), *format_exception(caught.value)]
     assert server.keys == {"s3cret-key"}
     assert "POST" in caplog.text
-    assert not [one for one in said if "s3cret" in one]
+    assert not [text for text in texts if "s3cret" in text]
 
 
 def test_every_request_crosses_grpc_unchanged(
@@ -261,34 +267,39 @@ def test_every_request_crosses_grpc_unchanged(
 ) -> None:
     index = QdrantIndex(client, "papers", dim=DIM, options=OPTIONS)
     index.upsert(apart())
-    asked: list[models.QueryRequest] = []
+    sent: list[models.QueryRequest] = []
     ask = QdrantClient.query_batch_points
 
     def noted(self: QdrantClient, name: str, requests: Any, **options: Any) -> Any:
-        asked.extend(requests)
+        sent.extend(requests)
         return ask(self, name, requests, **options)
 
     monkeypatch.setattr(QdrantClient, "query_batch_points", noted)
     for reps in (("dense",), ("sparse",), ("colbert",), REPS):
         for where in (None, Range("n", ge=3) & Eq("tenant", "t1")):
             index.search(Search(query=query("the bear", *reps), where=where, with_scores=True))
-    assert len(asked) > 10
-    for request in asked:
+    assert len(sent) > 10
+    for request in sent:
         message = RestToGrpc.convert_query_request(request, "papers")
         again = GrpcToRest.convert_query_points(
             grpc.QueryPoints.FromString(message.SerializeToString())
         )
         assert again.limit == request.limit
         assert again.using == request.using
-        assert _told(again.prefetch) == _told(request.prefetch)
+        assert _spelled(again.prefetch) == _spelled(request.prefetch)
 
 
-def _told(prefetch: Any) -> Any:
+def _spelled(prefetch: Any) -> Any:
     """Spell what is fetched first: what is fused, by which vectors and how many of each."""
     if prefetch is None or prefetch == []:
         return []
-    some = prefetch if isinstance(prefetch, list) else [prefetch]
+    branches = prefetch if isinstance(prefetch, list) else [prefetch]
     return [
-        (one.using, one.limit, type(one.query).__name__ == "RrfQuery", _told(one.prefetch))
-        for one in some
+        (
+            branch.using,
+            branch.limit,
+            type(branch.query).__name__ == "RrfQuery",
+            _spelled(branch.prefetch),
+        )
+        for branch in branches
     ]

@@ -55,16 +55,16 @@ except IndexLockedError as error:
 """
 
 
-def some(n: int) -> list[Record]:
+def numbered(n: int) -> list[Record]:
     return records(Document(f"{i}", TEXTS[i % 10], {"n": i}) for i in range(n))
 
 
 def assert_whole(index: OpenedIndex) -> None:
     """Every record is there with all it was written with, and is found by each of its vectors."""
-    kept = list(index.scan(None, index.reps))
+    stored = list(index.scan(None, index.reps))
     oracle = MemoryIndex(DIM)
-    oracle.upsert(kept)
-    assert index.count() == len(kept) == len({record.document.id for record in kept})
+    oracle.upsert(stored)
+    assert index.count() == len(stored) == len({record.document.id for record in stored})
     for rep in index.reps:
         search = Search(query=query("the dog is growling", rep), k=7)
         assert_same_hits(index.search(search), oracle.search(search))
@@ -98,7 +98,7 @@ def test_an_index_is_open_once(directory: Path, python: Callable[..., str]) -> N
         assert f"the index in {directory} is open already" in python(TRY, directory)
         with pytest.raises(IndexLockedError, match="close it there, or share one index"):
             EdgeIndex(directory)
-        index.upsert(some(3))
+        index.upsert(numbered(3))
         index.flush()
         assert_whole(index)
     assert python(TRY, directory) == ""
@@ -120,18 +120,18 @@ def test_a_process_killed_while_it_writes_leaves_a_whole_index(directory: Path) 
     command = [sys.executable, "-c", WRITE_FOR_EVER, str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = 0
-        while told < 300:
-            told = int(process.stdout.readline())
+        reported = 0
+        while reported < 300:
+            reported = int(process.stdout.readline())
         process.kill()
-        told = max([told, *(int(line) for line in process.stdout if line.endswith("\n"))])
+        reported = max([reported, *(int(line) for line in process.stdout if line.endswith("\n"))])
     with EdgeIndex(directory) as index:
-        assert index.count() >= told
-        assert {record.document.id for record in index.scan()} >= {f"{n}" for n in range(told)}
+        assert index.count() >= reported
+        assert {record.document.id for record in index.scan()} >= {f"{n}" for n in range(reported)}
         assert_whole(index)
-        index.upsert(some(told))
+        index.upsert(numbered(reported))
     with EdgeIndex(directory) as index:
-        assert index.count() >= told
+        assert index.count() >= reported
         assert_whole(index)
 
 
@@ -140,14 +140,14 @@ def test_a_process_killed_while_it_writes_leaves_a_whole_index(directory: Path) 
 
 def test_closing_twice_is_once_and_a_closed_index_says_so(directory: Path) -> None:
     index = EdgeIndex(directory, dim=DIM)
-    index.upsert(some(3))
+    index.upsert(numbered(3))
     index.close()
     index.close()
     uses: list[Callable[[], object]] = [
         index.flush,
         index.count,
         lambda: index.get(["0"]),
-        lambda: index.upsert(some(1)),
+        lambda: index.upsert(numbered(1)),
     ]
     for use in uses:
         with pytest.raises(ValueError, match="is closed"):
@@ -163,15 +163,15 @@ def test_another_thread_may_close_it(directory: Path) -> None:
 
 def test_threads_share_one_index(directory: Path) -> None:
     with EdgeIndex(directory, dim=DIM) as index, ThreadPoolExecutor(4) as pool:
-        asked = Search(query=query("the dog"), k=5)
+        search = Search(query=query("the dog"), k=5)
         jobs: list[Future[Any]] = [
-            *(pool.submit(index.upsert, some(60)) for _ in range(8)),
-            *(pool.submit(index.search, asked) for _ in range(20)),
+            *(pool.submit(index.upsert, numbered(60)) for _ in range(8)),
+            *(pool.submit(index.search, search) for _ in range(20)),
             *(pool.submit(index.delete, ["0", "1"]) for _ in range(4)),
         ]
         for job in jobs:
             job.result()
-        index.upsert(some(60))
+        index.upsert(numbered(60))
         assert index.count() == 60
         assert_whole(index)
 
@@ -185,7 +185,7 @@ def test_many_batches_and_log_flushes_are_one_upsert(
     monkeypatch.setattr("m3kit_qdrant.store._BATCH_BYTES", 20_000)
     monkeypatch.setattr("m3kit_qdrant.edge_client._LOG_BYTES", 100_000)
     with EdgeIndex(directory, dim=DIM) as index:
-        index.upsert(some(700))
+        index.upsert(numbered(700))
         assert index.count() == 700
         assert_whole(index)
 
@@ -229,11 +229,11 @@ def test_deep_metadata_does_not_spoil_the_log(directory: Path) -> None:
 
 def test_floats_come_back_to_the_last_bit(directory: Path) -> None:
     floats = np.random.default_rng(0).integers(0, 2**64, 2000, dtype=np.uint64).view(np.float64)
-    kept = floats[np.isfinite(floats)].tolist()
-    (record,) = records([Document("a", "x", {"floats": kept})])
+    finite = floats[np.isfinite(floats)].tolist()
+    (record,) = records([Document("a", "x", {"floats": finite})])
     with EdgeIndex(directory, dim=DIM) as index:
         index.upsert([record])
-        assert index.get(["a"])[0].document.metadata["floats"] == kept
+        assert index.get(["a"])[0].document.metadata["floats"] == finite
 
 
 # A full disk
@@ -241,10 +241,10 @@ def test_floats_come_back_to_the_last_bit(directory: Path) -> None:
 
 def test_a_full_disk_is_told_before_anything_is_written(disk: Any) -> None:
     with EdgeIndex(disk.path / "index", dim=DIM) as index:
-        index.upsert(some(20))
+        index.upsert(numbered(20))
         disk.fill(24 * 2**20)
         writes: list[Callable[[], None]] = [
-            lambda: index.upsert(some(40)),
+            lambda: index.upsert(numbered(40)),
             lambda: index.delete(["0"]),
             lambda: index.delete_where(All()),
         ]
@@ -263,7 +263,7 @@ def test_a_full_disk_is_told_before_anything_is_written(disk: Any) -> None:
         disk.clear()
     with EdgeIndex(disk.path / "index") as index:
         assert index.count() == 20
-        index.upsert(some(40))
+        index.upsert(numbered(40))
         index.delete_where(Eq("n", 0))
     with EdgeIndex(disk.path / "index") as index:
         assert index.count() == 39

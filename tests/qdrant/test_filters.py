@@ -16,6 +16,7 @@ from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 from tests.filter_cases import CORPUS, FILTERS
 
+from m3kit.adapters.filter_translation import MAX_DEPTH
 from m3kit.filters import (
     All,
     Contains,
@@ -32,7 +33,8 @@ from m3kit.index import HybridIndex
 from m3kit.testing import DIM, records
 from m3kit_qdrant import M3KIT, EdgeIndex, QdrantIndex
 from m3kit_qdrant.edge_filters import to_edge
-from m3kit_qdrant.filters import MAX_DEPTH, Condition, to_qdrant
+from m3kit_qdrant.engine import Condition
+from m3kit_qdrant.filters import to_qdrant
 from m3kit_qdrant.layout import Layout
 
 EXAMPLES = 5 * settings().max_examples  # 10,000 in the nightly profile
@@ -89,8 +91,8 @@ def test_every_engine_keeps_what_matches_keeps(engines: list[HybridIndex], where
 
 @pytest.mark.parametrize("operator", [or_, and_])
 def test_a_long_chain_is_not_a_deep_filter(engines: list[HybridIndex], operator: Any) -> None:
-    some: list[Filter] = [Exists("a"), *(Eq("a", n) for n in range(200))]
-    _assert_keeps(engines, reduce(operator, some))
+    chain: list[Filter] = [Exists("a"), *(Eq("a", n) for n in range(200))]
+    _assert_keeps(engines, reduce(operator, chain))
 
 
 def test_a_filter_may_nest_thirty_levels(engines: list[HybridIndex]) -> None:

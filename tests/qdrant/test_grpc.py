@@ -65,19 +65,19 @@ def test_answers_are_those_of_the_oracle(
     client: QdrantClient, reps: tuple[Rep, ...], fusion: Fusion
 ) -> None:
     index, oracle = QdrantIndex(client, uuid4().hex, dim=DIM), MemoryIndex(DIM)
-    for one in (index, oracle):
-        one.upsert(records(DOCUMENTS))
-        one.delete([DOCUMENTS[1].id])
-        one.delete_where(Eq("n", 4))
+    for record in (index, oracle):
+        record.upsert(records(DOCUMENTS))
+        record.delete([DOCUMENTS[1].id])
+        record.delete_where(Eq("n", 4))
     for where in (None, *WHERE):
-        asked = query("the growling bear", *reps)
+        encoded = query("the growling bear", *reps)
         search = Search(
-            query=asked, where=where, fusion=fusion, k=4, candidates=6, with_scores=True
+            query=encoded, where=where, fusion=fusion, k=4, candidates=6, with_scores=True
         )
         assert_same_hits(index.search(search), oracle.search(search))
-        kept = {one.document.id for one in oracle.scan(where)}
-        assert {one.document.id for one in index.scan(where)} == kept
-        assert index.count(where) == len(kept)
+        expected = {record.document.id for record in oracle.scan(where)}
+        assert {record.document.id for record in index.scan(where)} == expected
+        assert index.count(where) == len(expected)
     (mine,) = index.get([DOCUMENTS[3].id], REPS)
     (true,) = oracle.get([DOCUMENTS[3].id], REPS)
     assert mine.document == true.document

@@ -26,7 +26,7 @@ def schema(index: EdgeIndex) -> dict[str, edge.PayloadSchemaType]:
     return {key: info.data_type for key, info in index._engine._shard.info().payload_schema.items()}
 
 
-def some(n: int) -> list[Record]:
+def numbered(n: int) -> list[Record]:
     """Documents whose fields hold mostly strings, mostly numbers, mostly flags and mostly lists."""
     kinds: dict[str, list[Any]] = {"s": ["a", "b"], "n": [1, 2.5], "b": [True, False], "l": [["a"]]}
     return records(
@@ -63,7 +63,7 @@ FILTERS: list[Filter] = [
 
 
 def test_indexes_are_made_by_filters_and_change_no_answer(directory: Path) -> None:
-    written = some(1200)
+    written = numbered(1200)
     oracle = MemoryIndex(DIM)
     oracle.upsert(written)
     with EdgeIndex(directory, dim=DIM) as index:
@@ -73,8 +73,8 @@ def test_indexes_are_made_by_filters_and_change_no_answer(directory: Path) -> No
         keyword = edge.PayloadSchemaType.Keyword
         assert schema(index) == {"metadata.s": keyword, "metadata.s[]": keyword}
         for where in FILTERS:
-            assert {one.document.id for one in index.scan(where)} == {
-                one.document.id for one in oracle.scan(where)
+            assert {record.document.id for record in index.scan(where)} == {
+                record.document.id for record in oracle.scan(where)
             }, where
         kinds = {key: kind for key, kind in schema(index).items() if not key.endswith("[]")}
         assert kinds == {
@@ -112,10 +112,10 @@ def test_an_index_is_made_once_whatever_its_field_is_called(directory: Path) -> 
 
 def test_few_documents_and_missing_fields_have_none(directory: Path) -> None:
     with EdgeIndex(directory, dim=DIM) as index:
-        index.upsert(some(900))
+        index.upsert(numbered(900))
         assert index.count(Eq("s", "a")) > 0
         assert schema(index) == {}
-        index.upsert(some(1200))
+        index.upsert(numbered(1200))
         assert index.count(Eq("missing", "a") | Exists("missing")) == 0
         assert "metadata.missing" not in schema(index)
         index.upsert(records([Document("new", "", {"missing": 7})]))
@@ -127,7 +127,7 @@ def test_a_full_disk_makes_no_index_and_still_answers(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with EdgeIndex(directory, dim=DIM) as index:
-        index.upsert(some(1200))
+        index.upsert(numbered(1200))
 
         def full(*_: object) -> None:
             raise OSError("full")
@@ -153,9 +153,9 @@ def test_a_filter_on_fifty_thousand_documents_is_fast(directory: Path) -> None:
                     for n, row in enumerate(rows, start)
                 ]
             )
-        asked = M3Output(dense=rng.standard_normal(256).astype(np.float32))
+        encoded = M3Output(dense=rng.standard_normal(256).astype(np.float32))
         for where in (Eq("lang", "de"), Range("n", ge=49_000), Eq("n", 7), Range("n", lt=10_000)):
-            search = Search(query=asked, where=where)
+            search = Search(query=encoded, where=where)
             index.search(search)
             times = []
             for _ in range(5):

@@ -84,9 +84,9 @@ def test_the_vendors_client_reads_and_filters_what_m3kit_wrote(client: QdrantCli
     vectors = client.get_collection(name).config.params.vectors
     assert isinstance(vectors, dict)
     assert vectors["dense"].distance is models.Distance.DOT
-    asked = query("print", "dense").dense
-    assert asked is not None
-    (best, *_) = client.query_points(name, asked.tolist(), using="dense").points
+    vector = query("print", "dense").dense
+    assert vector is not None
+    (best, *_) = client.query_points(name, vector.tolist(), using="dense").points
     (hit,) = index.search(Search(query=query("print", "dense"), k=1))
     assert str(best.id) == hit.document.id
     assert best.score == pytest.approx(hit.score)
@@ -147,13 +147,13 @@ def test_another_id_is_hashed_and_stands_in_the_payload(id_: str) -> None:
 
 def test_ids_that_look_alike_stay_apart(index: HybridIndex) -> None:
     ids = [*NASTY_IDS, "7", "007", " 7", "7.0", "0", "00", "id", '"id"', UUID5, UUID5.upper()]
-    some = [Document(id_, "a bear", {"mine": id_}) for id_ in dict.fromkeys(ids)]
-    index.upsert(records(some))
-    assert index.count() == len(some)
-    for document in some:
+    documents = [Document(id_, "a bear", {"mine": id_}) for id_ in dict.fromkeys(ids)]
+    index.upsert(records(documents))
+    assert index.count() == len(documents)
+    for document in documents:
         assert index.get([document.id])[0].document == document
         assert index.count(Ids((document.id,))) == 1
-    assert index.count(Not(Ids(("7", "007")))) == len(some) - 2
+    assert index.count(Not(Ids(("7", "007")))) == len(documents) - 2
     index.delete(["007"])
     assert [record.document.id for record in index.get(["7", "007"])] == ["7"]
 
@@ -166,8 +166,8 @@ def test_the_point_of_an_id_is_not_another_documents_id(index: HybridIndex) -> N
     assert index.count(Ids((key, "mine", "other"))) == 2
     index.delete([key])
     assert index.count() == 2
-    found = index.search(Search(query=query("a bear"), where=Ids((key,))))
-    assert found == []
+    hits = index.search(Search(query=query("a bear"), where=Ids((key,))))
+    assert hits == []
 
 
 @given(id_=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -200,10 +200,10 @@ def test_metadata_that_qdrant_would_change_stands_beside_it(client: QdrantClient
 
 
 def test_floats_come_back_and_filter_to_the_last_bit(index: HybridIndex) -> None:
-    some = [Document(f"{n}", "x", {"n": n, "f": value}) for n, value in enumerate(UNSAFE)]
-    some += [Document("9", "x", {"f": 0.3}), Document("10", "x", {"f": [NEXT]})]
-    index.upsert(records(some))
-    for document in some:
+    documents = [Document(f"{n}", "x", {"n": n, "f": value}) for n, value in enumerate(UNSAFE)]
+    documents += [Document("9", "x", {"f": 0.3}), Document("10", "x", {"f": [NEXT]})]
+    index.upsert(records(documents))
+    for document in documents:
         (record,) = index.get([document.id])
         assert typed(dict(record.document.metadata)) == typed(dict(document.metadata))
     expected: list[tuple[Filter, set[str]]] = [
@@ -221,7 +221,7 @@ def test_floats_come_back_and_filter_to_the_last_bit(index: HybridIndex) -> None
         assert {record.document.id for record in index.scan(where)} == ids, where
         assert index.count(where) == len(ids)
     index.delete_where(Eq("f", NEXT))
-    assert index.count() == len(some) - 1
+    assert index.count() == len(documents) - 1
 
 
 def test_the_deepest_metadata_comes_back(index: HybridIndex) -> None:

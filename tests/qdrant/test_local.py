@@ -24,16 +24,16 @@ def client() -> Iterator[QdrantClient]:
 
 
 def test_a_full_disk_is_told_before_anything_is_written(disk: Any) -> None:
-    some = records(Document(f"{n}", TEXTS[n % 10]) for n in range(30))
+    numbered = records(Document(f"{n}", TEXTS[n % 10]) for n in range(30))
     client = QdrantClient(path=str(disk.path / "local"))
     index = QdrantIndex(client, "papers", dim=DIM)
-    index.upsert(some[:10])
+    index.upsert(numbered[:10])
     disk.fill(24 * 2**20)
     with pytest.raises(OSError, match=r"has 2\d MiB free.*make room"):
-        index.upsert(some)
+        index.upsert(numbered)
     assert index.count() == 10
     disk.clear()
-    index.upsert(some)
+    index.upsert(numbered)
     client.close()
     client = QdrantClient(path=str(disk.path / "local"))
     assert QdrantIndex(client, "papers", dim=DIM).count() == 30
@@ -52,13 +52,13 @@ def hurried() -> Iterator[None]:
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("collection", range(8))
 def test_threads_neither_double_nor_lose_a_record(client: QdrantClient, collection: int) -> None:
-    some = records(Document(f"{n}", TEXTS[n % 10], {"n": n}) for n in range(30))
+    numbered = records(Document(f"{n}", TEXTS[n % 10], {"n": n}) for n in range(30))
     indexes = [QdrantIndex(client, f"{collection}", dim=DIM) for _ in range(2)]
-    asked = Search(query=query("the dog", "dense", "colbert"), k=5)
+    search = Search(query=query("the dog", "dense", "colbert"), k=5)
     with ThreadPoolExecutor(4) as pool:
         jobs: list[Future[Any]] = [
-            *(pool.submit(index.upsert, [one]) for one in some for index in indexes * 2),
-            *(pool.submit(index.search, asked) for index in indexes * 20),
+            *(pool.submit(index.upsert, [record]) for record in numbered for index in indexes * 2),
+            *(pool.submit(index.search, search) for index in indexes * 20),
         ]
         for job in jobs:
             job.result()

@@ -28,6 +28,7 @@ from m3kit.index import (
 )
 from m3kit.testing import DIM, DOCUMENTS, ENCODER, query, records
 from m3kit_qdrant import EdgeIndex, QdrantIndex
+from m3kit_qdrant.manifest_file import ManifestFile
 
 MODEL = "BAAI/bge-m3@5617a9f6"
 
@@ -85,19 +86,19 @@ def test_an_existing_index_knows_its_representations(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("arguments", "message"),
     [
         ({"model": "other@1"}, f"was made by {MODEL}, and other@1"),
         ({"dim": 7}, f"are {DIM} wide, and 7 is asked for"),
     ],
 )
 def test_another_model_or_width_is_refused_and_the_index_stays_whole(
-    directory: Path, asked: dict[str, Any], told: str
+    directory: Path, arguments: dict[str, Any], message: str
 ) -> None:
     with open_index(directory, dim=DIM, model=MODEL) as index:
         index.upsert(records(DOCUMENTS))
-    with pytest.raises(ModelMismatchError, match=told) as caught:
-        open_index(directory, **asked)
+    with pytest.raises(ModelMismatchError, match=message) as caught:
+        open_index(directory, **arguments)
     assert str(directory) in str(caught.value)
     with open_index(directory, dim=DIM, model=MODEL) as index:
         assert index.count() == len(DOCUMENTS)
@@ -129,11 +130,11 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
     for path in (directory, file):
         with pytest.raises(IndexNotFoundError, match=f"{path} exists and holds no index"):
             open_index(path, dim=DIM)
-    assert [one.name for one in directory.iterdir()] == ["thesis.txt"]
+    assert [entry.name for entry in directory.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(
-    ("manifest", "told"),
+    ("manifest", "message"),
     [
         ("{", "is damaged"),
         ("[]", "names no engine"),
@@ -145,11 +146,11 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
     ],
 )
 def test_a_manifest_that_is_not_understood_is_refused(
-    directory: Path, manifest: str, told: str
+    directory: Path, manifest: str, message: str
 ) -> None:
     directory.mkdir()
     (directory / "m3kit.json").write_text(manifest)
-    with pytest.raises(IndexNotFoundError, match=told):
+    with pytest.raises(IndexNotFoundError, match=message):
         EdgeIndex(directory, dim=DIM)
 
 
@@ -191,7 +192,7 @@ def test_a_step_that_fails_leaves_a_directory_in_which_the_index_is_made(
     def fail(*_: object) -> None:
         raise OSError("no more")
 
-    target: object = Path if step == "rename" else sys.modules["m3kit_qdrant.manifest_file"]
+    target = Path if step == "rename" else ManifestFile
     with monkeypatch.context() as patched:
         patched.setattr(target, step, fail)
         with pytest.raises(OSError, match="no more"):
@@ -220,7 +221,7 @@ def test_an_index_whose_folder_is_gone_is_an_error(
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind", "told"),
+    ("shape", "kind", "message"),
     [
         ({"dim": 0}, ValueError, "at least 1, not 0"),
         ({"reps": []}, RepresentationError, "not none"),
@@ -228,9 +229,9 @@ def test_an_index_whose_folder_is_gone_is_an_error(
     ],
 )
 def test_a_shape_that_no_index_has_is_refused(
-    directory: Path, shape: dict[str, Any], kind: type[Exception], told: str
+    directory: Path, shape: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         open_index(directory, **{"dim": DIM, **shape})
     assert not directory.exists()
 
@@ -329,10 +330,10 @@ def test_a_server_that_does_not_answer_is_told() -> None:
 
 
 def test_a_server_that_does_not_answer_by_grpc_is_told_in_one_line() -> None:
-    told = (
+    message = (
         r"no Qdrant server answers at port 1 of 127\.0\.0\.1 by gRPC \(.*\); start it, or correct"
     )
-    with pytest.raises(ConnectionError, match=told) as caught:
+    with pytest.raises(ConnectionError, match=message) as caught:
         open_index("qdrant://127.0.0.1:6333/papers?grpc_port=1", dim=DIM)
     assert "\n" not in str(caught.value)
     assert "debug_error_string" not in str(caught.value)
@@ -390,7 +391,7 @@ def test_another_error_of_the_client_stays_what_it_is(
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "message"),
     [
         ("", "is not an address of the form host:6333/collection"),
         ("host:6333", "is not an address of the form host:6333/collection"),
@@ -408,7 +409,7 @@ def test_another_error_of_the_client_stays_what_it_is(
         ("secret-key@host/a", "set the environment variable QDRANT_API_KEY"),
     ],
 )
-def test_an_address_that_says_something_else_is_refused(address: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told) as caught:
+def test_an_address_that_says_something_else_is_refused(address: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         open_index(f"qdrant://{address}", dim=DIM)
     assert "secret-key" not in str(caught.value)

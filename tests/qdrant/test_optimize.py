@@ -158,8 +158,8 @@ def test_a_small_index_and_one_without_dense_vectors_stay_exact(tmp_path: Path) 
 def test_deleted_documents_lose_their_room_and_their_texts(directory: Path) -> None:
     secret = "a text that nobody is to read again " * 20
     with EdgeIndex(directory, dim=DIM, reps=["dense"]) as index:
-        (one, *_) = corpus([0])
-        gone = [Record(Document(f"gone {n}", secret), one.output) for n in range(100)]
+        (first, *_) = corpus([0])
+        gone = [Record(Document(f"gone {n}", secret), first.output) for n in range(100)]
         index.upsert([*corpus(range(300)), *gone])
         index.optimize(SMALL)
         index.delete([record.document.id for record in gone])
@@ -370,7 +370,7 @@ import os, signal, sys, time
 from pathlib import Path
 from threading import Thread
 import m3kit_qdrant.edge_optimize as module
-from m3kit_qdrant import EdgeIndex, edge_client, manifest_file
+from m3kit_qdrant import EdgeIndex, edge_client
 from m3kit_qdrant.directory import Directory
 from m3kit_qdrant.edge_optimize import EdgeOptimizer
 from m3kit_qdrant.edge_shard import Shard

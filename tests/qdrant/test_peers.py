@@ -25,7 +25,7 @@ METADATA: list[dict[str, Any]] = [
     {"n": n, "share": n / 8, "tags": text.split(), "nested": {"a": [n, None]}}
     for n, text in enumerate(TEXTS)
 ]
-DOCUMENTS = [Document(*one) for one in zip(IDS, TEXTS, METADATA, strict=True)]
+DOCUMENTS = [Document(*fields) for fields in zip(IDS, TEXTS, METADATA, strict=True)]
 NEW = Document(str(UUID(int=5)), "the bear is new", {"n": 50, "tags": ["new"]})
 
 
@@ -38,38 +38,38 @@ def client() -> Iterator[QdrantClient]:
 
 def dense(texts: list[str]) -> list[list[float]]:
     outputs = ENCODER.encode_documents(texts)
-    return [require(one.dense, "dense").tolist() for one in outputs]
+    return [require(output.dense, "dense").tolist() for output in outputs]
 
 
 def weights(texts: list[str]) -> tuple[list[list[int]], list[list[float]]]:
-    outputs = [require(one.sparse, "sparse") for one in ENCODER.encode_documents(texts)]
-    return [one.ids.tolist() for one in outputs], [one.weights.tolist() for one in outputs]
+    sparse = [require(output.sparse, "sparse") for output in ENCODER.encode_documents(texts)]
+    return [row.ids.tolist() for row in sparse], [row.weights.tolist() for row in sparse]
 
 
-def assert_answers(index: QdrantIndex, some: list[Document]) -> None:
+def assert_answers(index: QdrantIndex, documents: list[Document]) -> None:
     oracle = MemoryIndex(DIM, reps=index.reps)
-    oracle.upsert(records(some))
+    oracle.upsert(records(documents))
     every: list[tuple[Rep, ...]] = [("dense",)]
     if "sparse" in index.reps:
         every += [("sparse",), ("dense", "sparse")]
     where: list[Filter | None] = [None, Range("n", gt=2), Not(Contains("tags", "bear"))]
     for reps in every:
-        for one in where:
-            search = Search(query=query("the growling bear", *reps), k=4, where=one)
+        for condition in where:
+            search = Search(query=query("the growling bear", *reps), k=4, where=condition)
             assert_same_hits(index.search(search), oracle.search(search))
     for record in index.scan():
         (true,) = oracle.get([record.document.id])
         assert typed(dict(record.document.metadata)) == typed(dict(true.document.metadata))
-    assert index.count() == len(some)
+    assert index.count() == len(documents)
 
 
-def change(index: QdrantIndex, some: list[Document]) -> list[Document]:
+def change(index: QdrantIndex, documents: list[Document]) -> list[Document]:
     """Write a new document and another version of an old one, and delete two."""
-    changed = Document(some[1].id, "the dog is asleep", some[1].metadata)
+    changed = Document(documents[1].id, "the dog is asleep", documents[1].metadata)
     index.upsert(records([NEW, changed]))
-    index.delete([some[2].id])
+    index.delete([documents[2].id])
     index.delete_where(Eq("n", 3))
-    return [some[0], changed, *some[4:], NEW]
+    return [documents[0], changed, *documents[4:], NEW]
 
 
 # LangChain
@@ -121,14 +121,17 @@ def test_langchains_collection(mode: str, vector_name: str) -> None:
     assert_answers(index, DOCUMENTS)
     left = change(index, DOCUMENTS)
     assert_answers(index, left)
-    found = {one.metadata["_id"]: one for one in store.similarity_search("the bear", k=100)}
-    assert found.keys() == {one.id for one in left}
-    for one in left:
-        theirs = dict(found[one.id].metadata)
-        assert found[one.id].page_content == one.text
-        assert theirs.pop("_id") == one.id
-        assert theirs.pop("_collection_name") == "papers"
-        assert theirs == one.metadata
+    by_id = {
+        document.metadata["_id"]: document
+        for document in store.similarity_search("the bear", k=100)
+    }
+    assert by_id.keys() == {document.id for document in left}
+    for document in left:
+        metadata = dict(by_id[document.id].metadata)
+        assert by_id[document.id].page_content == document.text
+        assert metadata.pop("_id") == document.id
+        assert metadata.pop("_collection_name") == "papers"
+        assert metadata == document.metadata
     store.client.close()
 
 
@@ -143,7 +146,9 @@ def test_langchains_texts_without_metadata() -> None:
     )
     store.add_texts(["a", "b"])
     index = QdrantIndex(store.client, "papers", fields=replace(LANGCHAIN, sparse=None))
-    assert sorted((one.document.text, dict(one.document.metadata)) for one in index.scan()) == [
+    assert sorted(
+        (record.document.text, dict(record.document.metadata)) for record in index.scan()
+    ) == [
         ("a", {}),
         ("b", {}),
     ]
@@ -151,7 +156,7 @@ def test_langchains_texts_without_metadata() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         (FieldNames(dense=""), r"keys 'metadata', 'page_content', and none is 'text'"),
         (replace(LANGCHAIN, text="content"), r"none is 'content'; pass its name as .*text="),
@@ -162,7 +167,7 @@ def test_langchains_texts_without_metadata() -> None:
     ],
 )
 def test_a_wrong_or_forgotten_name_is_refused_with_the_keys_that_there_are(
-    fields: FieldNames | None, told: str
+    fields: FieldNames | None, message: str
 ) -> None:
     langchain_qdrant = pytest.importorskip("langchain_qdrant")
     embedding, sparse_embedding = embeddings()
@@ -174,15 +179,15 @@ def test_a_wrong_or_forgotten_name_is_refused_with_the_keys_that_there_are(
         collection_name="papers",
     )
     store.add_texts(TEXTS, METADATA, ids=IDS)
-    with pytest.raises(IndexNotFoundError, match=told):
+    with pytest.raises(IndexNotFoundError, match=message):
         QdrantIndex(store.client, "papers", fields=fields, dim=DIM)
     assert store.client.count("papers").count == len(TEXTS)
     index = QdrantIndex(store.client, "papers", fields=LANGCHAIN)  # and so ColBERT reads texts
-    asked = query("the growling bear")
-    hits = WithColbert(index, ENCODER).search(Search(query=asked, k=3))
+    encoded = query("the growling bear")
+    hits = WithColbert(index, ENCODER).search(Search(query=encoded, k=3))
     oracle = MemoryIndex(DIM)
     oracle.upsert(records(DOCUMENTS))
-    assert_same_hits(hits, oracle.search(Search(query=asked, k=3)))
+    assert_same_hits(hits, oracle.search(Search(query=encoded, k=3)))
     store.client.close()
 
 
@@ -202,9 +207,9 @@ def test_langchains_store_searches_and_extends_what_m3kit_made(client: QdrantCli
         distance=models.Distance.DOT,
     )
     third = models.FieldCondition(key="metadata.n", match=models.MatchValue(value=3))
-    (found,) = store.similarity_search("the bear", k=5, filter=models.Filter(must=[third]))
-    assert found.page_content == DOCUMENTS[3].text
-    assert {**DOCUMENTS[3].metadata, "_id": IDS[3], "_collection_name": "papers"} == found.metadata
+    (answer,) = store.similarity_search("the bear", k=5, filter=models.Filter(must=[third]))
+    assert answer.page_content == DOCUMENTS[3].text
+    assert {**DOCUMENTS[3].metadata, "_id": IDS[3], "_collection_name": "papers"} == answer.metadata
     store.add_texts(TEXTS[8:], METADATA[8:], ids=IDS[8:])
     assert index.count() == len(DOCUMENTS)
     every: list[tuple[Rep, ...]] = [("dense",), ("sparse",), ("dense", "sparse")]
@@ -253,7 +258,7 @@ def test_llama_indexs_store_searches_what_m3kit_made(client: QdrantClient) -> No
     )
     bears = [text for text in TEXTS if "bear" in text]
     for mode in (VectorStoreQueryMode.DEFAULT, VectorStoreQueryMode.HYBRID):
-        asked = VectorStoreQuery(
+        request = VectorStoreQuery(
             query_embedding=dense(["the growling bear"])[0],
             query_str="the growling bear",
             similarity_top_k=3,
@@ -261,11 +266,13 @@ def test_llama_indexs_store_searches_what_m3kit_made(client: QdrantClient) -> No
             hybrid_top_k=3,
             mode=mode,
         )
-        answer = store.query(asked)
+        answer = store.query(request)
         assert {node.text for node in answer.nodes} & {*bears}
     third = MetadataFilters(filters=[MetadataFilter(key="metadata.n", value=3)])
-    asked = VectorStoreQuery(query_embedding=dense(["bear"])[0], similarity_top_k=9, filters=third)
-    answer = store.query(asked)
+    request = VectorStoreQuery(
+        query_embedding=dense(["bear"])[0], similarity_top_k=9, filters=third
+    )
+    answer = store.query(request)
     assert [node.text for node in answer.nodes] == [TEXTS[3]]
     assert answer.ids == [IDS[3]]
 
@@ -297,40 +304,42 @@ def test_llama_indexs_collection(client: QdrantClient, *, hybrid: bool) -> None:
         fields = LLAMA_INDEX
         # the store's lexical weights are made of the text with its metadata; ours of the text
         index = QdrantIndex(client, "papers", fields=fields)
-        index.upsert(records([one.document for one in index.scan()]))
+        index.upsert(records([record.document for record in index.scan()]))
     index = QdrantIndex(client, "papers", fields=fields)
-    told = [
+    written = [
         Document(
-            one.id,
-            one.text,
+            document.id,
+            document.text,
             {
-                **one.metadata,
+                **document.metadata,
                 **dict.fromkeys(
                     ("document_id", "doc_id", "ref_doc_id"), "the source" if n % 2 else "None"
                 ),
             },
         )
-        for n, one in enumerate(DOCUMENTS)
+        for n, document in enumerate(DOCUMENTS)
     ]
-    assert_answers(index, told)
+    assert_answers(index, written)
     assert index.count(Eq("ref_doc_id", "the source")) == 5
-    left = change(index, told)
+    left = change(index, written)
     assert_answers(index, left)
-    asked = VectorStoreQuery(query_embedding=dense(["the bear"])[0], similarity_top_k=100)
-    answer = store.query(asked)
-    found = {node.node_id: node for node in answer.nodes}
-    assert found.keys() == {one.id for one in left}
-    for one in left:
-        node = found[one.id]
+    request = VectorStoreQuery(query_embedding=dense(["the bear"])[0], similarity_top_k=100)
+    answer = store.query(request)
+    by_id = {node.node_id: node for node in answer.nodes}
+    assert by_id.keys() == {document.id for document in left}
+    for document in left:
+        node = by_id[document.id]
         sources = {"document_id", "doc_id", "ref_doc_id"}
-        assert node.text == one.text
+        assert node.text == document.text
         assert node.metadata == {
-            name: value for name, value in one.metadata.items() if name not in sources
+            name: value for name, value in document.metadata.items() if name not in sources
         }
-        ours = one.metadata.get("ref_doc_id", "None")
+        ours = document.metadata.get("ref_doc_id", "None")
         assert node.ref_doc_id == (None if ours == "None" else ours)
     store.delete("the source")
-    assert index.count() == len([one for one in left if one.metadata.get("doc_id") != "the source"])
+    assert index.count() == len(
+        [document for document in left if document.metadata.get("doc_id") != "the source"]
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")

@@ -40,67 +40,75 @@ FLAT = FieldNames(id="the id", dense="d")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Collection:
     """A collection, and the documents that it gives back."""
 
     index: HybridIndex
     documents: Sequence[Document]
 
 
-def _held(client: QdrantClient, name: str, fields: FieldNames) -> Held:
+def _collection(client: QdrantClient, name: str, fields: FieldNames) -> Collection:
     """Write the corpus by the client alone."""
     size = models.VectorParams(size=1, distance=models.Distance.DOT)
     client.create_collection(name, vectors_config={"d": size}, sparse_vectors_config={})
     points = []
-    for one in CORPUS:
-        about: Any = {fields.metadata: one.metadata} if fields.metadata else dict(one.metadata)
-        own: Any = {} if fields.id is None else {fields.id: one.id}
-        key = int(one.id) if fields.id is None else str(UUID(int=int(one.id) + 7))
+    for document in CORPUS:
+        about: Any = (
+            {fields.metadata: document.metadata} if fields.metadata else dict(document.metadata)
+        )
+        id_field: Any = {} if fields.id is None else {fields.id: document.id}
+        key = int(document.id) if fields.id is None else str(UUID(int=int(document.id) + 7))
         points.append(
-            models.PointStruct(id=key, vector={"d": [1.0]}, payload={"text": "", **about, **own})
+            models.PointStruct(
+                id=key, vector={"d": [1.0]}, payload={"text": "", **about, **id_field}
+            )
         )
     client.upsert(name, points, wait=True)
     index = QdrantIndex(client, name, fields=fields)
-    return Held(index, [record.document for record in index.scan()])
+    return Collection(index, [record.document for record in index.scan()])
 
 
 @pytest.fixture(scope="module")
-def local() -> Iterator[Held]:
+def local() -> Iterator[Collection]:
     client = QdrantClient(":memory:")
-    yield _held(client, "papers", NESTED)
+    yield _collection(client, "papers", NESTED)
     client.close()
 
 
 @pytest.fixture(scope="module")
-def served(shared_server: Any) -> Iterator[Held]:
+def served(shared_server: Any) -> Iterator[Collection]:
     """The engine itself, whose binding takes True for 1."""
     client = QdrantClient(f"http://{shared_server.address}", check_compatibility=False)
-    yield _held(client, "flat papers", FLAT)
+    yield _collection(client, "flat papers", FLAT)
     client.close()
 
 
-def _assert_keeps(held: Held, where: Filter) -> None:
-    expected = {one.id for one in held.documents if matches(where, one)}
-    assert {one.document.id for one in held.index.scan(where)} == expected
+def _assert_keeps(collection: Collection, where: Filter) -> None:
+    expected = {document.id for document in collection.documents if matches(where, document)}
+    assert {record.document.id for record in collection.index.scan(where)} == expected
 
 
-def _near(one: Any, other: Any) -> bool:
+def _near(value: Any, other: Any) -> bool:
     """Compare JSON, and floats up to their last bit."""
-    match one, other:
+    match value, other:
         case float(), float():
-            return isclose(one, other, rel_tol=2**-52)
+            return isclose(value, other, rel_tol=2**-52)
         case list(), list():
-            return len(one) == len(other) and all(map(_near, one, other))
+            return len(value) == len(other) and all(map(_near, value, other))
         case dict(), dict():
-            return one.keys() == other.keys() and all(_near(one[key], other[key]) for key in one)
+            return value.keys() == other.keys() and all(
+                _near(value[key], other[key]) for key in value
+            )
         case _:
-            return type(one) is type(other) and bool(one == other)
+            return type(value) is type(other) and bool(value == other)
 
 
-def test_documents_come_back_as_the_client_wrote_them(local: Held, served: Held) -> None:
-    written = {one.id: one.metadata for one in CORPUS}
-    assert {one.id: one.metadata for one in local.documents} == written
-    assert all(_near(one.metadata, written[one.id]) for one in served.documents)
+def test_documents_come_back_as_the_client_wrote_them(
+    local: Collection, served: Collection
+) -> None:
+    written = {document.id: document.metadata for document in CORPUS}
+    assert {document.id: document.metadata for document in local.documents} == written
+    assert all(_near(document.metadata, written[document.id]) for document in served.documents)
 
 
 BEYOND: list[Filter] = [
@@ -125,18 +133,20 @@ BEYOND: list[Filter] = [
 
 
 def _with(where: list[Filter]) -> Callable[[_Test], _Test]:
-    return lambda test: reduce(lambda told, one: example(where=one)(told), where, test)
+    return lambda test: reduce(
+        lambda decorated, condition: example(where=condition)(decorated), where, test
+    )
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=FILTERS)
 @_with([*BEYOND, Eq("a", value=True), Eq("a", 1), Contains("a", 1)])
-def test_local_mode_keeps_what_matches_keeps(local: Held, where: Filter) -> None:
+def test_local_mode_keeps_what_matches_keeps(local: Collection, where: Filter) -> None:
     _assert_keeps(local, where)
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=FILTERS)
 @_with([*BEYOND, Eq("a", value=True), Eq("a", 1), Contains("a", 1)])
-def test_the_engine_keeps_what_matches_keeps(served: Held, where: Filter) -> None:
+def test_the_engine_keeps_what_matches_keeps(served: Collection, where: Filter) -> None:
     _assert_keeps(served, where)

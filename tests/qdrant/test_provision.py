@@ -90,7 +90,7 @@ def documents(form: str) -> list[Document]:
 def make(  # every form that a collection may have
     client: QdrantClient,
     fields: FieldNames,
-    some: Sequence[Document],
+    documents: Sequence[Document],
     distance: models.Distance = models.Distance.COSINE,
 ) -> str:
     """Make a collection by the client alone, as one who knows nothing of m3kit."""
@@ -102,7 +102,7 @@ def make(  # every form that a collection may have
         sparse_vectors_config={fields.sparse or "bm25": models.SparseVectorParams()},
     )
     points = []
-    for record in records(some):
+    for record in records(documents):
         assert record.output.dense is not None
         assert record.output.sparse is not None
         id_, weights = record.document.id, record.output.sparse
@@ -123,42 +123,42 @@ def make(  # every form that a collection may have
 
 
 def _payload(document: Document, fields: FieldNames) -> dict[str, Any]:
-    told = dict(document.metadata)
+    metadata = dict(document.metadata)
     return {
         **({fields.id: document.id} if fields.id else {}),
         fields.text: document.text,
-        **({fields.metadata: told} if fields.metadata else told),
+        **({fields.metadata: metadata} if fields.metadata else metadata),
     }
 
 
-def _told(point: Any, fields: FieldNames) -> str:
+def _stored_id(point: Any, fields: FieldNames) -> str:
     return str(point.payload[fields.id] if fields.id else point.id)
 
 
-def assert_serves(index: QdrantIndex, some: Sequence[Document]) -> None:
+def assert_serves(index: QdrantIndex, expected: Sequence[Document]) -> None:
     """Every verb that reads answers as the oracle does."""
     oracle = MemoryIndex(DIM, reps=index.reps)
-    oracle.upsert(records(some))
-    held = [rep for rep in REPS if rep in index.reps]
-    for reps in {(held[0],), (held[-1],), tuple(held)}:
+    oracle.upsert(records(expected))
+    shape = [rep for rep in REPS if rep in index.reps]
+    for reps in {(shape[0],), (shape[-1],), tuple(shape)}:
         for fusion in (RRF(), WeightedSum()):
-            asked = query("the growling bear", *reps)
-            search = Search(query=asked, k=4, candidates=5, fusion=fusion, with_scores=True)
+            encoded = query("the growling bear", *reps)
+            search = Search(query=encoded, k=4, candidates=5, fusion=fusion, with_scores=True)
             assert_same_hits(index.search(search), oracle.search(search))
     for where in WHERE:
-        kept = {one.document.id for one in oracle.scan(where)}
-        assert {one.document.id for one in index.scan(where)} == kept, where
-        assert index.count(where) == len(kept)
-    search = Search(query=query("bear", *held), where=WHERE[1], k=3)
+        matching = {record.document.id for record in oracle.scan(where)}
+        assert {record.document.id for record in index.scan(where)} == matching, where
+        assert index.count(where) == len(matching)
+    search = Search(query=query("bear", *shape), where=WHERE[1], k=3)
     assert_same_hits(index.search(search), oracle.search(search))
-    wanted = [some[3].id, "unknown", some[0].id]
-    got = index.get(wanted, held)
-    assert [one.document.id for one in got] == [some[3].id, some[0].id]
-    for mine, true in zip(got, oracle.get(wanted, held), strict=True):
+    wanted = [expected[3].id, "unknown", expected[0].id]
+    got = index.get(wanted, shape)
+    assert [record.document.id for record in got] == [expected[3].id, expected[0].id]
+    for mine, true in zip(got, oracle.get(wanted, shape), strict=True):
         assert typed(dict(mine.document.metadata)) == typed(dict(true.document.metadata))
         assert mine.document == true.document
-        assert_same_vectors(mine.output, true.output, held)
-    assert index.count(Ids((some[1].id, "unknown"))) == 1
+        assert_same_vectors(mine.output, true.output, shape)
+    assert index.count(Ids((expected[1].id, "unknown"))) == 1
 
 
 FORMS = [
@@ -178,26 +178,26 @@ FORMS = [
 def test_a_collection_opens_answers_and_is_written_as_it_is(
     client: QdrantClient, form: str, fields: FieldNames
 ) -> None:
-    some = documents(form)
-    name = make(client, fields, some)
+    corpus = documents(form)
+    name = make(client, fields, corpus)
     before, _ = client.scroll(name, limit=100)
     index = QdrantIndex(client, name, fields=fields, model="hash@1")
     assert index.reps == fields.reps
     assert index.model == "hash@1"
-    assert_serves(index, some)
+    assert_serves(index, corpus)
     new = Document(_id(form, 99), "a wholly new bear", {"lang": "en", "n": 2**62 + 1, "x": [1.0]})
-    changed = Document(some[2].id, "the bear is asleep", {"lang": "en", "n": 2})
+    changed = Document(corpus[2].id, "the bear is asleep", {"lang": "en", "n": 2})
     index.upsert(records([new, changed]))
-    index.delete([some[0].id, "unknown"])
+    index.delete([corpus[0].id, "unknown"])
     index.delete_where(Eq("n", 5))
-    left = [one for one in some if one.metadata["n"] not in {0, 2, 5}]
+    left = [entry for entry in corpus if entry.metadata["n"] not in {0, 2, 5}]
     assert_serves(index, [left[1], changed, new, left[0], *left[2:]])
     after, _ = client.scroll(name, limit=100)
-    kept = {one.id for one in left}
-    assert [one for one in after if _told(one, fields) in kept] == [
-        one for one in before if _told(one, fields) in kept
+    remaining = {entry.id for entry in left}
+    assert [entry for entry in after if _stored_id(entry, fields) in remaining] == [
+        entry for entry in before if _stored_id(entry, fields) in remaining
     ]
-    (written,) = [one for one in after if _told(one, fields) == new.id]
+    (written,) = [entry for entry in after if _stored_id(entry, fields) == new.id]
     assert written.payload == _payload(new, fields)
     assert isinstance(written.id, int) == (form == "number" and fields.id is None)
 
@@ -223,16 +223,16 @@ def test_colbert_vectors_of_others_serve(client: QdrantClient) -> None:
 def test_an_alias_is_a_name(client: QdrantClient) -> None:
     alias = f"now-{uuid4().hex}"
     fields = FieldNames(dense="d", text="page_content")
-    for kept, name in (
+    for stored, name in (
         (fields, make(client, fields, documents("uuid"))),
         (None, uuid4().hex),
     ):
-        if kept is None:
+        if stored is None:
             QdrantIndex(client, name, dim=DIM, reps=["dense"]).upsert(records(documents("uuid")))
             alias += "-own"
         created = models.CreateAlias(collection_name=name, alias_name=alias)
         client.update_collection_aliases([models.CreateAliasOperation(create_alias=created)])
-        index = QdrantIndex(client, alias, fields=kept, dim=DIM)
+        index = QdrantIndex(client, alias, fields=stored, dim=DIM)
         assert index.reps == {"dense"}
         assert_serves(index, documents("uuid"))
 
@@ -259,22 +259,22 @@ def test_a_schema_that_cannot_serve_is_refused_with_every_difference(client: Qdr
     )
     with pytest.raises(IndexNotFoundError) as caught:
         QdrantIndex(client, name, fields=FieldNames(dense="d", sparse="bm25", colbert="c"))
-    for told in (
+    for message in (
         f"the collection {name!r} cannot serve",
         "the metric of 'd' is Manhattan",
         "the metric of 'c' is Euclid",
         "'d' and 'c' are not of one width",
         "'bm25' has the modifier idf, so its weights are made of word counts (BM25)",
     ):
-        assert told in str(caught.value)
-    for fields, told in (
+        assert message in str(caught.value)
+    for fields, message in (
         (FieldNames(dense="x"), "no dense vector 'x', only 'bytes', 'c', 'd'; pass FieldNames"),
         (FieldNames(sparse="x"), "no sparse vector 'x', only 'bm25'"),
         (FieldNames(dense="c"), "'c' holds several vectors"),
         (FieldNames(colbert="d"), "'d' holds one vector of a text"),
         (FieldNames(dense="bytes"), "'bytes' are bytes from 0 to 255"),
     ):
-        with pytest.raises(IndexNotFoundError, match=told):
+        with pytest.raises(IndexNotFoundError, match=message):
             QdrantIndex(client, name, fields=fields)
 
 
@@ -287,9 +287,9 @@ def test_vectors_that_m3_did_not_make_are_left_alone_and_named(client: QdrantCli
         index.search(Search(query=query("bear")))
     index.upsert(records([Document(_id("uuid", 99), "new", {})]))
     (old, new) = client.retrieve(name, [_id("uuid", 1), _id("uuid", 99)], with_vectors=["bm25"])
-    told = {one.id: one.vector for one in (old, new)}
-    assert told[_id("uuid", 1)]
-    assert not told[_id("uuid", 99)]
+    vectors = {point.id: point.vector for point in (old, new)}
+    assert vectors[_id("uuid", 1)]
+    assert not vectors[_id("uuid", 99)]
 
 
 def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None:
@@ -299,10 +299,10 @@ def test_another_width_or_no_collection_is_refused(client: QdrantClient) -> None
         QdrantIndex(client, name, fields=fields, dim=7)
     with pytest.raises(IndexNotFoundError, match="no index at the collection 'nowhere'"):
         QdrantIndex(client, "nowhere", fields=fields)
-    own = uuid4().hex
-    QdrantIndex(client, own, dim=DIM)
+    native = uuid4().hex
+    QdrantIndex(client, native, dim=DIM)
     with pytest.raises(IndexNotFoundError, match="m3kit created the collection"):
-        QdrantIndex(client, own, fields=fields)
+        QdrantIndex(client, native, fields=fields)
     with pytest.raises(
         IndexNotFoundError, match=r"was not created by m3kit; pass fields=FieldNames"
     ):
@@ -342,16 +342,16 @@ def test_a_payload_that_is_none_of_these_is_told(client: QdrantClient) -> None:
     vector: Any = {"d": [1.0] + [0.0] * (DIM - 1)}
     index = QdrantIndex(client, name, fields=fields)
     empty: list[dict[str, Any]] = [{}, {"text": None, "about": None}]
-    for key, own in enumerate(empty):
-        client.upsert(name, [models.PointStruct(id=key, vector=vector, payload=own)])
+    for key, payload_of_key in enumerate(empty):
+        client.upsert(name, [models.PointStruct(id=key, vector=vector, payload=payload_of_key)])
         assert index.get([f"{key}"])[0].document == Document(f"{key}", "")
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"text": 7}, "holds no text in 'text' but 7"),
         ({"about": "x"}, "holds no metadata in 'about' but 'x'"),
     ]
-    for payload, told in wrong:
+    for payload, message in wrong:
         client.upsert(name, [models.PointStruct(id=9, vector=vector, payload=payload)])
-        with pytest.raises(DocumentError, match=f"point 9 of the collection {told}"):
+        with pytest.raises(DocumentError, match=f"point 9 of the collection {message}"):
             index.get(["9"])
     flat = QdrantIndex(client, name, fields=FieldNames(dense="d"))
     (record,) = records([Document("7", "", {"text": "mine"})])

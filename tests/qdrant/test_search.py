@@ -36,10 +36,10 @@ def test_equal_vectors_tie_wherever_they_lie(index: HybridIndex, n: int, rep: Re
     output = M3Output(dense=rows[0], sparse=Sparse.from_dict({1: 0.3, 2: 0.7}), colbert=rows)
     ids = [f"{i:03}" for i in range(n)]
     index.upsert([Record(Document(ids[i], ""), output) for i in rng.permutation(n)])
-    asked = M3Output(
+    encoded = M3Output(
         dense=rows[1], sparse=Sparse.from_dict({1: 0.1, 2: 0.2}), colbert=rows[1:]
     ).only(rep)
     for k in (1, 2, n):
-        hits = index.search(Search(query=asked, k=k))
+        hits = index.search(Search(query=encoded, k=k))
         assert [hit.document.id for hit in hits] == ids[:k]
         assert len({hit.score for hit in hits}) == 1

@@ -39,13 +39,13 @@ def test_what_an_index_holds_is_what_it_keeps_and_answers(
     index: HybridIndex, reps: tuple[Rep, ...]
 ) -> None:
     oracle = MemoryIndex(DIM, reps=reps)
-    for one in (index, oracle):
-        one.upsert(records(DOCUMENTS))
+    for store in (index, oracle):
+        store.upsert(records(DOCUMENTS))
     search = Search(query=query("the growling bear", *reps), where=Range("n", le=8), k=5)
     assert_same_hits(index.search(search), oracle.search(search))
     for record in records(DOCUMENTS):
-        (kept,) = index.get([record.document.id], reps)
-        assert_same_vectors(kept.output, record.output, reps)
+        (stored,) = index.get([record.document.id], reps)
+        assert_same_vectors(stored.output, record.output, reps)
     with pytest.raises(RepresentationError, match="ask for those"):
         index.search(Search(query=query("bear")))
 

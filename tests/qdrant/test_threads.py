@@ -47,20 +47,22 @@ def work(index: HybridIndex, thread: int, until: float) -> dict[str, int]:
             for id_ in ids:
                 left.pop(id_, None)
         else:
-            some = [
+            batch = [
                 Document(id_, TEXTS[rng.randrange(10)], {"turn": turn, "thread": thread})
                 for id_ in ids
             ]
-            index.upsert(records(some))
+            index.upsert(records(batch))
             left |= dict.fromkeys(ids, turn)
-        got = {one.document.id: one.document.metadata["turn"] for one in index.get([*left])}
+        got = {
+            record.document.id: record.document.metadata["turn"] for record in index.get([*left])
+        }
         assert got == left
         assert index.count(Eq("thread", thread)) == len(left)
-        asked = query(TEXTS[rng.randrange(10)])
-        hits = index.search(Search(query=asked, k=5, where=Eq("thread", thread), candidates=20))
+        encoded = query(TEXTS[rng.randrange(10)])
+        hits = index.search(Search(query=encoded, k=5, where=Eq("thread", thread), candidates=20))
         assert {hit.document.id for hit in hits} <= left.keys()
         assert len(hits) == min(5, len(left))
-        index.search(Search(query=asked, k=5, candidates=20))
+        index.search(Search(query=encoded, k=5, candidates=20))
     return left
 
 
@@ -70,7 +72,7 @@ def test_eight_threads_share_an_index(index: HybridIndex, seconds: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         jobs = [pool.submit(work, index, thread, until) for thread in range(THREADS)]
         left = {id_: turn for job in jobs for id_, turn in job.result().items()}
-    found = [(one.document.id, one.document.metadata["turn"]) for one in index.scan()]
-    assert len(found) == len(left)
-    assert dict(found) == left
+    turns = [(record.document.id, record.document.metadata["turn"]) for record in index.scan()]
+    assert len(turns) == len(left)
+    assert dict(turns) == left
     assert index.count() == len(left)

@@ -24,7 +24,7 @@ from m3kit.testing import DIM as NARROW
 from m3kit.testing import assert_same_hits, assert_same_vectors
 from m3kit.vectors import Floats, M3Output
 from m3kit_qdrant import EdgeIndex, QdrantIndex
-from m3kit_qdrant.vectors import ByteRows, PlainRows, rows_of
+from m3kit_qdrant.vectors import ByteRows, Rows, rows_of
 
 DIM = 1024
 STORAGES = [
@@ -43,7 +43,7 @@ def unit(rng: np.random.Generator, n: int) -> Floats:
     return units
 
 
-def some(n: int) -> list[Record]:
+def drawn(n: int) -> list[Record]:
     rng = np.random.default_rng(n)
     return [
         Record(
@@ -59,8 +59,8 @@ def index(
     request: pytest.FixtureRequest, storage: ColbertStorage, directory: Path
 ) -> Iterator[HybridIndex]:
     if request.param == "edge":
-        with EdgeIndex(directory, dim=DIM, reps=["dense", "colbert"], colbert=storage) as one:
-            yield one
+        with EdgeIndex(directory, dim=DIM, reps=["dense", "colbert"], colbert=storage) as edge:
+            yield edge
         return
     url = ":memory:"
     if request.param == "server":
@@ -73,11 +73,11 @@ def index(
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
 def test_answers_are_those_of_the_oracle(index: HybridIndex, storage: ColbertStorage) -> None:
     oracle = MemoryIndex(DIM, reps=["dense", "colbert"], colbert=storage)
-    for one in (index, oracle):
-        one.upsert(some(30))
+    for store in (index, oracle):
+        store.upsert(drawn(30))
     within = WITHIN[storage.dtype]
-    for asked in (M3Output(colbert=unit(np.random.default_rng(9), 8)), some(2)[1].output):
-        search = Search(query=asked, k=7, candidates=20, with_scores=True)
+    for encoded in (M3Output(colbert=unit(np.random.default_rng(9), 8)), drawn(2)[1].output):
+        search = Search(query=encoded, k=7, candidates=20, with_scores=True)
         assert_same_hits(index.search(search), oracle.search(search), within=within)
     (mine,) = index.get(["04"], index.reps)
     (true,) = oracle.get(["04"], index.reps)
@@ -87,17 +87,17 @@ def test_answers_are_those_of_the_oracle(index: HybridIndex, storage: ColbertSto
 
 
 def test_an_index_knows_its_storage(directory: Path) -> None:
-    kept = ColbertStorage("int8", pool_factor=2)
-    EdgeIndex(directory, dim=DIM, colbert=kept).close()
+    storage = ColbertStorage("int8", pool_factor=2)
+    EdgeIndex(directory, dim=DIM, colbert=storage).close()
     with open_index(directory, dim=DIM) as index:
         assert "colbert=int8 pooled by 2" in repr(index)
-    EdgeIndex(directory, colbert=kept).close()
+    EdgeIndex(directory, colbert=storage).close()
     with pytest.raises(
         ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"
     ):
         EdgeIndex(directory, colbert=ColbertStorage("float16"))
     client = QdrantClient(":memory:")
-    QdrantIndex(client, "papers", dim=DIM, colbert=kept)
+    QdrantIndex(client, "papers", dim=DIM, colbert=storage)
     with pytest.raises(
         ModelMismatchError, match="stored as int8 pooled by 2, and float16 is asked"
     ):
@@ -128,7 +128,7 @@ def test_the_bytes_on_disk_shrink(directory: Path, storage: ColbertStorage) -> N
             [Record(Document(f"{n}", ""), M3Output(colbert=colbert[n::100])) for n in range(100)]
         )
     vectors = (directory / "edge").glob("segments/*/vector_storage-colbert/vectors/*.mmap")
-    size = sum(one.stat().st_blocks * 512 for one in vectors)
+    size = sum(file.stat().st_blocks * 512 for file in vectors)
     wanted = 100 * storage.nbytes(20, rows_of(storage).width(DIM))
     assert wanted <= size < wanted + 2**20
 
@@ -152,14 +152,14 @@ def test_a_server_is_told_the_type(server: Any) -> None:
     client = QdrantClient(f"http://{server.address}", check_compatibility=False)
     QdrantIndex(client, "half", dim=DIM, colbert=ColbertStorage("float16"))
     QdrantIndex(client, "byte", dim=DIM, colbert=ColbertStorage("int8"))
-    told = {
+    params = {
         name: client.get_collection(name).config.params.vectors["colbert"]  # type: ignore[index]  # named
         for name in ("half", "byte")
     }
-    assert told["half"].datatype is models.Datatype.FLOAT16
-    assert told["half"].size == DIM
-    assert told["byte"].datatype is models.Datatype.UINT8
-    assert told["byte"].size == ByteRows().width(DIM) == 1060
+    assert params["half"].datatype is models.Datatype.FLOAT16
+    assert params["half"].size == DIM
+    assert params["byte"].datatype is models.Datatype.UINT8
+    assert params["byte"].size == ByteRows().width(DIM) == 1060
     client.close()
 
 
@@ -183,12 +183,12 @@ def test_bytes_come_back_and_sum_up_to_one_number(dim: int) -> None:
 def test_a_query_of_bytes_scores_as_the_query() -> None:
     rng = np.random.default_rng(0)
     stored, query = ColbertStorage("int8").stored(unit(rng, 40)), unit(rng, 5)
-    asked = ByteRows().encode_query(query)
-    assert asked.rows.min() >= 0
-    assert asked.rows.max() <= 255
-    raw = (asked.rows.astype(np.float64) @ ByteRows().encode(stored).T).max(axis=1).sum()
+    rows = ByteRows().encode_query(query)
+    assert rows.rows.min() >= 0
+    assert rows.rows.max() <= 255
+    raw = (rows.rows.astype(np.float64) @ ByteRows().encode(stored).T).max(axis=1).sum()
     expected = (query @ stored.T).max(axis=1).mean()
-    assert asked.factor * raw - asked.offset == pytest.approx(expected, abs=5e-4)
+    assert rows.factor * raw - rows.offset == pytest.approx(expected, abs=5e-4)
     nothing = ByteRows().encode_query(np.zeros((1, DIM), np.float32))
     assert nothing.factor * (nothing.rows[0] @ ByteRows().encode(stored)[0]) == pytest.approx(
         nothing.offset
@@ -204,5 +204,5 @@ def test_rows_that_are_not_of_unit_length_are_refused() -> None:
 
 def test_other_storages_are_spelled_as_they_are() -> None:
     rows = unit(np.random.default_rng(0), 3)
-    assert rows_of(ColbertStorage("bfloat16")) == PlainRows()
-    assert PlainRows().encode(rows) is rows
+    assert rows_of(ColbertStorage("bfloat16")) == Rows()
+    assert Rows().encode(rows) is rows

@@ -27,7 +27,11 @@ PLACEHOLDERS = {
 """Words that stand in for a noun without saying which."""
 
 
-@pytest.mark.parametrize("folder", ["src", "integrations", "examples", "benchmarks"])
+FOLDERS = ["src", "integrations", "examples", "benchmarks"]
+FOLDERS += [f"tests/{name}" for name in ("adapters", "conformance", "milvus", "qdrant", "vespa")]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_no_name_is_a_placeholder(folder: str) -> None:
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files, folder

@@ -20,6 +20,7 @@ from llama_index.embeddings.text_embeddings_inference import (
 )
 from pydantic import SecretStr
 from tests.server.conftest import Letters, Serve, until
+from tests.shipped import WIDTH
 
 from m3kit.server import Limits
 from m3kit.torch import TorchEncoder
@@ -79,7 +80,7 @@ class TestOpenAI:
         with wrong as client, pytest.raises(openai.AuthenticationError, match="Bearer"):
             client.embeddings.create(input=TEXTS, model="bge-m3")
         with openai.OpenAI(base_url=f"{url}/v1", api_key="any") as client:
-            with pytest.raises(openai.UnprocessableEntityError, match="128 dimensions"):
+            with pytest.raises(openai.UnprocessableEntityError, match=f"{WIDTH} dimensions"):
                 client.embeddings.create(input=TEXTS, model="bge-m3", dimensions=64)
             with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False"):
                 client.embeddings.create(input=[[1, 2]], model="bge-m3")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.shipped import LONGEST
 
 from m3kit.torch import TorchEncoder
 from m3kit.vectors import M3Output
@@ -67,7 +68,7 @@ class TestTei:
 
     def test_its_information(self, client: httpx.Client, encoder: TorchEncoder) -> None:
         info = client.get("/info").json()
-        assert (info["model_id"], info["max_input_length"]) == ("tiny", 512)
+        assert (info["model_id"], info["max_input_length"]) == ("tiny", LONGEST)
         assert {"version", "max_client_batch_size", "max_batch_tokens"} <= set(info)
         assert (info["model"], info["dim"]) == (encoder.model, encoder.dim)
 

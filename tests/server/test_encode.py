@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 from tests.server.conftest import Letters, Serve
+from tests.shipped import LONGEST
 
 from m3kit.arrays import from_arrays
 from m3kit.torch import TorchEncoder
@@ -87,10 +88,14 @@ def test_half_precision_is_rounded_and_half_the_size_in_binary(
 def test_the_answer_says_which_model_how_many_tokens_and_what_was_cut(
     client: httpx.Client, encoder: TorchEncoder
 ) -> None:
-    body = {"texts": [" ".join(["table"] * 600), "a table"], "reps": ["sparse"]}
+    body = {"texts": [" ".join(["table"] * (LONGEST + 1)), "a table"], "reps": ["sparse"]}
     answer = client.post("/encode", json=body).json()
-    assert (answer["model"], answer["truncated"], answer["longest"]) == (encoder.model, 1, 602)
-    assert answer["tokens"] == 512 + len(encoder.document_tokens("a table"))
+    assert (answer["model"], answer["truncated"], answer["longest"]) == (
+        encoder.model,
+        1,
+        LONGEST + 3,
+    )
+    assert answer["tokens"] == LONGEST + len(encoder.document_tokens("a table"))
 
 
 def test_a_limit_on_the_tokens_of_a_text(client: httpx.Client, encoder: TorchEncoder) -> None:

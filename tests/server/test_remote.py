@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from tests.server.conftest import Letters, Serve
 from tests.server.test_encode import assert_close
+from tests.shipped import LONGEST, WIDTH
 from tests.torch.corpus import texts
 
 from m3kit import CachedEncoder, Document, Encoder, MemoryIndex, Retriever
@@ -43,7 +44,7 @@ class TestAsAnEncoder:
         self, remote: RemoteEncoder, encoder: TorchEncoder, url: str
     ) -> None:
         served: Encoder = remote
-        assert (served.model, served.dim, served.reps) == (encoder.model, 128, frozenset(REPS))
+        assert (served.model, served.dim, served.reps) == (encoder.model, WIDTH, frozenset(REPS))
         assert same_model(str(served.model), encoder.model)
         assert served.encode_queries([]) == []
         assert repr(remote) == f"RemoteEncoder({url!r})"
@@ -98,11 +99,14 @@ class TestAsAnEncoder:
     def test_a_call_says_once_how_many_texts_were_cut(
         self, remote: RemoteEncoder, caplog: pytest.LogCaptureFixture
     ) -> None:
-        remote.encode_documents([_table(1200), "short", _table(600), *["short"] * 100])
+        remote.encode_documents(
+            [_table(LONGEST + 700), "short", _table(LONGEST + 1), *["short"] * 100]
+        )
         (record,) = [one for one in caplog.records if one.name == "m3kit"]
         assert record.levelno == logging.WARNING
         assert record.getMessage() == (
-            "2 of 103 texts were longer than 512 tokens and were cut (the longest has 1,202); "
+            f"2 of 103 texts were longer than {LONGEST} tokens and were cut "
+            f"(the longest has {LONGEST + 702:,}); "
             "split them"
         )
 
@@ -253,7 +257,7 @@ class TestOtherServers:
         self, url: str, encoder: TorchEncoder, api: Any, reps: set[Rep]
     ) -> None:
         with closing(RemoteEncoder(f"{url}/v1", api=api, model=encoder.model)) as remote:
-            assert (set(remote.reps), remote.dim, remote.model) == (reps, 128, encoder.model)
+            assert (set(remote.reps), remote.dim, remote.model) == (reps, WIDTH, encoder.model)
             some = texts(512)[:80:8]
             assert_close(remote.encode_documents(some), encoder.encode_documents(some, reps))
             for rep in reps:

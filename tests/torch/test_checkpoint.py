@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.shipped import PIECES, WIDTH
 from tests.torch.random_checkpoint import TINY, write_bert, write_pooling
 from tests.torch.reference import vectors
 
@@ -249,14 +250,14 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
         ({"model_type": "qwen2"}, "'qwen2'; this encoder computes xlm-roberta and bert"),
         ({"hidden_act": "relu"}, "hidden_act 'relu'"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
-        ({"intermediate_size": 100}, "has the shape .*; by config.json it is 100 x 128"),
+        ({"intermediate_size": 100}, f"has the shape .*; by config.json it is 100 x {WIDTH}"),
         ({"layer_norm_eps": "a"}, "layer_norm_eps of 'a'; it is a small number above 0"),
         ({"layer_norm_eps": None}, "layer_norm_eps of None"),
         ({"layer_norm_eps": True}, "layer_norm_eps of True"),
         ({"layer_norm_eps": float("nan")}, "layer_norm_eps of nan"),
         ({"layer_norm_eps": float("inf")}, "layer_norm_eps of inf"),
         ({"layer_norm_eps": 0}, "layer_norm_eps of 0"),
-        ({"num_attention_heads": 5}, "of 5, which does not divide the hidden_size of 128"),
+        ({"num_attention_heads": 5}, f"of 5, which does not divide the hidden_size of {WIDTH}"),
         (
             {"num_attention_heads": 0},
             "num_attention_heads of 0; it is a whole number of at least 1",
@@ -333,7 +334,7 @@ def test_a_tokenizer_with_more_ids_than_embeddings_is_refused(folder: Path) -> N
     content = json.loads((folder / "tokenizer.json").read_text())
     content["model"]["vocab"].append(["one more", -9.0])
     (folder / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match="16385 ids, and the weights know 16384"):
+    with pytest.raises(CheckpointError, match=f"{PIECES + 1} ids, and the weights know {PIECES}"):
         TorchEncoder.from_pretrained(folder)
 
 

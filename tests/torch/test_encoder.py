@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.shipped import LONGEST, WIDTH
 from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import write_long_tiny
 from tests.torch.reference import vectors
@@ -38,7 +39,7 @@ def _table(tokens: int) -> str:
 
 def test_it_is_an_encoder(tiny: TorchEncoder) -> None:
     encoder: Encoder = tiny
-    assert (encoder.dim, encoder.reps) == (128, frozenset(REPS))
+    assert (encoder.dim, encoder.reps) == (WIDTH, frozenset(REPS))
     assert encoder.encode_queries([]) == []
     assert repr(tiny) == f"TorchEncoder({tiny.model!r})"
 
@@ -67,7 +68,7 @@ def test_shapes_and_norms(tiny: TorchEncoder) -> None:
 def test_an_empty_text_has_the_vector_of_its_closing_token(tiny: TorchEncoder) -> None:
     (output,) = tiny.encode_documents([""])
     dense, sparse, colbert = vectors(output)
-    assert (dense.shape, len(sparse), colbert.shape) == ((128,), 0, (1, 128))
+    assert (dense.shape, len(sparse), colbert.shape) == ((WIDTH,), 0, (1, WIDTH))
 
 
 @pytest.mark.parametrize("rep", REPS)
@@ -137,11 +138,12 @@ class TestTruncation:
     def test_a_call_says_once_how_many_texts_were_cut(
         self, tiny: TorchEncoder, caplog: pytest.LogCaptureFixture
     ) -> None:
-        tiny.encode_documents([_table(1200), "short", _table(600)])
+        tiny.encode_documents([_table(LONGEST + 700), "short", _table(LONGEST + 1)])
         (record,) = caplog.records
         assert (record.name, record.levelno) == ("m3kit", logging.WARNING)
         assert record.getMessage() == (
-            "2 of 3 texts were longer than 512 tokens and were cut (the longest has 1,202); "
+            f"2 of 3 texts were longer than {LONGEST} tokens and were cut "
+            f"(the longest has {LONGEST + 702:,}); "
             "split them"
         )
 
@@ -150,9 +152,9 @@ class TestTruncation:
     ) -> None:
         with aggregate_warnings():
             for _ in range(3):
-                tiny.encode_documents([_table(1200), "short"])
+                tiny.encode_documents([_table(LONGEST + 1), "short"])
         (record,) = caplog.records
-        assert record.getMessage().startswith("3 of 6 texts were longer than 512 tokens")
+        assert record.getMessage().startswith(f"3 of 6 texts were longer than {LONGEST} tokens")
 
     def test_by_default_a_query_has_512_tokens_and_a_document_8192(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

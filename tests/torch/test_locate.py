@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.shipped import WIDTH
 from tests.torch.random_checkpoint import TINY
 
 from m3kit.torch import CheckpointError, TorchEncoder
@@ -77,7 +78,7 @@ def test_an_own_folder_named_tiny_is_reached_by_a_path(
 ) -> None:
     (tmp_path / "tiny").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert TorchEncoder.from_pretrained("tiny").dim == 128
+    assert TorchEncoder.from_pretrained("tiny").dim == WIDTH
     with pytest.raises(CheckpointError, match="tiny is not a checkpoint"):
         TorchEncoder.from_pretrained("./tiny")
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from tests.processes import in_fork, pickled
+from tests.shipped import WIDTH
 from tests.torch.random_checkpoint import TINY
 from tests.torch.random_reranker import write_reranker
 
@@ -93,7 +94,7 @@ def test_a_relative_folder_is_found_from_elsewhere(
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps(TorchEncoder.from_pretrained("checkpoint"))
     monkeypatch.chdir("/")
-    assert pickle.loads(content).dim == 128  # noqa: S301  # just made
+    assert pickle.loads(content).dim == WIDTH  # noqa: S301  # just made
 
 
 def test_other_weights_at_the_same_place_are_refused(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ pytest.importorskip("lxml", reason="pages are read by lxml")
 pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
 
 from training.tiny import packages
-from training.tiny.bag import Bag, padded
+from training.tiny.bag import Bag, directions, padded
 from training.tiny.collection import collect, held_out, split_of
 from training.tiny.examples import Sampler
 from training.tiny.extraction import read_handbook, read_help
-from training.tiny.initial import config, fit_sparse_head, write_initial
+from training.tiny.initial import config, fit_sparse_head, lexical_weights, write_initial
 from training.tiny.lsa import embeddings, term_matrix
 from training.tiny.options import Options
 from training.tiny.pages import Page, Section, read_pages, write_pages
@@ -142,7 +142,7 @@ TEXTS = [
     for where in ("row", "column", "style")
     for thing in ("table", "page", "chart")
 ]
-OPTIONS = Options(vocabulary=120, width=32, heads=2, inner=48, positions=64)
+OPTIONS = Options(vocabulary=120, width=48, heads=4, inner=48, positions=64)
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +153,8 @@ def bag_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bag, Path]
     options = replace(OPTIONS, vocabulary=size)
     write_tokenizer(tokenizer, folder, options.positions)
     generator = np.random.default_rng(1)
-    rows = generator.standard_normal((size, 32), dtype=np.float32)
-    bag = Bag(rows, generator.random(size, dtype=np.float32))
+    rows = directions(generator.standard_normal((size, 36), dtype=np.float32), 48, 0.4, seed=1)
+    bag = Bag(rows, generator.random(size, dtype=np.float32), options.pooled)
     write_initial(bag, options, folder)
     return bag, folder
 
@@ -168,24 +168,44 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
         wanted = bag(*padded(reader, TEXTS, 64)).numpy()
     encoder = TorchEncoder.from_pretrained(folder)
     dense = np.stack([o.dense for o in encoder.encode_documents(TEXTS) if o.dense is not None])
-    assert (dense * wanted).sum(axis=1).min() > 0.9
+    assert (dense[:, : OPTIONS.pooled] * wanted).sum(axis=1).min() > 0.9
     similarity = np.corrcoef((dense @ dense.T).ravel(), (wanted @ wanted.T).ravel())[0, 1]
     assert similarity > 0.95
 
 
-def test_the_sparse_head_begins_with_the_rarity_of_tokens(bag_and_folder: tuple[Bag, Path]) -> None:
-    _, folder = bag_and_folder
-    size = load_tokenizer(folder, config(OPTIONS)).vocab_size
-    rarity = np.linspace(0, 1, size, dtype=np.float32)
-    fit_sparse_head(folder, TEXTS, rarity)
+def test_the_sparse_head_begins_with_bm25(bag_and_folder: tuple[Bag, Path]) -> None:
+    bag, folder = bag_and_folder
+    rarity = (1 - bag.frequency).numpy()
+    texts = [*TEXTS, *(f"{text} Tables, tables, tables." for text in TEXTS)]
+    fit_sparse_head(folder, texts, rarity)
+    reader = load_tokenizer(folder, config(OPTIONS))
+    ids = [tokens.ids[1:-1] for tokens in reader(texts, 64)]
+    wanted = [
+        dict(zip(row.tolist(), weights.tolist(), strict=True))
+        for row, weights in zip(ids, lexical_weights(ids, rarity), strict=True)
+    ]
+    outputs = TorchEncoder.from_pretrained(folder).encode_documents(texts)
     pairs = [
-        (id_, weight)
-        for output in TorchEncoder.from_pretrained(folder).encode_documents(TEXTS)
+        (weight, wanted[text][id_])
+        for text, output in enumerate(outputs)
         if output.sparse is not None
         for id_, weight in output.sparse.to_dict().items()
     ]
-    ids, weights = zip(*pairs, strict=True)
-    assert np.corrcoef(rarity[list(ids)], weights)[0, 1] > 0.8
+    assert np.corrcoef(*zip(*pairs, strict=True))[0, 1] > 0.9
+
+
+def test_lexical_weights_are_those_of_bm25() -> None:
+    (weights,) = lexical_weights([np.array([0, 1, 1])], np.array([2.0, 3.0], dtype=np.float32))
+    share = 1.2 * (0.25 + 0.75 * 3 / 100)
+    assert weights == pytest.approx([2 / (1 + share), 3 * 2 / (2 + share), 3 * 2 / (2 + share)])
+
+
+def test_frequent_tokens_are_alike(bag_and_folder: tuple[Bag, Path]) -> None:
+    bag, _ = bag_and_folder
+    with torch.no_grad():
+        rows = bag.embeddings(bag.frequency.argsort(descending=True))
+    assert rows.norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
+    assert (rows[:5] @ rows[:5].T).min() > 0.8 > (rows[-5:] @ rows[-5:].T).min()
 
 
 def test_translations_are_near_from_the_start() -> None:

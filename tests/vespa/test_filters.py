@@ -18,6 +18,7 @@ from tests.vespa.application import CASES, SHOP, SHOP_TYPES
 from vespa.application import Vespa
 
 from m3kit.adapters.field_names import FieldNames
+from m3kit.adapters.filter_translation import MAX_DEPTH
 from m3kit.adapters.manifest import Manifest
 from m3kit.filters import (
     All,
@@ -39,7 +40,7 @@ from m3kit.records import Document
 from m3kit.testing import DIM, query, records
 from m3kit_vespa import M3KIT, VespaIndex
 from m3kit_vespa.field_types import AttributeType
-from m3kit_vespa.filters import MAX_DEPTH, to_condition
+from m3kit_vespa.filters import to_condition
 from m3kit_vespa.layout import Layout
 from m3kit_vespa.yql import double
 

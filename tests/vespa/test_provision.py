@@ -10,7 +10,7 @@ from tests.vespa.drawn import drawn
 from vespa.application import Vespa
 
 from m3kit import WithColbert
-from m3kit.adapters.manifest import Manifest
+from m3kit.adapters.manifest import Manifest, manifest_of
 from m3kit.index import IndexNotFoundError, ModelMismatchError
 from m3kit.testing import DIM, ENCODER
 from m3kit_vespa import M3KIT, VespaIndex, provision
@@ -28,12 +28,12 @@ def test_a_layout_is_read_as_it_was_written() -> None:
         manifest = Manifest(DIM, frozenset(options["reps"]), "a model", options["colbert"])
         layout = Layout(M3KIT, manifest, types, options["sparse"])
         constants = {name: float(value) for name, value in to_constants(layout).items()}
-        assert from_constants(constants, "a model", "the schema 'a'") == layout
+        assert from_constants(constants, {"model": "a model"}, "the schema 'a'") == layout
 
 
 def test_a_schema_of_a_later_version_asks_for_an_upgrade() -> None:
     with pytest.raises(IndexNotFoundError, match="upgrade m3kit"):
-        from_constants({"dim": 32.0, "holds_dense": 1.0, "format": 99.0}, None, "the schema 'a'")
+        from_constants({"dim": 32.0, "holds_dense": 1.0, "format": 99.0}, {}, "the schema 'a'")
 
 
 @pytest.mark.peer
@@ -49,7 +49,12 @@ def test_the_first_to_open_records_its_model_and_the_next_is_checked(app: Vespa)
     with pytest.raises(IndexNotFoundError, match=r"give encoder= \(or dim=\)"):
         VespaIndex(app, "recorded")
     assert VespaIndex(app, "recorded", dim=DIM, model=MODEL).model == MODEL
-    assert VespaIndex(app, "recorded").model == MODEL
+    index = VespaIndex(app, "recorded")
+    assert index.model == MODEL
+    manifest = manifest_of(index)
+    assert manifest is not None
+    assert manifest.id
+    assert manifest_of(VespaIndex(app, "recorded", dim=DIM)).id == manifest.id  # type: ignore[union-attr]  # it has one
     with pytest.raises(ModelMismatchError, match="was made by"):
         VespaIndex(app, "recorded", dim=DIM, model="another/model@1")
 

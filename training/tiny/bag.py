@@ -14,34 +14,62 @@ from training.tiny.options import Options
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.vectors import Floats
 
+FREQUENCY, COUNT = -2, -1
+"""The dimensions of a token's state that hold how frequent it is, and what layer 1 counts."""
+
 
 class Bag(nn.Module):
     """
-    Normalised embeddings, their mean weighted by the softmax of a linear score.
+    Embeddings of two parts, and their mean weighted by the softmax of a linear score.
+
+    A token's state is a direction, which is trained, and how frequent the token is, in a dimension
+    of its own. What is frequent has little of the direction: the vectors of "the" and "of" are
+    nearly the same, so that they tell no passage from another.
 
     Args:
-        rows: The embedding of each token to begin with, `(tokens, width)`.
-        importance: The score of each token to begin with.
+        rows: The direction of each token to begin with, `(tokens, width - 2)`.
+        rarity: How rare each token is, at least 0.
+        pooled: The first dimensions, of which the mean is taken.
     """
 
-    def __init__(self, rows: Floats, importance: Floats) -> None:
+    frequency: torch.Tensor
+
+    def __init__(self, rows: Floats, rarity: Floats, pooled: int) -> None:
         super().__init__()
-        width = rows.shape[1]
-        self.words = nn.Embedding(len(rows), width)
+        self.words = nn.Embedding(len(rows), rows.shape[1])
         self.words.weight.data.copy_(torch.from_numpy(rows))
-        self.norm = nn.LayerNorm(width, eps=1e-5)
-        with torch.no_grad():
-            normal = self.norm(self.words.weight)
-            gram = normal.T @ normal + 0.1 * len(normal) * torch.eye(width) / width
-            weights = torch.linalg.solve(gram, normal.T @ torch.from_numpy(importance))
-        self.score = nn.Parameter(weights)
+        share = torch.from_numpy(rarity / rarity.max())
+        self.register_buffer("frequency", 1 - share)
+        self.pooled = pooled
+        self.score = nn.Parameter(torch.zeros(rows.shape[1] + 2))
+        with torch.no_grad():  # half of the rarity, but for what is the same for all tokens
+            self.score[FREQUENCY] = -float(rarity.max()) / 2 / len(self.score) ** 0.5
+
+    def embeddings(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return what a transformer's embedding has for each token, of unit length."""
+        frequency = self.frequency[ids][..., None]
+        direction = F.normalize(self.words(ids), dim=-1) * (1 - frequency**2).sqrt()
+        return torch.cat([direction, frequency, torch.zeros_like(frequency)], dim=-1)
+
+    def states(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the state of each token before the first layer."""
+        rows = self.embeddings(ids)
+        return F.layer_norm(rows, rows.shape[-1:], eps=1e-5)
 
     def forward(self, ids: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Return a unit vector for each row of `ids`, of which `counts` are tokens."""
-        rows = self.norm(self.words(ids))
+        rows = self.states(ids)
         padded = torch.arange(ids.shape[1]) >= counts[:, None]
         weights = (rows @ self.score).masked_fill(padded, -torch.inf).softmax(-1)
-        return F.normalize((weights[:, None] @ rows).squeeze(1), dim=-1)
+        return F.normalize((weights[:, None] @ rows[..., : self.pooled]).squeeze(1), dim=-1)
+
+
+def directions(latent: Floats, width: int, noise: float, seed: int) -> Floats:
+    """Return latent rows with random numbers added in all dimensions: `(tokens, width - 2)`."""
+    random = np.random.default_rng(seed).standard_normal((len(latent), width - 2), dtype=np.float32)
+    rows: Floats = random * np.float32(noise / (width - 2) ** 0.5)
+    rows[:, : latent.shape[1]] += latent
+    return rows
 
 
 def train_bag(
@@ -60,7 +88,7 @@ def train_bag(
         if len(batch.queries) < 2:
             continue
         queries = bag(*padded(tokenizer, batch.queries, options.query_length))
-        passages = bag(*padded(tokenizer, batch.passages, options.passage_length))
+        passages = bag(*padded(tokenizer, batch.passages, options.length(batch.task)))
         scores = queries @ passages.T / options.temperature
         labels = torch.arange(len(scores))
         loss = (F.cross_entropy(scores, labels) + F.cross_entropy(scores.T, labels)) / 2

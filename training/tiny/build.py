@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from training.tiny import lsa, packages
-from training.tiny.bag import Bag, train_bag
+from training.tiny.bag import Bag, directions, train_bag
 from training.tiny.collection import Entry, collect
 from training.tiny.examples import Sampler
 from training.tiny.initial import config, fit_sparse_head, write_initial
@@ -26,7 +26,7 @@ from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.training.model import M3Model
 from m3kit.vectors import Floats
 
-_FITTED = 400  # passages by which the sparse head is initialised
+_BATCHES, _FITTED = 40, 12  # texts by which the sparse head is initialised
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Build:
         sampler = Sampler(self.training, self.options.seed)
         train_bag(bag, reader, sampler, self.options, self.report)
         write_initial(bag, self.options, folder)
-        texts = [text for text in sampler.batch(_FITTED).passages if text]
+        batches = [sampler.batch(_FITTED) for _ in range(_BATCHES)]
+        texts = [text for batch in batches for text in (*batch.queries, *batch.passages)]
         fit_sparse_head(folder, texts, rarity)
         return folder
 
@@ -95,19 +96,18 @@ class Build:
 
     def _bag(self, tokenizer: Tokenizer) -> tuple[Bag, Floats]:
         """Return what stage 1 begins with, and how rare each token is."""
-        path = self.work / f"embeddings.{self.options.vocabulary}.{self.options.width}.npz"
+        options = self.options
+        path = self.work / f"embeddings.{options.vocabulary}.{options.pooled}.npz"
         if not path.is_file():
             self.report("latent semantic analysis")
             counts = lsa.term_matrix(lsa.paragraph_groups(self.pages), tokenizer)
-            rows = lsa.embeddings(counts, self.options.width, self.options.seed)
+            rows = lsa.embeddings(counts, options.pooled, options.seed)
             np.savez(path, rows=rows, rarity=lsa.inverse_frequencies(counts))
         stored = np.load(path)
-        torch.manual_seed(self.options.seed)
-        random = np.random.default_rng(self.options.seed)
-        noise = random.standard_normal(stored["rows"].shape, dtype=np.float32)
-        rows = stored["rows"] + self.options.noise * noise / self.options.width**0.5
+        torch.manual_seed(options.seed)
         rarity: Floats = stored["rarity"]
-        return Bag(rows, rarity / np.float32(2)), rarity
+        rows = directions(stored["rows"], options.width, options.noise, options.seed)
+        return Bag(rows, rarity, options.pooled), rarity
 
     def _folder(self, name: str) -> Path:
         digest = json.dumps(asdict(self.options), sort_keys=True)

@@ -24,6 +24,7 @@ HANDBOOK_WEIGHT = 6
 """How often a section of the handbook is drawn, to a section of the help."""
 
 _PER_PAGE = 4
+_READ = 500  # characters that surely are among the tokens of a passage
 _SAME = 0.45  # share of batches within a language
 _WORDS = re.compile(r"[^\W\d_]{2,}|\d{2,}")
 _SPACED = frozenset({"en", "de", "fr", "es", "it", "pt", "ru", "ko"})
@@ -66,12 +67,13 @@ class Sampler:
             self._pages[entry.page].append(entry)
         self._rarity = _document_frequencies(self._entries)
         self._tasks: Mapping[str, tuple[float, Callable[[Entry, str, str], Pair | None]]] = {
-            "heading": (0.3, self._heading),
+            "heading": (0.2, self._heading),
             "question": (0.15, self._question),
             "keyword": (0.1, self._keyword),
-            "paragraph": (0.15, self._paragraph),
-            "span": (0.15, self._span),
-            "words": (0.15, self._word_query),
+            "paragraph": (0.13, self._paragraph),
+            "span": (0.12, self._span),
+            "words": (0.2, self._word_query),
+            "page": (0.1, self._page),
         }
 
     def batch(self, size: int) -> Batch:
@@ -79,8 +81,9 @@ class Sampler:
         names = list(self._tasks)
         task = self._random.choices(names, [self._tasks[name][0] for name in names])[0]
         query_lang, passage_lang = self._languages(task)
+        size = max(2, size // 4) if task == "page" else size
         pairs: dict[str, str] = {}
-        for entry in self._drawn(size):
+        for entry in self._drawn(size, neighbours=self._neighbours and task != "page"):
             if query_lang in entry.sections and passage_lang in entry.sections:
                 pair = self._tasks[task][1](entry, query_lang, passage_lang)
                 if pair and pair[0] not in pairs and pair[1] not in pairs.values():
@@ -89,9 +92,9 @@ class Sampler:
                 break
         return Batch(task, list(pairs), list(pairs.values()))
 
-    def _drawn(self, size: int) -> list[Entry]:
+    def _drawn(self, size: int, *, neighbours: bool) -> list[Entry]:
         drawn = self._random.choices(self._entries, self._weights, k=3 * size)
-        if not self._neighbours or self._random.random() < 0.5:
+        if not neighbours or self._random.random() < 0.5:
             return drawn
         pages = (self._pages[entry.page] for entry in drawn)
         few = (self._random.sample(page, min(_PER_PAGE, len(page))) for page in pages)
@@ -109,10 +112,10 @@ class Sampler:
         second = self._random.choice(["en", "en", *langs])
         return (first, second) if self._random.random() < 0.75 else (second, first)
 
-    def _heading(self, entry: Entry, query: str, passage: str) -> Pair | None:
+    def _heading(self, entry: Entry, query: str, passage: str) -> Pair:
         return entry.titles[query], entry.sections[passage].text
 
-    def _question(self, entry: Entry, query: str, passage: str) -> Pair | None:
+    def _question(self, entry: Entry, query: str, passage: str) -> Pair:
         return as_question(entry.titles[query], query, self._random), entry.sections[passage].text
 
     def _keyword(self, entry: Entry, query: str, passage: str) -> Pair | None:
@@ -148,14 +151,30 @@ class Sampler:
         return span, " ".join(sentences)
 
     def _word_query(self, entry: Entry, query: str, passage: str) -> Pair | None:
-        """Take one to three telling words of the passage."""
+        """Take one to three telling words of the passage, in half of the pairs of its title too."""
         text = entry.sections[passage].text
-        words = list(dict.fromkeys(_WORDS.findall(text.casefold())))
+        words = list(dict.fromkeys(_WORDS.findall(text[:_READ].casefold())))
+        title = entry.titles[query].casefold()
+        if self._random.random() < 0.5:
+            words = [word for word in words if word in title]
         weights = [1 / self._rarity[query].get(word, 1) for word in words]
         if not words:
             return None
         count = self._random.choice([1, 1, 2, 3])
         return " ".join(dict.fromkeys(self._random.choices(words, weights, k=count))), text
+
+    def _page(self, entry: Entry, query: str, passage: str) -> Pair | None:
+        """Take a heading or a question, and the sections around its own as one text."""
+        page = [other for other in self._pages[entry.page] if passage in other.sections]
+        place = page.index(entry)
+        first = self._random.randint(max(0, place - 2), place)
+        text = " ".join(
+            f"{other.titles[passage]} {other.sections[passage].text}"
+            if other is not entry
+            else other.sections[passage].text
+            for other in page[first : first + 6]
+        )
+        return self._random.choice([self._heading, self._question])(entry, query, passage)[0], text
 
 
 def _document_frequencies(entries: Sequence[Entry]) -> dict[str, Counter[str]]:

@@ -1,50 +1,66 @@
-"""A transformer that computes what the bag of stage 1 does, to go on from."""
+"""A transformer that computes what the bag of stage 1 does, and BM25, to go on from."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from training.tiny.bag import Bag
+from training.tiny.bag import COUNT, FREQUENCY, Bag
 from training.tiny.options import Options
 
-from m3kit.torch import TorchEncoder
-from m3kit.vectors import Floats
+from m3kit.backend.checkpoint import read_checkpoint
+from m3kit.backend.packing import Pack
+from m3kit.backend.tokenizer import load_tokenizer
+from m3kit.training.backbone import hidden_states
+from m3kit.training.model import M3Model
+from m3kit.vectors import Floats, Ints
+
+_SCALE = 3.0
+"""The length of embeddings, which the first normalisation ignores: longer ones change less."""
 
 _SMALL = 0.02
+_MIXED = 0.5  # of the mean, beside the token itself, behind the first layer
 _LATER = 0.1  # of what layers behind the first one mix in
-_LARGEST_WEIGHT = 0.5
+_SHARP = 4.5  # how much a token prefers itself in the head that counts
+_COUNTED = 0.3  # of what that head adds to a token's state
+_LARGEST_WEIGHT = 0.8
+_SATURATION, _LENGTH_SHARE, _USUAL = 1.2, 0.75, 100  # BM25's k and b, and tokens of a text
+_LONGEST = 3.0  # times the usual length, from which on it does not count
 
 
 def write_initial(bag: Bag, options: Options, folder: Path) -> None:
     """
     Write a checkpoint that reproduces a bag.
 
-    The embeddings of `<s>` and of all positions are zero. So the first token's state is, behind
-    the first layer, the mean of the others weighted by the bag's scores, and all further layers
-    begin by changing little.
+    The embeddings of `<s>`, `</s>` and of all positions are zero. So the first token's state is,
+    behind the first layer, the mean of the others weighted by the bag's scores, and all further
+    layers begin by changing little. The first layer's last head counts: each token looks for
+    itself, and finds the more of it the more often it occurs and the shorter the text is.
     """
     torch.manual_seed(options.seed)
+    with torch.no_grad():
+        words = bag.embeddings(torch.arange(options.vocabulary)) * _SCALE
+        words[:3] = 0
     state = {
-        "embeddings.word_embeddings.weight": bag.words.weight.detach().clone(),
+        "embeddings.word_embeddings.weight": words,
         "embeddings.position_embeddings.weight": torch.zeros(options.positions + 2, options.width),
         "embeddings.token_type_embeddings.weight": torch.zeros(1, options.width),
-        "embeddings.LayerNorm.weight": bag.norm.weight.detach().clone(),
+        "embeddings.LayerNorm.weight": torch.ones(options.width),
         "embeddings.LayerNorm.bias": torch.zeros(options.width),
     }
-    state["embeddings.word_embeddings.weight"][:3] = 0
     for number in range(options.layers):
         layer = _layer(bag, options, number)
         state |= {f"encoder.layer.{number}.{name}": tensor for name, tensor in layer.items()}
     save_file(state, folder / "model.safetensors", {"format": "pt"})
     width = options.width
-    torch.save(
-        {"weight": torch.eye(width), "bias": torch.zeros(width)}, folder / "colbert_linear.pt"
-    )
+    colbert = torch.eye(width)
+    colbert[COUNT, COUNT] = 0
+    torch.save({"weight": colbert, "bias": torch.zeros(width)}, folder / "colbert_linear.pt")
     torch.save(
         {"weight": torch.zeros(1, width), "bias": torch.zeros(1)}, folder / "sparse_linear.pt"
     )
@@ -52,17 +68,32 @@ def write_initial(bag: Bag, options: Options, folder: Path) -> None:
 
 
 def fit_sparse_head(folder: Path, texts: list[str], rarity: Floats) -> None:
-    """Let the sparse head begin with the rarity of each token, by least squares over texts."""
-    encoder = TorchEncoder.from_pretrained(folder, device="cpu")
-    ids = [tokens.ids for tokens in encoder.document_ids(texts)]
-    hidden = [output.colbert for output in encoder.encode_ids(ids, ["colbert"])]
-    rows = np.concatenate([h for h in hidden if h is not None]) * np.sqrt(encoder.dim)
-    wanted = np.concatenate([rarity[row[1:]] for row in ids]) / rarity.max() * _LARGEST_WEIGHT
-    rows = np.concatenate([rows, np.ones((len(rows), 1), dtype=np.float32)], axis=1)
-    gram = rows.T @ rows + 1e-2 * len(rows) * np.eye(rows.shape[1])
-    solved = torch.from_numpy(np.linalg.solve(gram, rows.T @ wanted).astype(np.float32))
+    """Let the sparse head begin with BM25's weight of each token, by least squares over texts."""
+    checkpoint = read_checkpoint("tiny", folder)
+    tokenizer = load_tokenizer(folder, checkpoint.config)
+    model = M3Model(checkpoint, unweighted=tokenizer.unweighted)
+    ids = [tokens.ids for tokens in tokenizer(texts, model.max_length)]
+    with torch.no_grad():
+        hidden = [hidden_states(model.backbone, Pack.of([row]), model.device) for row in ids]
+    rows = torch.cat([states[1:-1] for states in hidden]).double().numpy()
+    wanted = np.concatenate(lexical_weights([row[1:-1] for row in ids], rarity))
+    rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+    gram = rows.T @ rows + 1e-3 * len(rows) * np.eye(rows.shape[1])
+    scaled = wanted / wanted.max() * _LARGEST_WEIGHT
+    solved = torch.from_numpy(np.linalg.solve(gram, rows.T @ scaled)).float()
     head = {"weight": solved[None, :-1].clone(), "bias": solved[-1:].clone()}
     torch.save(head, folder / "sparse_linear.pt")
+
+
+def lexical_weights(texts: list[Ints], rarity: Floats) -> list[Floats]:
+    """Return BM25's weight of each token of each text, given as ids; very long ones keep some."""
+    weights = []
+    for ids in texts:
+        numbers = Counter(ids.tolist())
+        counts = np.array([numbers[id_] for id_ in ids.tolist()], dtype=np.float32)
+        share = 1 - _LENGTH_SHARE + _LENGTH_SHARE * min(len(ids) / _USUAL, _LONGEST)
+        weights.append(rarity[ids] * counts / (counts + np.float32(_SATURATION * share)))
+    return weights
 
 
 def config(options: Options, dtype: str = "float32") -> dict[str, object]:
@@ -90,7 +121,7 @@ def config(options: Options, dtype: str = "float32") -> dict[str, object]:
 
 
 def _layer(bag: Bag, options: Options, number: int) -> dict[str, torch.Tensor]:
-    width, size = options.width, options.width // options.heads
+    width, size, pooled = options.width, options.width // options.heads, options.pooled
     state: dict[str, torch.Tensor] = {}
 
     def linear(name: str, outputs: int, inputs: int) -> nn.Linear:
@@ -102,16 +133,33 @@ def _layer(bag: Bag, options: Options, number: int) -> dict[str, torch.Tensor]:
 
     query = linear("attention.self.query", width, width)
     key = linear("attention.self.key", width, width)
-    with torch.no_grad():  # each head's first row scores a token as the bag does
-        query.bias[::size] = 1
-        key.weight[::size] = bag.score.detach() * size**0.5
     value = linear("attention.self.value", width, width)
     output = linear("attention.output.dense", width, width)
-    with torch.no_grad():
-        value.weight += torch.eye(width)
-        output.weight += torch.eye(width) * (1 if number == 0 else _LATER)
+    with torch.no_grad():  # the first row of each head but the last scores a token as the bag does
+        query.bias[:pooled:size] = 1
+        key.weight[:pooled:size] = bag.score * size**0.5
+        value.weight[:pooled, :pooled] += torch.eye(pooled)
+        mixed = torch.eye(pooled) * (_LATER if number else _MIXED)
+        output.weight[:pooled, :pooled] += mixed
+        if number == 0:
+            query.weight[pooled:] = key.weight[pooled:] = _identity(bag, size)
+            value.weight[pooled, FREQUENCY] = -1
+            value.bias[pooled] = width**0.5 / 2  # a text's mean is about 0
+            output.weight[COUNT] = 0
+            output.weight[COUNT, pooled] = _COUNTED
     linear("intermediate.dense", options.inner, width)
     linear("output.dense", width, options.inner)
     for name in ("attention.output.LayerNorm", "output.LayerNorm"):
         state |= {f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width)}
     return state
+
+
+def _identity(bag: Bag, size: int) -> torch.Tensor:
+    """Return a projection of states by which a token is like itself and like no other."""
+    states = bag.states(torch.arange(len(bag.frequency)))
+    spread = states.std(0)
+    projection = torch.randn(size, len(spread)) / spread
+    projection[:, [FREQUENCY, COUNT]] = 0
+    projected = states @ projection.T
+    likeness = (projected**2).sum(-1).mean() / size**0.5
+    return projection * (_SHARP / likeness) ** 0.5

@@ -21,6 +21,8 @@ class Options:
             semantic analysis gives. It tells apart words that mean nearly the same.
         query_length: Tokens of a query in training.
         passage_length: Tokens of a passage in training.
+        long_length: Tokens of a passage in batches of whole pages, which have a quarter of the
+            pairs.
         temperature: What scores are divided by.
         bag_steps: Steps of stage 1.
         bag_batch: Pairs of a step of stage 1.
@@ -31,20 +33,30 @@ class Options:
         seed: Of everything that is drawn.
     """
 
-    vocabulary: int = 16_384
+    vocabulary: int = 24_576
     width: int = 192
-    heads: int = 6
+    heads: int = 8
     layers: int = 2
     inner: int = 384
     positions: int = 8192
     noise: float = 0.4
     query_length: int = 40
     passage_length: int = 112
+    long_length: int = 448
     temperature: float = 0.05
     bag_steps: int = 400
     bag_batch: int = 256
     bag_rate: float = 2e-3
-    steps: int = 1200
+    steps: int = 1000
     batch: int = 48
     rate: float = 1e-3
     seed: int = 1
+
+    @property
+    def pooled(self) -> int:
+        """Dimensions of a token that the dense vector sees: those of all heads but the last."""
+        return self.width - self.width // self.heads
+
+    def length(self, task: str) -> int:
+        """Return how many tokens a passage of a task has in training."""
+        return self.long_length if task == "page" else self.passage_length

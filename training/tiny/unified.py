@@ -99,7 +99,7 @@ def _loss(
     count = len(batch.queries)
     texts = [
         *tokenizer(batch.queries, options.query_length),
-        *tokenizer(batch.passages, options.passage_length),
+        *tokenizer(batch.passages, options.length(batch.task)),
     ]
     encoded = model([tokens.ids for tokens in texts])
     numbers = torch.arange(2 * count)

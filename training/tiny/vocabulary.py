@@ -78,14 +78,14 @@ def _untrained(model: models.Unigram) -> Tokenizer:
 
 
 def _rows(texts: Iterable[str]) -> Iterator[str]:
-    """Yield each word with its frequency, the most frequent first."""
+    """Yield each word that comes twice with its frequency, the most frequent first."""
     tokenizer = _untrained(models.Unigram())
     normalize, split = tokenizer.normalizer.normalize_str, tokenizer.pre_tokenizer.pre_tokenize_str
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(word for word, _ in split(normalize(text)))
     for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if len(word.encode()) <= _LONGEST:
+        if count > 1 and len(word.encode()) <= _LONGEST:
             yield f"{word}\t{count}"
 
 
@@ -108,7 +108,12 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None
 
 
 def training_texts(pages: Sequence[Page]) -> Iterator[str]:
-    """Return each paragraph and heading of the training pages once for each language."""
+    """
+    Return each paragraph and heading of the training pages once for each language.
+
+    English ones come twice: most text that the model will meet and has not seen is English, and
+    more of its words should be whole pieces.
+    """
     known: set[tuple[str, str]] = set()
     for page in pages:
         if split_of(page.name) != "train":
@@ -117,4 +122,4 @@ def training_texts(pages: Sequence[Page]) -> Iterator[str]:
             for text in (section.heading, *section.keywords, *section.paragraphs.values()):
                 if text and (page.lang, text) not in known:
                     known.add((page.lang, text))
-                    yield text
+                    yield from [text] * (2 if page.lang == "en" else 1)

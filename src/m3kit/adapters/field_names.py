@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from m3kit.vectors import REPS, Rep
 
@@ -32,13 +32,7 @@ class FieldNames:
     colbert: str | None = None
 
     def __post_init__(self) -> None:
-        names = [
-            name
-            for name in (
-                self.id, self.text, self.metadata, self.dense, self.sparse, self.colbert
-            )
-            if name is not None
-        ]  # fmt: skip
+        names = self.names()
         if len(set(names)) < len(names):
             raise ValueError(f"two fields have one name: {', '.join(map(repr, names))}")
         if not self.reps:
@@ -48,6 +42,10 @@ class FieldNames:
     def reps(self) -> frozenset[Rep]:
         """The representations that have a field."""
         return frozenset(rep for rep in REPS if self.vector(rep) is not None)
+
+    def names(self) -> list[str]:
+        """Return the names of all fields that there are."""
+        return [name for name in astuple(self) if name is not None]
 
     def vector(self, rep: Rep) -> str | None:
         """Return the field of a representation's vectors."""

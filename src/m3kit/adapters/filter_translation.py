@@ -10,6 +10,14 @@ from m3kit.filters import All, And, Filter, Leaf, Not, Or
 
 _T = TypeVar("_T")
 
+MAX_DEPTH = 32
+"""
+How deep `And`, `Or` and `Not` may alternate, in every engine.
+
+Protobuf reads 100 messages, two or three for each level; servers read JSON of 128 levels; and
+neither Edge's stack nor Vespa's parser is endless.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class FilterExpression(Generic[_T]):
@@ -37,7 +45,6 @@ def translate(
     all_of: Callable[[Sequence[_T]], _T],
     any_of: Callable[[Sequence[_T]], _T],
     negate: Callable[[_T], _T] | None,
-    max_depth: int,
 ) -> FilterExpression[_T]:
     """
     Translate a filter, from its leaves up.
@@ -50,10 +57,9 @@ def translate(
         all_of: The conjunction of expressions; of none it keeps everything.
         any_of: The disjunction of expressions; of none it keeps nothing.
         negate: The negation of an expression; None for an engine that has none.
-        max_depth: How deep the engine can nest.
 
     Raises:
-        ValueError: If `And`, `Or` and `Not` alternate more than `max_depth` levels deep.
+        ValueError: If `And`, `Or` and `Not` alternate more than `MAX_DEPTH` levels deep.
     """
 
     def joined(
@@ -67,8 +73,8 @@ def translate(
         )
 
     def visit(part: Filter, depth: int) -> FilterExpression[_T]:
-        if depth > max_depth:
-            raise ValueError(f"this filter nests And, Or and Not deeper than {max_depth} levels")
+        if depth > MAX_DEPTH:
+            raise ValueError(f"this filter nests And, Or and Not deeper than {MAX_DEPTH} levels")
         match part:
             case All():
                 return FilterExpression(all_of([]))

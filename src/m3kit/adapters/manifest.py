@@ -33,7 +33,7 @@ class Manifest:
         model: As `Encoder.model` says, where the index was told.
         colbert: How ColBERT vectors are stored, where it holds them.
         id: Tells this index from every other one, also from one that is made anew at its address;
-            None where the engine has no room for it, or an earlier version made the index.
+            None where m3kit did not make the index, or an earlier version did.
 
     Raises:
         ValueError: If the width is below 1.

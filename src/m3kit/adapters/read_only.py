@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from os import SEEK_CUR
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
+from typing import IO, Any
 
 from m3kit.adapters.closing import ClosesOnExit
 from m3kit.adapters.forks import in_this_process
@@ -104,6 +104,29 @@ class ReadOnlyIndex(ClosesOnExit):
         return ReadOnlyError(
             f"{self._address} was opened with read_only=True; open it without to write"
         )
+
+
+@contextmanager
+def shared_lock(path: Path) -> Iterator[bool]:
+    """Share the lock of a file meanwhile, and tell whether it was free, as a missing one is."""
+    is_free = True
+    with ExitStack() as opened:
+        with suppress(FileNotFoundError):
+            is_free = try_lock(opened.enter_context(path.open("rb")), exclusive=False)
+        yield is_free
+
+
+def try_lock(file: IO[bytes], *, exclusive: bool) -> bool:
+    """Lock a file until it is closed; False if another process has, True always on Windows."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

@@ -12,12 +12,22 @@ from m3kit.adapters.filter_translation import FilterExpression
 from m3kit.adapters.manifest import Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
 from m3kit.filters import Filter, Ids, check_filter, matches
-from m3kit.index import Search, TellsTransient, check_ids, check_records, check_reps, check_search
+from m3kit.index import (
+    DocumentError,
+    Search,
+    TellsTransient,
+    check_ids,
+    check_records,
+    check_reps,
+    check_search,
+)
 from m3kit.records import Document, Hit, Record
 from m3kit.vectors import M3Output, Rep, Sparse
 
-_PAGE = 256
-"""How many ids one filter names."""
+PAGE = 256
+"""How many ids one filter names, and how many documents one request reads."""
+
+_COLBERT_PAGE = 16
 
 _T = TypeVar("_T")
 
@@ -70,7 +80,8 @@ class Store(Protocol[_T]):
         Write or replace records, in batches of the database's size.
 
         Raises:
-            DocumentError: If it cannot hold one of them, before anything is written.
+            DocumentError: If it cannot hold one of them, before anything is written. Tokens have
+                been checked.
         """
         ...
 
@@ -158,9 +169,9 @@ class StoreIndex(Generic[_T]):
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write records, in batches of a few MiB; see `HybridIndex.upsert`."""
         checked = check_records(records, reps=self.reps, dim=self._store.manifest.dim)
-        self._store.write(
-            [Record(record.document, record.output.only(*self.reps)) for record in checked]
-        )
+        stored = [Record(record.document, record.output.only(*self.reps)) for record in checked]
+        _check_tokens(stored, self._store.token_id_limit)
+        self._store.write(stored)
 
     def search(self, search: Search, /) -> list[Hit]:
         """Rank by the engine's answers; see `HybridIndex.search`."""
@@ -197,7 +208,7 @@ class StoreIndex(Generic[_T]):
 
     def delete(self, ids: Sequence[str], /) -> None:
         """Delete the documents of these ids; see `HybridIndex.delete`."""
-        for page in batched(check_ids(ids), _PAGE):
+        for page in batched(check_ids(ids), PAGE):
             self.delete_where(Ids(tuple(page)))
 
     def delete_where(self, where: Filter, /) -> None:
@@ -208,7 +219,7 @@ class StoreIndex(Generic[_T]):
             self._store.delete(translated.expression)
             return
         ids = [record.document.id for record in self.scan(where)]
-        for page in batched(ids, _PAGE):
+        for page in batched(ids, PAGE):
             self._store.delete(self._store.translate(Ids(tuple(page))).expression)
 
     def count(self, where: Filter | None = None, /) -> int:
@@ -229,6 +240,11 @@ class StoreIndex(Generic[_T]):
         raise not_picklable(self)
 
 
+def page_size(reps: Collection[Rep]) -> int:
+    """Return how many documents one request reads with these of their vectors."""
+    return _COLBERT_PAGE if "colbert" in reps else PAGE
+
+
 def _verifier(
     searcher: Searcher, where: Filter | None
 ) -> Callable[[Sequence[str]], Collection[str]]:
@@ -243,6 +259,16 @@ def _verifier(
         }
 
     return verify
+
+
+def _check_tokens(records: Sequence[Record], limit: int) -> None:
+    for record in records:
+        sparse = record.output.sparse
+        if sparse is not None and len(sparse) and sparse.ids[-1] >= limit:
+            raise DocumentError(
+                f"document {record.document.id!r} has the token {sparse.ids[-1]}, and the engine "
+                f"holds tokens below {limit}; was it encoded by M3's tokenizer?"
+            )
 
 
 def _below(query: M3Output, limit: int) -> M3Output:

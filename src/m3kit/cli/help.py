@@ -49,8 +49,9 @@ id), position (its number), headings, page.
 Documents are replaced by id, and a ledger tells which of them are in the index: repeat
 the command to update an index, or to complete a run that was stopped or killed. What is
 no longer at its place in a file is deleted; --prune deletes whatever else these FILEs
-have no more. Documents that cannot be read are written to a file of rejects, and the exit
-code is 3.
+have no more. Files may be moved; one that would replace another file of the same name,
+which is still there, is refused: give it a --prefix, or say that it has --moved. Documents
+that cannot be read are written to a file of rejects, and the exit code is 3.
 
 \b
 --json prints one object:

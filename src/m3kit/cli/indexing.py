@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from m3kit import ingest
 from m3kit.cli import optimize as optimizing
 from m3kit.cli import options as o
 from m3kit.cli import passages as p
@@ -23,14 +24,7 @@ from m3kit.cli.progress import progress_bar
 from m3kit.cli.stopping import stopping_at_once
 from m3kit.encoder import Encoder
 from m3kit.index import HasSidecar, HybridIndex
-from m3kit.ingest.files import find_sources
-from m3kit.ingest.ledger import Ledger, ledger_path
-from m3kit.ingest.rejects import RejectsFile
 from m3kit.ingest.repeats import RepeatedIds
-from m3kit.ingest.signals import stop_signals
-from m3kit.ingest.sources import read_sources
-from m3kit.ingest.summary import Summary
-from m3kit.ingest.sync import sync
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +61,12 @@ def index(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first document that is rejected.")
     ] = False,
+    moved: Annotated[
+        bool,
+        typer.Option(
+            "--moved", help="FILEs take the place of others of the same names that are still there."
+        ),
+    ] = False,
     rejects: Annotated[
         Path | None,
         typer.Option(
@@ -94,9 +94,9 @@ def index(
     """Encode documents and write them to an index; what did not change is skipped."""
     with stopping_at_once():
         chosen, chunking = o.read_reps(reps), p.Chunking(chunk, chunk_overlap)
-        sources = find_sources(files, format=format_, prefix=prefix)
+        sources = ingest.find_sources(files, format=format_, prefix=prefix)
         progress = progress_bar("indexing", sources.files, enabled=not quiet)
-        items = read_sources(
+        items = ingest.read_sources(
             sources,
             text_fields=text_field,
             id_field=id_field,
@@ -110,8 +110,8 @@ def index(
             progress.display,
             open_for_writing(encoder, to, chosen) as target,
             _ledger_of(target, ledger, to, prune=prune) as opened,
-            RejectsFile(rejects or _rejects_path(target)) as rejected,
-            stop_signals(),
+            ingest.RejectsFile(rejects or _rejects_path(target)) as rejected,
+            ingest.stop_signals(),
         ):
             passages = chunking.passages(items, encoder)
             summary = _synchronize(engine, partial(load_encoder, model, device), to, workers)(
@@ -122,6 +122,7 @@ def index(
                 chunking=chunking.name,
                 prune=prune,
                 strict=strict,
+                moved=moved,
                 rejects=rejected,
                 batch_size=batch,
                 on_progress=lambda done: progress.on_batch(done.read),
@@ -145,10 +146,10 @@ def index(
 
 def _synchronize(
     engine: Engine, load: Callable[[], Encoder], address: str, workers: int | None
-) -> Callable[..., Summary]:
+) -> Callable[..., ingest.Summary]:
     """Return what indexes."""
     if engine is Engine.local:
-        return sync
+        return ingest.sync
     try:
         from m3kit.ingest.on_ray import Workers, sync_on_ray
     except ModuleNotFoundError as error:
@@ -161,8 +162,8 @@ def _synchronize(
 @contextmanager
 def _ledger_of(
     index: HybridIndex, path: Path | None, address: str, *, prune: bool
-) -> Iterator[Ledger | None]:
-    place = path or ledger_path(index)
+) -> Iterator[ingest.Ledger | None]:
+    place = path or ingest.ledger_path(index)
     if place is None:
         if prune:
             raise typer.BadParameter(
@@ -171,7 +172,7 @@ def _ledger_of(
             )
         yield None
         return
-    with Ledger(place, index) as ledger:
+    with ingest.Ledger(place, index) as ledger:
         yield ledger
 
 
@@ -180,7 +181,7 @@ def _rejects_path(index: HybridIndex) -> Path | None:
     return None if sidecar is None else sidecar.with_name(f"{sidecar.name}.rejects.jsonl")
 
 
-def _sentence(summary: Summary, address: str, count: int) -> str:
+def _sentence(summary: ingest.Summary, address: str, count: int) -> str:
     noun = "document" if summary.written == 1 else "documents"
     others = {
         "unchanged": summary.unchanged,
@@ -194,7 +195,7 @@ def _sentence(summary: Summary, address: str, count: int) -> str:
     return f"wrote {summary.written} {noun} to {address}, which holds {count} now{more}"
 
 
-def _rejected(rejects: RejectsFile) -> str:
+def _rejected(rejects: ingest.RejectsFile) -> str:
     noun = "was" if rejects.count == 1 else "were"
     where = f"see {rejects.path}" if rejects.path else "write them to a file with --rejects"
     return f"{rejects.count} {noun} rejected, {where}; the first: {rejects.examples[0]}"

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from m3kit import ingest
 from m3kit.cli import options as o
 from m3kit.cli import passages as p
 from m3kit.cli import reading as r
@@ -19,12 +20,6 @@ from m3kit.cli.opening import model_of, open_existing
 from m3kit.cli.printing import print_json
 from m3kit.cli.terminal import to_line
 from m3kit.index import HybridIndex
-from m3kit.ingest.files import find_sources
-from m3kit.ingest.ledger import Ledger, ledger_path
-from m3kit.ingest.pruning import delete as delete_documents
-from m3kit.ingest.sources import read_sources
-from m3kit.ingest.verifying import Verification
-from m3kit.ingest.verifying import verify as verify_index
 
 _MEANINGS = {
     "doubled": "in the index more than once",
@@ -57,7 +52,7 @@ def delete(
         raise typer.BadParameter("give ids, or conditions with --where", param_hint="ID")
     named = [id_ for given in ids or () for id_ in (_lines() if given == "-" else [given])]
     with open_existing(in_) as index, _existing_ledger(index, ledger) as opened:
-        deleted = delete_documents(index, named, where=conditions, ledger=opened)
+        deleted = ingest.delete(index, named, where=conditions, ledger=opened)
         count = index.count()
     if as_json:
         print_json({"index": in_, "deleted": deleted, "count": count})
@@ -119,13 +114,13 @@ def verify(
 ) -> None:
     """Compare an index with its ledger, and with its sources if they are given."""
     chunking = p.Chunking(chunk, chunk_overlap)
-    sources = find_sources(files, format=format_, prefix=prefix) if files else None
+    sources = ingest.find_sources(files, format=format_, prefix=prefix) if files else None
     with open_existing(in_) as index, _existing_ledger(index, ledger) as opened:
         if opened is None and sources is None:
             raise InputError(f"{in_} has no ledger; give its file with --ledger, or its sources")
         documents = None
         if sources is not None:
-            items = read_sources(
+            items = ingest.read_sources(
                 sources,
                 text_fields=text_field,
                 id_field=id_field,
@@ -134,7 +129,7 @@ def verify(
             documents = (
                 items if chunk is None else chunking.passages(items, model or model_of(index))
             )
-        report = verify_index(index, ledger=opened, documents=documents)
+        report = ingest.verify(index, ledger=opened, documents=documents)
     if as_json:
         print_json(report.to_json())
     else:
@@ -144,14 +139,14 @@ def verify(
 
 
 @contextmanager
-def _existing_ledger(index: HybridIndex, path: Path | None) -> Iterator[Ledger | None]:
-    place = path or ledger_path(index)
+def _existing_ledger(index: HybridIndex, path: Path | None) -> Iterator[ingest.Ledger | None]:
+    place = path or ingest.ledger_path(index)
     if path is not None and not path.exists():
         raise InputError(f"{path}: there is no such ledger")
     if place is None or not place.exists():
         yield None
         return
-    with Ledger(place, index) as ledger:
+    with ingest.Ledger(place, index) as ledger:
         yield ledger
 
 
@@ -166,7 +161,7 @@ def _print_source(source: str, count: int, *, as_json: bool) -> None:
         typer.echo(f"{count:>8}  {to_line(source)}")
 
 
-def _print_report(report: Verification, address: str) -> None:
+def _print_report(report: ingest.Verification, address: str) -> None:
     verdict = "is as it should be" if report.ok else "differs"
     typer.echo(f"{address} holds {report.documents} documents and {verdict}")
     for name, difference in report.differences():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,20 @@ import numpy as np
 
 from m3kit.adapters.ranking import Ranked, Scorer, rank
 from m3kit.evaluation.dataset import EvaluationError
+from m3kit.evaluation.pair_scores import Block, PairScores, query_slices
+from m3kit.evaluation.pools import Entries, Names, Pool
 from m3kit.fusion import Ranking
 from m3kit.index import Search
-from m3kit.scoring import lexical_scores, maxsim, require, scores
-from m3kit.vectors import REPS, Floats, M3Output, Rep
+from m3kit.vectors import REPS, Floats, Ints, M3Output, Rep
 
 _MARGIN = 1e-4
 """How far a score of a matrix product may be from the one that decides."""
+
+_BLOCK = 2**10
+"""How many documents are scored at once, at most."""
+
+_BLOCK_BYTES = 2**25
+"""How large their vectors are, at most."""
 
 
 class ExactSearch:
@@ -26,7 +33,8 @@ class ExactSearch:
 
     For each query it holds what is among the best `depth` of a representation so far, with the
     scores on all of them: a document that leaves these is in no answer. So memory grows with the
-    queries and `depth`, and not with the documents.
+    queries and `depth`, and not with the documents. These are scored in blocks, for all queries
+    at once; the vectors of a block, 32 MB, wait until it is full.
 
     Args:
         queries: What is looked for; all carry `reps`.
@@ -47,46 +55,53 @@ class ExactSearch:
             raise EvaluationError("ColBERT alone scans; set scan_colbert")
         self.queries = queries
         self._depth = depth
-        self._pools = [_Pool(width=len(self.reps)) for _ in queries]
-        self._cuts = np.full((len(self.branches), len(queries)), -np.inf, dtype=np.float32)
-        self._dense = (
-            np.stack([require(query.dense, "dense") for query in queries])
-            if "dense" in self.branches
-            else np.zeros((len(queries), 0), dtype=np.float32)
-        )
+        self._scores = PairScores(queries, self.reps)
+        self._slices = query_slices(len(queries), _BLOCK)
+        branches = {self.reps.index(rep): rep == "sparse" for rep in self.branches}
+        self._pools = [
+            Pool.of(part.stop - part.start, len(self.reps), branches, depth)
+            for part in self._slices
+        ]
+        self._names = Names()
+        self._count = 0
+        self._waiting: list[tuple[str, M3Output]] = []
+        self._bytes = 0
 
     def add(self, ids: Sequence[str], outputs: Sequence[M3Output]) -> None:
         """Show the next documents; no id may come twice."""
-        if not ids:
-            return
-        near = np.zeros((len(self.queries), len(ids)), dtype=bool)
-        for place, rep in enumerate(self.branches):
-            approximate = self._approximate(rep, outputs)
-            cut = self._cuts[place][:, None]
-            near |= (approximate > cut - _MARGIN * np.maximum(1, np.abs(cut))) & (
-                (approximate > 0) | (rep != "sparse")
-            )
-        for position in np.flatnonzero(near.any(axis=1)).tolist():
-            chosen = np.flatnonzero(near[position]).tolist()
-            self._take(position, [ids[n] for n in chosen], [outputs[n] for n in chosen])
+        for id_, output in zip(ids, outputs, strict=True):
+            self._waiting.append((id_, output))
+            self._bytes += output.nbytes
+            if len(self._waiting) == _BLOCK or self._bytes >= _BLOCK_BYTES:
+                self._take()
 
     def rank(self, position: int, search: Search) -> list[Ranked]:
         """Answer for the query at a position, which `search` carries some representations of."""
         if max(search.k, search.candidates) > self._depth:
             raise EvaluationError(f"only the best {self._depth} are held, not {search.candidates}")
-        pool = self._pools[position]
-        self._prune(position)
-        return rank(_PoolScorer(self.reps, pool.ids, pool.scores), search)
+        self._take()
+        place, row = divmod(position, self._slices[0].stop)
+        pool = self._pools[place]
+        pool.prune(self._names.by_number)
+        entries = pool.of_query(row)
+        names = [self._names.by_number[number] for number in entries.numbers.tolist()]
+        return rank(_PoolScorer(self.reps, names, entries.scores), search)
 
     def save(self, path: Path, **more: Any) -> None:
         """Write what was found so far, and arrays beside it, as NumPy's `npz`."""
-        encoded = [id_.encode() for pool in self._pools for id_ in pool.ids]
+        self._take()
+        for pool in self._pools:
+            pool.prune(self._names.by_number)
+        held = [pool.entries for pool in self._pools]
+        numbers = np.concatenate([entries.numbers for entries in held]).tolist()
+        encoded = [self._names.by_number[number].encode() for number in numbers]
+        sizes = [np.bincount(pool.entries.rows, minlength=pool.queries) for pool in self._pools]
         np.savez(
             path,
-            sizes=np.array([len(pool.ids) for pool in self._pools], dtype=np.int64),
+            sizes=np.concatenate(sizes),
             lengths=np.array(list(map(len, encoded)), dtype=np.int64),
             ids=np.frombuffer(b"".join(encoded), dtype=np.uint8),
-            scores=np.concatenate([pool.scores for pool in self._pools]),
+            scores=np.concatenate([entries.scores for entries in held]),
             **more,
         )
 
@@ -95,105 +110,102 @@ class ExactSearch:
         blob, ends = state["ids"].tobytes(), np.cumsum(state["lengths"])
         starts = ends - state["lengths"]
         ids = [blob[start:end].decode() for start, end in zip(starts, ends, strict=True)]
-        stop = 0
-        for position, size in enumerate(state["sizes"].tolist()):
-            start, stop = stop, stop + size
-            self._pools[position] = _Pool(
-                len(self.reps), ids[start:stop], np.array(state["scores"][start:stop])
+        number_by_id = {id_: number for number, id_ in enumerate(dict.fromkeys(ids))}
+        self._names.by_number = {number: id_ for id_, number in number_by_id.items()}
+        self._count = len(number_by_id)
+        numbers = np.array([number_by_id[id_] for id_ in ids], dtype=np.int64)
+        positions = np.repeat(np.arange(len(self.queries)), state["sizes"])
+        for part, pool in zip(self._slices, self._pools, strict=True):
+            here = slice(*np.searchsorted(positions, [part.start, part.stop]).tolist())
+            pool.pending = Entries(
+                positions[here] - part.start, numbers[here], state["scores"][here]
             )
-            self._prune(position)
+            pool.prune(self._names.by_number)
 
-    def _approximate(self, rep: Rep, outputs: Sequence[M3Output]) -> Floats:
-        """Score all queries against a few documents, almost as exactly as it is decided by."""
-        match rep:
-            case "dense":
-                dense = np.stack([require(output.dense, rep) for output in outputs])
-                product: Floats = self._dense @ dense.T
-                return product
-            case "sparse":
-                sparse = [require(output.sparse, rep) for output in outputs]
-                return lexical_scores([require(q.sparse, rep) for q in self.queries], sparse)
-            case "colbert":
-                colbert = [require(output.colbert, rep) for output in outputs]
-                return np.stack([maxsim(require(q.colbert, rep), colbert) for q in self.queries])
-
-    def _take(self, position: int, ids: list[str], outputs: list[M3Output]) -> None:
-        pool = self._pools[position]
-        query = self.queries[position]
-        exact = np.stack([scores(rep, query, outputs) for rep in self.reps], axis=1)
-        pool.ids.extend(ids)
-        pool.scores = np.concatenate([pool.scores, exact])
-        pool.pruned = False
-        if (
-            len(pool.ids) > 2 * self._depth * len(self.branches)
-            or self._cuts[0, position] == -np.inf
-        ):
-            self._prune(position)
-
-    def _prune(self, position: int) -> None:
-        """Let go of what is no longer among the best of any representation."""
-        pool = self._pools[position]
-        if pool.pruned:
+    def _take(self) -> None:
+        """Score the documents that wait, and hold those that are among the best so far."""
+        if not self._waiting:
             return
-        best: set[int] = set()
-        for place, rep in enumerate(self.branches):
-            column = pool.scores[:, self.reps.index(rep)]
-            places = [n for n in range(len(pool.ids)) if rep != "sparse" or column[n] > 0]
-            if len(places) > self._depth:
-                places.sort(key=lambda n: (-column[n], pool.ids[n]))
-                del places[self._depth :]
-            if len(places) == self._depth:
-                self._cuts[place, position] = column[places].min()
-            best.update(places)
-        order = sorted(best)
-        pool.ids = [pool.ids[n] for n in order]
-        pool.scores = pool.scores[order]
-        pool.pruned = True
+        ids, outputs = zip(*self._waiting, strict=True)
+        self._waiting, self._bytes = [], 0
+        block = Block.of(outputs, self.reps)
+        for part, pool in zip(self._slices, self._pools, strict=True):
+            rows, columns, scores = self._near(part, pool, block)
+            for column in np.unique(columns).tolist():
+                self._names.by_number[self._count + column] = ids[column]
+            pool.pending += Entries(rows, self._count + columns, scores)
+            if pool.is_due:
+                pool.prune(self._names.by_number)
+            self._complete(part, pool, block)
+        self._count += len(ids)
+        self._names.drop_all_but(self._pools)
+
+    def _near(self, part: slice, pool: Pool, block: Block) -> tuple[Ints, Ints, Floats]:
+        """Return pairs of a query and a document that may be among the best, and their scores."""
+        tables = {rep: self._scores.table(rep, part, block) for rep in self.branches}
+        near = np.zeros((pool.queries, len(block)), dtype=bool)
+        for rep, table in tables.items():
+            cut = pool.cuts[self.reps.index(rep)][:, None]
+            near |= (table > cut - _MARGIN * np.maximum(1, np.abs(cut))) & (
+                (table > 0) | (rep != "sparse")
+            )
+        rows, columns = np.nonzero(near)
+        scores = np.full((len(rows), len(self.reps)), np.nan, dtype=np.float32)
+        for rep, table in tables.items():
+            scores[:, self.reps.index(rep)] = (
+                self._scores.pairs(rep, part.start + rows, block, columns)
+                if rep == "dense"
+                else table[rows, columns]
+            )
+        return rows, columns, scores
+
+    def _complete(self, part: slice, pool: Pool, block: Block) -> None:
+        """Score by ColBERT the documents of a block that are held, where no branch has done it."""
+        if "colbert" in self.branches or "colbert" not in self.reps:
+            return
+        for entries in (pool.entries, pool.pending):
+            new = np.flatnonzero(entries.numbers >= self._count)
+            rows, columns = part.start + entries.rows[new], entries.numbers[new] - self._count
+            scores = self._scores.pairs("colbert", rows, block, columns)
+            entries.scores[new, self.reps.index("colbert")] = scores
 
 
-@dataclass(slots=True)
-class _Pool:
-    """
-    The documents that are held for one query, and a column of scores for each representation.
-
-    `pruned` says that no document can be left out.
-    """
-
-    width: int
-    ids: list[str] = field(default_factory=list)
-    scores: Floats = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
-    pruned: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.ids:
-            self.scores = np.zeros((0, self.width), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
 class _PoolScorer(Scorer):
-    """What was held of a stream, as an engine that is asked for a ranking."""
+    """What was held of a stream for one query, as an engine that is asked for a ranking."""
 
-    reps: tuple[Rep, ...]
-    names: Sequence[str]
-    table: Floats
-    slack: int = 0
+    slack = 0
+
+    def __init__(self, reps: Sequence[Rep], names: Sequence[str], scores: Floats) -> None:
+        order = sorted(range(len(names)), key=names.__getitem__)
+        self._names = [names[place] for place in order]
+        self._columns = {rep: scores[order, column] for column, rep in enumerate(reps)}
+
+    @cached_property
+    def _by_name(self) -> dict[Rep, dict[str, float]]:
+        return {
+            rep: dict(zip(self._names, column.tolist(), strict=True))
+            for rep, column in self._columns.items()
+        }
 
     def nearest(self, limits: Mapping[Rep, int]) -> Mapping[Rep, Ranking]:
-        return {
-            rep: sorted(
-                (pair for pair in self._column(rep).items() if rep != "sparse" or pair[1]),
-                key=lambda pair: (-pair[1], pair[0]),
-            )[:limit]
-            for rep, limit in limits.items()
-        }
+        """Return the best of each representation, ties by id."""
+        rankings: dict[Rep, Ranking] = {}
+        for rep, limit in limits.items():
+            column = self._columns[rep]
+            order = np.argsort(-column, kind="stable")
+            if rep == "sparse":
+                order = order[: np.count_nonzero(column)]
+            scores = column[order[:limit]].tolist()
+            rankings[rep] = list(
+                zip([self._names[n] for n in order[:limit].tolist()], scores, strict=True)
+            )
+        return rankings
 
     def scores(
         self, names_by_rep: Mapping[Rep, Sequence[str]]
     ) -> Mapping[Rep, Mapping[str, float]]:
-        columns = {rep: self._column(rep) for rep in names_by_rep}
+        """Look the scores up."""
         return {
-            rep: {name: columns[rep][name] for name in names} for rep, names in names_by_rep.items()
+            rep: {name: self._by_name[rep][name] for name in names}
+            for rep, names in names_by_rep.items()
         }
-
-    def _column(self, rep: Rep) -> dict[str, float]:
-        return dict(zip(self.names, self.table[:, self.reps.index(rep)].tolist(), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from m3kit.index import M3Error
@@ -26,10 +26,12 @@ class SourceDocument(Document):
         metadata: JSON, as in `Document`.
         source: The path of its file below the source as given, with slashes: `guide/faq.md`.
         line: The line of that file on which it begins, from 1; None where there are no lines.
+        location: Where that file is, an absolute path or a URL; empty where it is not known.
     """
 
     source: str
     line: int | None = None
+    location: str = field(default="", compare=False)
 
     __hash__ = Document.__hash__
 

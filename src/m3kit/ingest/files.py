@@ -37,6 +37,7 @@ class SourceFile:
         name: Its path below the source as given, with slashes; of a file given itself, its name.
         format: Its format.
         location: Where it is, for messages.
+        place: Where it is, whatever the working directory: an absolute path, or a URL.
         open: Opens it for reading.
         size: The number of bytes, if it is known in advance.
     """
@@ -46,6 +47,7 @@ class SourceFile:
     location: str
     open: Callable[[], AbstractContextManager[BinaryIO]]
     size: int | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +192,10 @@ def _stdin() -> AbstractContextManager[BinaryIO]:
 
 
 def _file(path: Path, name: str, format_: Format) -> SourceFile:
-    resolved = path.resolve()
-    size = resolved.stat().st_size if resolved.is_file() else None
+    place = path.absolute()
+    size = place.stat().st_size if place.is_file() else None
     printable = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return SourceFile(printable, format_, str(path), lambda: resolved.open("rb"), size)
+    return SourceFile(printable, format_, str(path), lambda: place.open("rb"), size, str(place))
 
 
 def _in_folder(folder: Path) -> Iterator[SourceFile | Skipped]:

@@ -9,7 +9,7 @@ under its id, or deletes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,6 +27,7 @@ _PAGE = 500
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE recipes (number INTEGER PRIMARY KEY, recipe TEXT NOT NULL UNIQUE);
+CREATE TABLE places (source TEXT PRIMARY KEY, location TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
   id TEXT PRIMARY KEY, source TEXT NOT NULL, text BLOB, metadata BLOB, recipe INTEGER,
   run INTEGER NOT NULL
@@ -36,6 +37,7 @@ _ENTRIES = """
 SELECT id, source, text, metadata, recipes.recipe, run
 FROM documents LEFT JOIN recipes ON documents.recipe = recipes.number
 """
+_PLACES = "SELECT source, location FROM places"
 _UNSEEN = """
 SELECT id, documents.source, text, metadata, seen.source IS NOT NULL
 FROM documents LEFT JOIN temp.seen ON documents.source = seen.source
@@ -147,15 +149,39 @@ class Ledger(ClosesOnExit):
         )
         return dict(rows)
 
-    def plan(self, *, unchanged: Iterable[Fingerprint], pending: Iterable[Fingerprint]) -> None:
+    def locations(self, sources: Iterable[str]) -> dict[str, str]:
+        """Return where sources were, of which documents are called by their place."""
+        known: dict[str, str] = {}
+        for page in batched(sources, _PAGE):
+            marks = ",".join("?" * len(page))
+            known |= dict(self._db.rows(f"{_PLACES} WHERE source IN ({marks})", *page))
+        return known
+
+    def holds_places_of(self, source: str) -> bool:
+        """Tell whether documents are known that are called by their place in a source."""
+        first, after = f"{source}#", f"{source}$"  # the next character
+        query = "SELECT 1 FROM documents WHERE id = ? OR (id > ? AND id < ?) LIMIT 1"
+        return self._db.row(query, source, first, after) is not None
+
+    def plan(
+        self,
+        *,
+        unchanged: Iterable[Fingerprint],
+        pending: Iterable[Fingerprint],
+        places: Mapping[str, str] | None = None,
+    ) -> None:
         """
         Note that a run has seen documents, before the index is touched.
 
         Args:
             unchanged: Those that are durable already.
             pending: Those that will be written.
+            places: Where sources are that are new, or have moved.
         """
         with self._db.transaction():
+            self._db.execute_each(
+                "INSERT OR REPLACE INTO places VALUES (?, ?)", (places or {}).items()
+            )
             self._db.execute_each(
                 "UPDATE documents SET run = ?, source = ? WHERE id = ?",
                 ((self._run, item.source, item.id) for item in unchanged),

@@ -31,7 +31,7 @@ from m3kit.ingest.rejects import RejectsFile
 from m3kit.ingest.retries import Retries
 from m3kit.ingest.signals import stop_signals
 from m3kit.ingest.summary import Summary
-from m3kit.ingest.sync import Run
+from m3kit.ingest.syncing import Run
 from m3kit.records import Document, Record
 from m3kit.retriever import Retriever
 from m3kit.vectors import Rep
@@ -82,13 +82,14 @@ def sync_on_ray(
     chunking: str = "",
     prune: bool = False,
     strict: bool = False,
+    moved: bool = False,
     rejects: RejectsFile | None = None,
     batch_size: int = 128,
     checkpoint_seconds: float = 10.0,
     on_progress: Callable[[Summary], object] | None = None,
 ) -> Summary:
     """
-    Write documents to an index by a cluster; see `m3kit.ingest.sync.sync`.
+    Write documents to an index by a cluster; see `m3kit.ingest.sync`.
 
     Args:
         load: Loads the model in each worker; it is pickled.
@@ -101,6 +102,7 @@ def sync_on_ray(
         chunking: How the documents were split.
         prune: Whether to delete what is not among `documents`.
         strict: Whether to stop at the first reject.
+        moved: Whether files take the place of others that are still there.
         rejects: Where rejects are written.
         batch_size: How many documents a worker encodes and writes at once.
         checkpoint_seconds: After how many seconds the index is flushed, and the ledger says so.
@@ -125,6 +127,7 @@ def sync_on_ray(
         ledger,
         recipe=recipe(encoder.model, chunking),
         strict=strict,
+        moved=moved,
         rejects=RejectsFile(None) if rejects is None else rejects,
         checkpoint_seconds=checkpoint_seconds,
         retries=Retries(),

@@ -10,6 +10,7 @@ from m3kit.index import ChecksDocuments, DocumentError, HybridIndex
 from m3kit.ingest.documents import Reject, SourceDocument, SourceError
 from m3kit.ingest.fingerprints import Fingerprint
 from m3kit.ingest.ledger import Entry, Ledger
+from m3kit.ingest.places import Places
 from m3kit.ingest.rejects import RejectsFile
 from m3kit.ingest.repeats import RepeatedIds
 from m3kit.ingest.summary import Summary
@@ -43,6 +44,7 @@ class Planner:
         rejects: Takes what cannot be indexed.
         recipe: How documents are chunked and encoded.
         strict: Whether a reject is an error.
+        moved: Whether files take the place of others that are still there.
     """
 
     def __init__(
@@ -54,12 +56,14 @@ class Planner:
         *,
         recipe: str,
         strict: bool,
+        moved: bool,
     ) -> None:
         self.broken_sources: set[str] = set()
         self.repeats = RepeatedIds()
         self.summary = summary
         self._check = index.check_document if isinstance(index, ChecksDocuments) else None
         self._ledger = ledger
+        self._places = None if ledger is None else Places(ledger, moved=moved)
         self._rejects = rejects
         self._recipe = recipe
         self._strict = strict
@@ -70,14 +74,16 @@ class Planner:
         Return the documents to be written, noted as pending in the ledger.
 
         Raises:
-            SourceError, DocumentError: At the first reject, if it is strict.
+            SourceError, DocumentError: At the first reject, if it is strict; or if a file would
+                replace another one.
         """
         documents = list(self._accepted(items))
         fingerprints = [Fingerprint.of(document) for document in documents]
-        if self._ledger is None:
+        if self._ledger is None or self._places is None:
             for document, fingerprint in zip(documents, fingerprints, strict=True):
                 yield Job(document, fingerprint, encode=True)
             return
+        places = self._places.check(documents)
         known = self._ledger.get([fingerprint.id for fingerprint in fingerprints])
         jobs: list[Job] = []
         unchanged: list[Fingerprint] = []
@@ -92,7 +98,8 @@ class Planner:
             same_text = entry is not None and self._has_vectors(entry, fingerprint)
             jobs.append(Job(document, fingerprint, encode=not (same_text and self._reuses)))
             known[fingerprint.id] = Entry(fingerprint, None, seen=True)
-        self._ledger.plan(unchanged=unchanged, pending=[job.fingerprint for job in jobs])
+        pending = [job.fingerprint for job in jobs]
+        self._ledger.plan(unchanged=unchanged, pending=pending, places=places)
         self.summary.unchanged += len(unchanged)
         yield from jobs
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ def _read_file(
 ) -> Iterator[Item]:
     try:
         with opened(file, on_bytes, seek=file.format in SEEKING) as stream:
-            yield from read(stream, file.name, options)
+            for item in read(stream, file.name, options):
+                is_document = isinstance(item, SourceDocument)
+                yield replace(item, location=file.place) if is_document else item
     except NotTextError as error:
         yield Reject(file.name, None, str(error))
     except OSError as error:

@@ -51,7 +51,7 @@ def resolve_url(
         name = PurePosixPath(urlsplit(url).path).name or "index.html"
         chosen = format_or_error(name, format_, shown)
         opens = partial(_opened, files, path)
-        yield SourceFile(name, chosen, shown, opens, infos[path].get("size"))
+        yield SourceFile(name, chosen, shown, opens, infos[path].get("size"), shown)
 
 
 def _reason(error: Exception) -> str:
@@ -80,7 +80,7 @@ def _in_folder(
         else:
             format_ = format_or_error(name, None, location)
             opens = partial(_opened, files, path)
-            yield SourceFile(name, format_, location, opens, info.get("size"))
+            yield SourceFile(name, format_, location, opens, info.get("size"), location)
 
 
 def _opened(files: AbstractFileSystem, path: str) -> AbstractContextManager[BinaryIO]:

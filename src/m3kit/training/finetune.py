@@ -17,7 +17,7 @@ from m3kit.training.batches import Batches, BuildBatch, TextOptions, Tokenize
 from m3kit.training.data import Example, TrainingData, estimate
 from m3kit.training.errors import TrainingError
 from m3kit.training.model import M3Model
-from m3kit.training.options import FinetuneOptions, Record, last_checkpoint
+from m3kit.training.options import FinetuneOptions, Record, TrainingOptions, last_checkpoint
 from m3kit.training.plot import write_plot
 from m3kit.training.trainer import BatchTrainer, M3Trainer
 
@@ -131,7 +131,7 @@ def find_checkpoint(model: str | Path) -> Checkpoint:
     return read_checkpoint(name, folder)
 
 
-def training_arguments(folder: Path, options: Any) -> TrainingArguments:
+def training_arguments(folder: Path, options: TrainingOptions) -> TrainingArguments:
     """
     Return transformers' settings of a run.
 

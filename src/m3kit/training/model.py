@@ -27,10 +27,10 @@ from m3kit.backend.mcls import (
 )
 from m3kit.backend.packing import Pack
 from m3kit.torch.weights import Weights
-from m3kit.training.backbone import hidden_states, load_backbone
 from m3kit.training.errors import TrainingError
-from m3kit.training.lora import LoraOptions, load_adapter, merged_state, save_adapter, wrap
+from m3kit.training.lora import LoraOptions
 from m3kit.training.representations import Lexical, Representations, Vectors
+from m3kit.training.transformer import TransformerModel
 from m3kit.vectors import REPS, Ints, Rep
 
 HEADS = {"sparse": "sparse_linear", "colbert": "colbert_linear"}
@@ -50,7 +50,7 @@ _SMALL_FILES = (
 _log = logging.getLogger("m3kit")
 
 
-class M3Model(nn.Module):
+class M3Model(TransformerModel):
     """
     A checkpoint whose chosen heads are trained.
 
@@ -83,75 +83,56 @@ class M3Model(nn.Module):
         lora: LoraOptions | None = None,
         cls_every: int | None = None,
     ) -> None:
-        super().__init__()
-        self.checkpoint = checkpoint
-        self.cls_every = cls_every
-        check_cls_every(cls_every)
-        self.heads = _heads(checkpoint, heads)
-        self.frozen = "dense" not in self.heads if freeze_encoder is None else freeze_encoder
-        if self.frozen and lora is not None:
+        chosen = _heads(checkpoint, heads)
+        frozen = "dense" not in chosen if freeze_encoder is None else freeze_encoder
+        if frozen and lora is not None:
             raise TrainingError("LoRA trains the encoder, which is frozen; choose one of the two")
-        if self.frozen and self.heads == ("dense",):
+        if frozen and chosen == ("dense",):
             raise TrainingError(
                 "the dense vector has no head, so with a frozen encoder nothing is trained; train "
                 "the encoder, or the heads sparse and colbert too"
             )
-        self.backbone: Any = load_backbone(checkpoint, dropout)
-        self.config = self.backbone.config
-        width = self.config.hidden_size
-        self._pooling: Pooling = checkpoint.pooling()
-        if cls_every is not None and self._pooling != "cls":
+        check_cls_every(cls_every)
+        pooling = checkpoint.pooling()
+        if cls_every is not None and pooling != "cls":
             raise ValueError(
                 f"cls_every takes the mean of CLS tokens, and {checkpoint.name} pools by "
-                f"{self._pooling}; leave it out"
+                f"{pooling}; leave it out"
             )
-        self.sparse_linear, self.colbert_linear = _load_heads(checkpoint, width, self.heads)
+        super().__init__(checkpoint, dropout=dropout, lora=lora)
+        self.heads, self.frozen, self.cls_every = chosen, frozen, cls_every
+        self._pooling: Pooling = pooling
         self._unweighted = unweighted
+        width = self.config.hidden_size
+        self.sparse_linear, self.colbert_linear = _load_heads(checkpoint, width, self.heads)
         for rep, name in HEADS.items():
             if (head := getattr(self, name)) is not None:
                 head.requires_grad_(rep in self.heads)
         if self.frozen:
             self.backbone.requires_grad_(False)  # noqa: FBT003  # PyTorch's signature
-        self.lora = lora is not None
-        if lora is not None:
-            self.backbone = wrap(self.backbone, lora)
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return next(self.parameters()).device
 
     @property
     def max_length(self) -> int:
         """How many tokens a text may have, special ones included."""
-        longest = max_length(self.config)
+        longest = super().max_length
         return longest if self.cls_every is None else longest_text(longest, self.cls_every)
 
     def forward(self, texts: Sequence[Ints]) -> Representations:
         """Compute the chosen representations of the token ids of some texts, in float32."""
         if self.cls_every is not None:
             texts = [insert_cls(ids, self.cls_every) for ids in texts]
-        order = np.argsort([len(ids) for ids in texts], kind="stable")
-        pack = Pack.of([texts[place] for place in order])
         with torch.no_grad() if self.frozen else nullcontext():
-            hidden = hidden_states(self.backbone, pack, self.device)
+            hidden, pack, places = self.packed_states(texts)
         with torch.autocast(hidden.device.type, enabled=False):
             wide = torch.promote_types(hidden.dtype, torch.float32)
             computed = self._representations(hidden.to(wide), pack)
-        places = torch.from_numpy(np.argsort(order, kind="stable")).to(hidden.device)
         return computed.select(places)
-
-    def activation_checkpointing_enable(self, **options: Any) -> None:
-        """Compute hidden states again in the backward pass, to store fewer."""
-        self.backbone.activation_checkpointing_enable(**options)
 
     def save(self, folder: Path) -> None:
         """Write the model in the published layout, in float32; LoRA's matrices merged and apart."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.lora:
-            save_adapter(self.backbone, folder)
-        state = merged_state(self.backbone) if self.lora else self.backbone.state_dict()
-        save_file(on_cpu(state), folder / "model.safetensors", {"format": "pt"})
+        save_file(
+            on_cpu(self.save_transformer(folder)), folder / "model.safetensors", {"format": "pt"}
+        )
         for name in HEADS.values():
             if (head := getattr(self, name)) is not None:
                 torch.save(on_cpu(head.state_dict()), folder / f"{name}.pt")
@@ -159,10 +140,7 @@ class M3Model(nn.Module):
 
     def load(self, folder: Path) -> None:
         """Take the weights of a folder that `save` wrote."""
-        if self.lora:
-            load_adapter(self.backbone, folder)
-        else:
-            self.backbone.load_state_dict(load_file(folder / "model.safetensors"))
+        self.load_transformer(folder, load_file(folder / "model.safetensors"))
         for name in HEADS.values():
             if (head := getattr(self, name)) is not None:
                 head.load_state_dict(
@@ -208,12 +186,6 @@ class M3Model(nn.Module):
                 for run, block in zip(pack.runs, blocks, strict=True)
             ]
         )
-
-
-def max_length(config: Any) -> int:
-    """Return how many tokens a text may have by transformers' configuration of a model."""
-    positions: int = config.max_position_embeddings
-    return positions - (0 if config.model_type == "bert" else config.pad_token_id + 1)
 
 
 def write_small_files(checkpoint: Checkpoint, folder: Path, **settings: Any) -> None:

@@ -20,47 +20,67 @@ RECORD = "finetune.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneOptions:
+class TrainingOptions:
     """
-    How a model is fine-tuned.
+    What every run of training is told.
 
     Args:
-        heads: What is trained, some of dense, sparse, colbert; None for all that the model has.
-        freeze_encoder: Whether the heads alone are trained; None freezes the encoder where the
-            dense vector is not among `heads`.
-        lora: Trains low-rank matrices beside the encoder's; None trains the encoder itself.
         dropout: Of hidden states and attention; None for that of the checkpoint.
-        cls_every: Puts a CLS token before every so many tokens, whose mean is the dense vector
-            (MCLS); give it to `TorchEncoder` as well. None is a single CLS.
-        loss: The loss and its weights.
-        batches: The size of batches.
-        texts: How examples become texts.
-        chunk_tokens: Tokens computed at once on a device; gradients are those of the whole batch
-            (GradCache). None computes a batch at once.
         learning_rate: The largest.
         epochs: Passes over the data.
         max_steps: Optimizer steps, in place of `epochs`; -1 for none.
         warmup: Share of the steps in which the learning rate rises.
-        seed: Of shuffling, drawing, dropout and new heads.
+        seed: Of shuffling, drawing, dropout, and weights that are initialised at random.
         settings: Any other of `transformers.TrainingArguments`, by name: `bf16`, `fp16`,
             `gradient_accumulation_steps`, `save_steps`, `logging_steps`, `report_to`, ….
     """
 
-    heads: Sequence[Rep] | None = None
-    freeze_encoder: bool | None = None
-    lora: LoraOptions | None = None
     dropout: float | None = None
-    cls_every: int | None = None
-    loss: LossOptions = field(default_factory=LossOptions)
-    batches: BatchOptions = field(default_factory=BatchOptions)
-    texts: TextOptions = field(default_factory=TextOptions)
-    chunk_tokens: int | None = None
     learning_rate: float = 1e-5
     epochs: float = 1.0
     max_steps: int = -1
     warmup: float = 0.1
     seed: int = 42
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExampleOptions(TrainingOptions):
+    """
+    How an encoder or a reranker learns from examples: see `TrainingOptions`, and what follows.
+
+    Args:
+        lora: Trains low-rank matrices beside the encoder's; None trains the encoder itself.
+        batches: The size of batches.
+        texts: How examples become texts.
+        chunk_tokens: Tokens computed at once on a device; gradients are those of the whole batch
+            (GradCache). None computes a batch at once.
+    """
+
+    lora: LoraOptions | None = None
+    batches: BatchOptions = field(default_factory=BatchOptions)
+    texts: TextOptions = field(default_factory=TextOptions)
+    chunk_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneOptions(ExampleOptions):
+    """
+    How an encoder is fine-tuned: see `ExampleOptions`, and what follows.
+
+    Args:
+        heads: What is trained, some of dense, sparse, colbert; None for all that the model has.
+        freeze_encoder: Whether the heads alone are trained; None freezes the encoder where the
+            dense vector is not among `heads`.
+        cls_every: Puts a CLS token before every so many tokens, whose mean is the dense vector
+            (MCLS); give it to `TorchEncoder` as well. None is a single CLS.
+        loss: The loss and its weights.
+    """
+
+    heads: Sequence[Rep] | None = None
+    freeze_encoder: bool | None = None
+    cls_every: int | None = None
+    loss: LossOptions = field(default_factory=LossOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from m3kit.backend.tokenizer import SPECIAL_TOKENS, load_tokenizer
 from m3kit.training.batching import BatchOptions, plan
 from m3kit.training.errors import TrainingDataError, TrainingError
 from m3kit.training.finetune import Finetuned, find_checkpoint, run, training_arguments
-from m3kit.training.options import Record
+from m3kit.training.options import Record, TrainingOptions
 from m3kit.training.retromae import MaskedText, RetroMae, mask_text
 from m3kit.training.trainer import BatchTrainer
 from m3kit.vectors import Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainOptions:
+class PretrainOptions(TrainingOptions):
     """
-    How an encoder is pre-trained.
+    How an encoder is pre-trained: see `TrainingOptions`, and what follows.
 
     Args:
         positions: The longest text in tokens that the model is to read; None for what it has.
@@ -35,13 +35,6 @@ class PretrainOptions:
         decoder_share: The share of tokens that the decoder does not see.
         batch_size: Texts of a batch, at most.
         batch_tokens: Tokens of a batch, at most; a longer text is a batch of its own.
-        dropout: Of hidden states and attention; None for that of the checkpoint.
-        learning_rate: The largest.
-        epochs: Passes over the texts, each with other masks.
-        max_steps: Optimizer steps, in place of `epochs`; -1 for none.
-        warmup: Share of the steps in which the learning rate rises.
-        seed: Of shuffling, masks, dropout and new weights.
-        settings: Any other of `transformers.TrainingArguments`, by name.
 
     Raises:
         ValueError: If a share is not between 0 and 1.
@@ -53,13 +46,7 @@ class PretrainOptions:
     decoder_share: float = 0.5
     batch_size: int = 32
     batch_tokens: int = 8192
-    dropout: float | None = None
     learning_rate: float = 7e-5
-    epochs: int = 1
-    max_steps: int = -1
-    warmup: float = 0.1
-    seed: int = 42
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("encoder_share", "decoder_share"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,12 +17,10 @@ from m3kit._batching import chunked
 from m3kit.backend.tokenizer import SPECIAL_TOKENS, TextTokenizer, load_tokenizer
 from m3kit.torch.joining import Joint
 from m3kit.training.batches import Batches, Group, TextOptions, members_of, teacher_of
-from m3kit.training.batching import BatchOptions
 from m3kit.training.data import Example, TrainingData, estimate
 from m3kit.training.finetune import Finetuned, find_checkpoint, run, training_arguments
-from m3kit.training.lora import LoraOptions
 from m3kit.training.losses import Groups, distillation, info_nce
-from m3kit.training.options import Record
+from m3kit.training.options import ExampleOptions, Record
 from m3kit.training.rerank_model import RerankerModel
 from m3kit.training.trainer import BatchTrainer
 from m3kit.vectors import Floats, Ints
@@ -32,26 +30,17 @@ RerankLoss: TypeAlias = Literal["listwise", "pairwise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RerankerOptions:
+class RerankerOptions(ExampleOptions):
     """
-    How a reranker is fine-tuned.
+    How a reranker is fine-tuned: see `ExampleOptions`, and what follows.
+
+    Of `texts`, `query_max_length` cuts a query, and `max_length` the pair.
 
     Args:
         loss: `"listwise"` or `"pairwise"`, see `rerank_loss`.
         teacher: Whether the scores in the data are learnt besides.
         temperature: What scores are divided by.
         max_length: Tokens of a query and a passage together.
-        lora: Trains low-rank matrices beside the encoder's; None trains the encoder itself.
-        dropout: As for an encoder; so what follows.
-        batches: The size of batches.
-        texts: How examples become texts; `query_max_length` cuts a query, `max_length` the pair.
-        chunk_tokens: Tokens computed at once on a device; the gradients are the same.
-        learning_rate: The largest.
-        epochs: Passes over the data.
-        max_steps: Optimizer steps, in place of `epochs`; -1 for none.
-        warmup: Share of the steps in which the learning rate rises.
-        seed: Of shuffling, drawing, dropout and a new score.
-        settings: Any other of `transformers.TrainingArguments`.
 
     Raises:
         ValueError: If a value makes no sense.
@@ -61,17 +50,6 @@ class RerankerOptions:
     teacher: bool = False
     temperature: float = 1.0
     max_length: int = 512
-    lora: LoraOptions | None = None
-    dropout: float | None = None
-    batches: BatchOptions = field(default_factory=BatchOptions)
-    texts: TextOptions = field(default_factory=TextOptions)
-    chunk_tokens: int | None = None
-    learning_rate: float = 1e-5
-    epochs: float = 1.0
-    max_steps: int = -1
-    warmup: float = 0.1
-    seed: int = 42
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.loss not in {"listwise", "pairwise"}:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from m3kit._files import replacing
 from m3kit.retriever import Reranker, reranked_scores
 from m3kit.training.data import Example
 
@@ -49,15 +49,9 @@ def to_line(example: Example) -> str:
 
 def write_examples(path: str | PathLike[str], examples: Iterable[Example]) -> int:
     """Write examples as JSONL; the file appears when all are written. Returns their number."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            for example in examples:
-                file.write(f"{to_line(example)}\n")
-                count += 1
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(Path(path)) as file:
+        for example in examples:
+            file.write(f"{to_line(example)}\n")
+            count += 1
     return count

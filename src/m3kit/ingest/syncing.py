@@ -52,6 +52,7 @@ def sync(
     chunking: str = "",
     prune: bool = False,
     strict: bool = False,
+    moved: bool = False,
     rejects: RejectsFile | None = None,
     batch_size: int = 128,
     checkpoint_seconds: float = 10.0,
@@ -77,6 +78,8 @@ def sync(
         chunking: How the documents were split; another way has all of them encoded again.
         prune: Whether to delete the documents of the ledger that are not among `documents`.
         strict: Whether to stop at the first reject.
+        moved: Whether files take the place of others of the same path that are still there, which
+            is otherwise an error.
         rejects: Where rejects are written; by default they are only counted.
         batch_size: How many documents are encoded and written at once.
         checkpoint_seconds: After how many seconds the index is flushed, and the ledger says so.
@@ -87,7 +90,8 @@ def sync(
         What was done.
 
     Raises:
-        SourceError, DocumentError: At the first reject, if `strict`.
+        SourceError, DocumentError: At the first reject, if `strict`. Also if documents would
+            replace those of another file, which has the same path below its source.
         ValueError: If `prune` is asked for without a ledger.
         Stopped: If a signal stopped it.
         Exception: What the encoder, the index or reading raises, with a note of what was written.
@@ -99,6 +103,7 @@ def sync(
         ledger,
         recipe=recipe(encoder.model, chunking),
         strict=strict,
+        moved=moved,
         rejects=RejectsFile(None) if rejects is None else rejects,
         checkpoint_seconds=checkpoint_seconds,
         retries=Retries() if retries is None else retries,
@@ -118,6 +123,7 @@ class Run:
         *,
         recipe: str,
         strict: bool,
+        moved: bool,
         rejects: RejectsFile,
         checkpoint_seconds: float,
         retries: Retries,
@@ -131,7 +137,13 @@ class Run:
         self._on_progress = on_progress
         self._started = monotonic()
         self._planner = Planner(
-            self._index, ledger, self.summary, rejects, recipe=recipe, strict=strict
+            self._index,
+            ledger,
+            self.summary,
+            rejects,
+            recipe=recipe,
+            strict=strict,
+            moved=moved,
         )
         self._writer = Writer(
             retriever,
