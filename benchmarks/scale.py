@@ -37,7 +37,7 @@ from m3kit_qdrant import EdgeIndex
 
 _BATCH = 5_000
 _QUERIES = 200
-_EXACT_SCORES = 20_000_000
+_EXACT_SCORES = 10_000_000
 """With so many documents an exact search is compared in all, but with 20 queries at least."""
 
 _K = 10
