@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Self
+from typing import Self, TypeAlias
 
-from m3kit.ingest.documents import SourceDocument
+from m3kit.ingest.documents import Reject, SourceDocument
 from m3kit.records import Document
 
 _BYTES = 16
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,17 @@ class Fingerprint:
     def of(cls, document: Document) -> Self:
         """Hash a document."""
         source = document.source if isinstance(document, SourceDocument) else ""
-        metadata = json.dumps(
-            document.metadata, sort_keys=True, ensure_ascii=True, separators=(",", ":")
-        )
+        metadata = _JSON.encode(document.metadata)
         return cls(document.id, source, _hash(document.text), _hash(metadata))
+
+
+Read: TypeAlias = "tuple[Document | Reject, Fingerprint | None]"
+"""What was read, and the fingerprint of a document."""
+
+
+def with_fingerprints(items: Iterable[Document | Reject]) -> list[Read]:
+    """Hash the documents among items that were read, in the thread that reads."""
+    return [(item, Fingerprint.of(item) if isinstance(item, Document) else None) for item in items]
 
 
 def is_positional(id_: str, source: str) -> bool:

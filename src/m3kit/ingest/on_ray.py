@@ -24,7 +24,7 @@ from m3kit._overlap import prefetched
 from m3kit.encoder import Encoder
 from m3kit.index import DocumentError, HybridIndex, VectorError, check_count, open_index
 from m3kit.ingest.documents import Reject
-from m3kit.ingest.fingerprints import recipe
+from m3kit.ingest.fingerprints import recipe, with_fingerprints
 from m3kit.ingest.ledger import Ledger
 from m3kit.ingest.planning import Job
 from m3kit.ingest.rejects import RejectsFile
@@ -144,7 +144,8 @@ class _RayRun(Run):
     pool: _Pool
 
     def _write_all(self, documents: Iterable[Document | Reject], batch_size: int) -> None:
-        groups = prefetched(batched(documents, batch_size), ahead=_READ_AHEAD)
+        read = map(with_fingerprints, batched(documents, batch_size))
+        groups = prefetched(read, ahead=_READ_AHEAD)
         with closing(groups):
             for batch in batched(self._jobs(groups), batch_size):
                 latest = {job.document.id: job for job in batch}

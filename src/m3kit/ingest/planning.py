@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from m3kit.adapters.manifest import manifest_of
 from m3kit.index import ChecksDocuments, DocumentError, HybridIndex
 from m3kit.ingest.documents import Reject, SourceDocument, SourceError
-from m3kit.ingest.fingerprints import Fingerprint
+from m3kit.ingest.fingerprints import Fingerprint, Read
 from m3kit.ingest.ledger import Entry, Ledger
 from m3kit.ingest.places import Places
 from m3kit.ingest.rejects import RejectsFile
@@ -69,7 +69,7 @@ class Planner:
         self._strict = strict
         self._reuses = keeps_vectors(index)
 
-    def plan(self, items: Sequence[Document | Reject]) -> Iterator[Job]:
+    def plan(self, items: Sequence[Read]) -> Iterator[Job]:
         """
         Return the documents to be written, noted as pending in the ledger.
 
@@ -77,17 +77,16 @@ class Planner:
             SourceError, DocumentError: At the first reject, if it is strict; or if a file would
                 replace another one.
         """
-        documents = list(self._accepted(items))
-        fingerprints = [Fingerprint.of(document) for document in documents]
+        accepted = list(self._accepted(items))
         if self._ledger is None or self._places is None:
-            for document, fingerprint in zip(documents, fingerprints, strict=True):
+            for document, fingerprint in accepted:
                 yield Job(document, fingerprint, encode=True)
             return
-        places = self._places.check(documents)
-        known = self._ledger.get([fingerprint.id for fingerprint in fingerprints])
+        places = self._places.check(document for document, _ in accepted)
+        known = self._ledger.get([fingerprint.id for _, fingerprint in accepted])
         jobs: list[Job] = []
         unchanged: list[Fingerprint] = []
-        for document, fingerprint in zip(documents, fingerprints, strict=True):
+        for document, fingerprint in accepted:
             entry = known.get(fingerprint.id)
             if entry is not None and entry.seen:
                 self.repeats.add(fingerprint.id)
@@ -127,12 +126,12 @@ class Planner:
         self._rejects.add(reject)
         self.summary.rejected += 1
 
-    def _accepted(self, items: Sequence[Document | Reject]) -> Iterator[Document]:
-        for item in items:
+    def _accepted(self, items: Sequence[Read]) -> Iterator[tuple[Document, Fingerprint]]:
+        for item, fingerprint in items:
             if isinstance(item, Reject):
                 self.reject(item)
                 continue
-            if not isinstance(item, Document):
+            if fingerprint is None:
                 raise TypeError(f"documents or rejects are wanted, not {item!r:.200}")
             self.summary.read += 1
             try:
@@ -141,7 +140,7 @@ class Planner:
             except DocumentError as error:
                 self.reject_document(item, error)
             else:
-                yield item
+                yield item, fingerprint
 
     def _is_same(self, entry: Entry, fingerprint: Fingerprint) -> bool:
         same_metadata = entry.fingerprint.metadata == fingerprint.metadata

@@ -20,7 +20,7 @@ from m3kit._truncation import aggregate_warnings
 from m3kit.encoder import Encoder
 from m3kit.index import HybridIndex, check_count
 from m3kit.ingest.documents import Reject
-from m3kit.ingest.fingerprints import recipe
+from m3kit.ingest.fingerprints import Read, recipe, with_fingerprints
 from m3kit.ingest.ledger import Ledger
 from m3kit.ingest.planning import Job, Planner
 from m3kit.ingest.pruning import prune_unseen
@@ -174,7 +174,8 @@ class Run:
         return self.summary
 
     def _write_all(self, documents: Iterable[Document | Reject], batch_size: int) -> None:
-        groups = prefetched(batched(documents, min(_LOOKED_UP, batch_size)), ahead=_READ_AHEAD)
+        read = map(with_fingerprints, batched(documents, min(_LOOKED_UP, batch_size)))
+        groups = prefetched(read, ahead=_READ_AHEAD)
         with aggregate_warnings(), closing(groups):
             jobs = batched(self._jobs(groups), batch_size)
             encoded = overlapped(self._encode, jobs, threads=1, ahead=_ENCODED_AHEAD, wait=False)
@@ -183,7 +184,7 @@ class Run:
                     self._writer.write(batch, records)
                     self._report()
 
-    def _jobs(self, groups: Iterable[Sequence[Document | Reject]]) -> Iterator[Job]:
+    def _jobs(self, groups: Iterable[Sequence[Read]]) -> Iterator[Job]:
         for group in groups:
             yield from self._planner.plan(group)
             self._report()
