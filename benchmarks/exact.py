@@ -54,9 +54,9 @@ def measure(reps: Sequence[Rep], options: argparse.Namespace) -> tuple[float, fl
         [Record(Document(id_, ""), output) for id_, output in zip(ids, documents, strict=True)]
     )
     start = perf_counter()
-    asked = [index.search(request) for request in requests[: options.asked]]
+    answers_of_index = [index.search(request) for request in requests[: options.asked]]
     by_hand = (perf_counter() - start) * options.queries / options.asked
-    for answer, hits in zip(answers, asked, strict=False):
+    for answer, hits in zip(answers, answers_of_index, strict=False):
         expected = [(hit.document.id, hit.score) for hit in hits]
         if [(entry.name, entry.score) for entry in answer] != expected:
             raise AssertionError("an answer is not the oracle's")

@@ -37,7 +37,7 @@ from m3kit_qdrant import EdgeIndex
 
 _BATCH = 5_000
 _QUERIES = 200
-_EXACT_SCORES = 20_000_000
+_EXACT_SCORES = 10_000_000
 """With so many documents an exact search is compared in all, but with 20 queries at least."""
 
 _K = 10
@@ -100,9 +100,7 @@ def search(folder: Path, data: Data, queries: int, warm_up: int) -> dict[str, An
     return {**figures, "disk_mb": sum(stat.st_blocks * 512 for stat in stats) >> 20}
 
 
-def _times(
-    index: EdgeIndex, queries: list[M3Output]
-) -> tuple[dict[str, float], list[list[str]]]:
+def _times(index: EdgeIndex, queries: list[M3Output]) -> tuple[dict[str, float], list[list[str]]]:
     """Time each search, and return the ids that it found, too."""
     wall, cpu, found = [], [], []
     for query in queries:

@@ -1,5 +1,5 @@
 """
-Vectors of documents and queries for `benchmarks.scale`, by the million, and what they are fitted to.
+Vectors of documents and queries by the million, for `benchmarks.scale`.
 
 Two sets of dense vectors, 1,024 wide, of unit length. `tiny`: Gaussian, with the spectrum that the
 shipped model's vectors of the sample corpus have (`fit` measures it): the i-th largest variance is

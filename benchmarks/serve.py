@@ -2,12 +2,13 @@
 The server under load, beside the encoder itself: 64 clients on loopback, texts of mixed lengths.
 
     python -m benchmarks.serve                      # tiny and two layers of full size, seconds
-    python -m benchmarks.serve --seconds 120 --layers 6
-    OMP_NUM_THREADS=1 python -m benchmarks.serve --clock cpu        # on a busy machine
+    OMP_NUM_THREADS=1 python -m benchmarks.serve --seconds 120 --model tiny
 
-Throughput is a ratio of the offline encoder on the same texts, measured before and after the load
-in the same run. Where FlagEmbedding is installed, a plain FastAPI wrapper around it is measured
-beside. The clock `cpu` counts the seconds of the encoder's own process, clients left out.
+Load and the offline encoder, on the same texts in a process of its own, take turns, as machines do
+not keep their speed. Throughput is a ratio of both, by the clock and by the CPU seconds of the
+server's and the encoder's processes: on a small machine the clients take time from the server.
+With one thread for the model (OMP_NUM_THREADS=1), another core is left for them. Where
+FlagEmbedding is installed, a plain FastAPI wrapper around it is measured beside, for one round.
 """
 
 from __future__ import annotations
@@ -52,6 +53,15 @@ class Load:
     memory: list[float] = field(default_factory=list)  # MiB, of the server
 
 
+@dataclass(slots=True)
+class Offline:
+    """What the encoder computed without a server."""
+
+    seconds: float = 0.0
+    tokens: int = 0
+    cpu: float = 0.0
+
+
 def main() -> None:
     """Measure each model, and print a table."""
     arguments = _arguments()
@@ -60,9 +70,11 @@ def main() -> None:
 
     print(to_line(describe()))
     print(f"{CLIENTS} clients, {arguments.seconds} s, answers as {arguments.accept}")
-    names = "model | server | of offline | texts/s | p50 s | p99 s | 503 | errors | MiB, start→end"
-    print(f"| {names} |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
+    print(
+        "| model | server | of offline, by the clock | by CPU | texts/s | p50 s | p99 s | 503 "
+        "| errors | MiB, by quarters |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     models = {"tiny": "tiny", f"{arguments.layers} layers": str(checkpoint(arguments.layers))}
     for name, model in models.items():
         if arguments.model in {None, name}:
@@ -74,46 +86,66 @@ def _measure(name: str, model: str, arguments: argparse.Namespace) -> None:
 
     texts = mixed_texts(4096, longest=250)
     requests = _requests(texts)
-    servers: list[tuple[str, Callable[[str, int], None]]] = [("m3kit", serve_m3kit)]
+    servers: list[tuple[str, Callable[[str, int], None], int]] = [
+        ("m3kit", serve_m3kit, arguments.rounds)
+    ]
     if find_spec("FlagEmbedding"):
-        servers.append(("FastAPI and FlagEmbedding", serve_flag_embedding))
-    for server, serve in servers:
-        before = _offline(model, texts, arguments)
-        with _process(serve, model) as (url, pid):
-            load = asyncio.run(_drive(url, pid, requests, arguments))
-        offline = (before + _offline(model, texts, arguments)) / 2
-        seconds = load.cpu if arguments.clock == "cpu" else load.seconds
-        _print(name, server, load, load.tokens / seconds / offline)
+        servers.append(("FastAPI and FlagEmbedding", serve_flag_embedding, 1))
+    seconds = arguments.seconds / arguments.rounds
+    for server, serve, rounds in servers:
+        load, offline = Load(), Offline()
+        with _encoder(model, texts, arguments.reps) as encode, _process(serve, model) as (url, pid):
+            source = itertools.cycle(requests)
+            encode(1.0)  # warms up
+            for _ in range(rounds):
+                _add(offline, encode(seconds / 4))
+                asyncio.run(_drive(url, pid, source, load, arguments))
+            _add(offline, encode(seconds / 4))
+        _print(name, server, load, offline)
 
 
-def _offline(model: str, texts: Sequence[str], arguments: argparse.Namespace) -> float:
-    """Return how many tokens the encoder computes in a second, in a process of its own."""
+@contextlib.contextmanager
+def _encoder(model: str, texts: Sequence[str], reps: str) -> Iterator[Callable[[float], Offline]]:
+    """Load the encoder in a process of its own; yield what lets it compute for some seconds."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        seconds = min(arguments.seconds, 20.0)
-        arguments_of_run = (model, texts, seconds, arguments.clock, arguments.reps)
-        return pool.apply(_tokens_per_second, arguments_of_run)
+    with context.Pool(1, _load, (model, texts, reps)) as pool:
+        yield lambda seconds: pool.apply(_compute, (seconds,))
 
 
-def _tokens_per_second(
-    model: str, texts: Sequence[str], seconds: float, clock: str, reps: str
-) -> float:
-    from benchmarks.machine import CLOCKS
-
+def _load(model: str, texts: Sequence[str], reps: str) -> None:
     from m3kit.torch import TorchEncoder
 
     encoder = TorchEncoder.from_pretrained(model)
-    encoder.encode_documents(texts[:64])
-    now, done, taken = CLOCKS[clock], 0, 0.0
-    end = time.perf_counter() + seconds
-    for batch in itertools.cycle(_cut(texts)):
-        start = now()
+    batches = itertools.cycle(_cut(texts))
+    sizes = {
+        text: len(ids.ids) for text, ids in zip(texts, encoder.document_ids(texts), strict=True)
+    }
+
+    def encode() -> int:
+        batch = next(batches)
         encoder.encode_documents(batch, [rep for rep in REPS if rep in reps])
-        taken += now() - start
-        done += sum(len(tokens.ids) for tokens in encoder.document_ids(batch))
-        if time.perf_counter() > end:
-            break
-    return done / taken
+        return sum(sizes[text] for text in batch)
+
+    global _encode  # noqa: PLW0603  # of the process
+    _encode = encode
+
+
+_encode: Callable[[], int]
+
+
+def _compute(seconds: float) -> Offline:
+    done, start, cpu = Offline(), time.perf_counter(), time.process_time()
+    while done.seconds < seconds:
+        done.tokens += _encode()
+        done.seconds = time.perf_counter() - start
+    done.cpu = time.process_time() - cpu
+    return done
+
+
+def _add(total: Offline, part: Offline) -> None:
+    total.tokens += part.tokens
+    total.seconds += part.seconds
+    total.cpu += part.cpu
 
 
 def _cut(texts: Sequence[str]) -> list[list[str]]:
@@ -131,15 +163,14 @@ def _requests(texts: Sequence[str]) -> list[list[str]]:
 
 
 async def _drive(
-    url: str, pid: int, requests: Sequence[list[str]], arguments: argparse.Namespace
-) -> Load:
-    """Keep all clients busy until the time is up."""
-    load, source = Load(), itertools.cycle(requests)
+    url: str, pid: int, source: Iterator[list[str]], load: Load, arguments: argparse.Namespace
+) -> None:
+    """Keep all clients busy for a round."""
     limits = httpx.Limits(max_connections=CLIENTS, max_keepalive_connections=CLIENTS)
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
         await _warm(client, arguments)
         start, cpu = time.perf_counter(), _cpu_seconds(pid)
-        end = start + arguments.seconds
+        end = start + arguments.seconds / arguments.rounds
 
         async def client_loop() -> None:
             while time.perf_counter() < end:
@@ -147,10 +178,9 @@ async def _drive(
 
         watching = asyncio.create_task(_watch(pid, load, arguments.seconds))
         await asyncio.gather(*(client_loop() for _ in range(CLIENTS)))
-        load.seconds = time.perf_counter() - start
-        load.cpu = _cpu_seconds(pid) - cpu
+        load.seconds += time.perf_counter() - start
+        load.cpu += _cpu_seconds(pid) - cpu
         watching.cancel()
-    return load
 
 
 async def _warm(client: httpx.AsyncClient, arguments: argparse.Namespace) -> None:
@@ -209,17 +239,20 @@ def _resident(pid: int) -> float:
     return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def _print(model: str, server: str, load: Load, ratio: float) -> None:
+def _print(model: str, server: str, load: Load, offline: Offline) -> None:
     if not load.latencies:
         print(f"| {model} | {server} | no answer, {dict(load.errors)} |")
         return
     p50, p99 = np.percentile(load.latencies, [50, 99])
-    settled = load.memory[len(load.memory) // 4 :]
+    last = len(load.memory) - 1
+    memory = "→".join(f"{load.memory[last * part // 4]:.0f}" for part in range(1, 5))
+    clock = load.tokens / load.seconds / (offline.tokens / offline.seconds)
+    cpu = load.tokens / load.cpu / (offline.tokens / offline.cpu)
     print(
-        f"| {model} | {server} | {ratio:.0%} "
+        f"| {model} | {server} | {clock:.0%} | {cpu:.0%} "
         f"| {load.texts / load.seconds:.0f} | {p50:.2f} | {p99:.2f} | {load.busy} "
         f"| {dict(load.errors) or 0} "
-        f"| {settled[0]:.0f}→{settled[-1]:.0f} |",
+        f"| {memory} |",
         flush=True,
     )
 
@@ -302,7 +335,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=2, help="of the checkpoint of full size")
     parser.add_argument("--model", help="only this one: tiny, or '2 layers'")
     parser.add_argument("--reps", default="dense,sparse", help="of dense, sparse, colbert")
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--rounds", type=int, default=4, help="of load and the encoder in turns")
     parser.add_argument("--accept", default="application/msgpack", help="the answers' format")
     return parser.parse_args()
 

@@ -10,7 +10,11 @@ from tempfile import mkdtemp
 import pytest
 from hypothesis import settings
 
-settings.register_profile("default", derandomize=True, max_examples=50, deadline=None)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker computes on its core: the threads of several would wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("default", derandomize=True, max_examples=30, deadline=None)
 settings.register_profile("nightly", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("M3KIT_HYPOTHESIS", "default"))
 

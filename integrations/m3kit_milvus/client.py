@@ -338,8 +338,9 @@ class CollectionClient:
 
     def _is_unloaded(self, error: Exception) -> bool:
         """Tell whether a server of Milvus Lite was restarted, which then has nothing loaded."""
-        is_unloaded = isinstance(error, MilvusException) and error.code == _NOT_LOADED
-        return is_unloaded and self.engine == "lite"
+        if not isinstance(error, MilvusException):
+            return False
+        return self.engine == "lite" and error.code == _NOT_LOADED
 
     def _wait_visible(self) -> None:
         if self.engine == "core":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from queue import Empty, Full, Queue
 from threading import Event, Thread
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -44,6 +46,8 @@ def overlapped(
     if not threads:
         yield from map(function, items)
         return
+    from concurrent.futures import ThreadPoolExecutor  # a tenth of the time of importing m3kit
+
     begun: deque[Future[_Out]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="m3kit")
     context = copy_context()

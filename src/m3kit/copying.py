@@ -18,6 +18,7 @@ from os import PathLike
 from typing import Protocol, runtime_checkable
 
 from m3kit._batching import batched, chunked
+from m3kit.adapters.manifest import manifest_of
 from m3kit.copy_check import Comparison, compare
 from m3kit.encoder import Encoder
 from m3kit.filters import Filter
@@ -142,7 +143,8 @@ def copy_index(
         on_batch: Called with the number of documents seen so far, after each batch.
 
     Raises:
-        RepresentationError: If the target does not hold exactly `reps`, or the source does not.
+        RepresentationError: If the target does not hold exactly `reps`, or the source does not; or
+            if both pool ColBERT vectors, which would then be pooled twice.
         ModelMismatchError: If another model made the target.
         CopyError: If the target is not what the source is: see `m3kit.copy_check`.
         Exception: What a store raises, with a note of what was written; call again to complete it.
@@ -251,6 +253,16 @@ def _check_target(source: HybridIndex, target: HybridIndex, reps: frozenset[Rep]
                 f"the target holds {rep} vectors, which are not copied; copy them too, or choose "
                 "another target"
             )
+    if "colbert" in reps and _pools(source) and _pools(target):
+        raise RepresentationError(
+            "the source holds pooled ColBERT vectors, which the target would pool again; choose a "
+            "target that pools none (ColbertStorage), or leave them behind with reps= (--reps)"
+        )
+
+
+def _pools(index: HybridIndex) -> bool:
+    manifest = manifest_of(index)
+    return manifest is not None and manifest.colbert.pool_factor > 1
 
 
 def _batches(

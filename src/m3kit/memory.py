@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
@@ -41,7 +41,7 @@ class MemoryIndex:
     ) -> None:
         request = IndexRequest.of(encoder, dim=dim, reps=reps, model=model, colbert=colbert)
         self._dim = request.dim
-        self._id = uuid4().hex
+        self._id = os.urandom(16).hex()
         self._reps = request.reps
         self._model = request.model
         self._colbert = colbert

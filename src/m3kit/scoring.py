@@ -30,6 +30,11 @@ _BLOCK = 2**14
 _CONVERTED = 2 * _ROWS
 """Rows of another type that are converted at once."""
 
+_HALF_BITS = np.int32(-0x70002000)
+"""Of a float16's bits in a float32: the sign, and the exponent and fraction below it."""
+
+_HALF_RANGE = np.float32(2.0**112)
+
 _CELLS = 2**22
 """The size of a matrix of lexical weights, to bound the memory."""
 
@@ -221,8 +226,28 @@ def _as_floats(part: NDArray[Any]) -> Iterator[Floats]:
     if part.dtype == np.float32:
         yield part
         return
+    convert = _from_half if part.dtype == np.float16 else _from_any
     for start in range(0, len(part), _CONVERTED):
-        yield part[start : start + _CONVERTED].astype(np.float32)
+        yield convert(part[start : start + _CONVERTED])
+
+
+def _from_any(rows: NDArray[Any]) -> Floats:
+    return rows.astype(np.float32)
+
+
+def _from_half(rows: NDArray[np.float16]) -> Floats:
+    """
+    Convert finite numbers, twice as fast as NumPy does.
+
+    The bits of a float16, in the places that they have in a float32, stand for its value in another
+    range of exponents: for 2⁻¹¹² of it.
+    """
+    bits = rows.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= _HALF_BITS
+    floats = bits.view(np.float32)
+    floats *= _HALF_RANGE
+    return floats
 
 
 def mean_of_best(similarity: Floats, starts: Ints) -> Floats:

@@ -9,10 +9,8 @@ from hypothesis import given
 from tests.filter_cases import FILTERS
 
 from m3kit import All, And, Contains, Document, Eq, Exists, Filter, Ids, Not, Or, Range, matches
-from m3kit.adapters.filter_translation import FilterExpression, translate
+from m3kit.adapters.filter_translation import MAX_DEPTH, FilterExpression, translate
 from m3kit.filters import Leaf
-
-DEEP = 64
 
 
 def coarse(where: Filter, *, negates: bool = True) -> FilterExpression[Filter]:
@@ -39,7 +37,6 @@ def coarse(where: Filter, *, negates: bool = True) -> FilterExpression[Filter]:
         all_of=all_of,
         any_of=any_of,
         negate=Not if negates else None,
-        max_depth=DEEP,
     )
 
 
@@ -71,9 +68,9 @@ def test_what_a_filter_keeps_its_translation_keeps_too(where: Filter) -> None:
 
 def test_alternating_too_deep_is_refused_and_nesting_alike_is_not() -> None:
     alternating: Filter = Ids(("a",))
-    for _ in range(DEEP + 1):
+    for _ in range(MAX_DEPTH + 1):
         alternating = Not(alternating)
-    with pytest.raises(ValueError, match=f"deeper than {DEEP} levels"):
+    with pytest.raises(ValueError, match=f"deeper than {MAX_DEPTH} levels"):
         coarse(alternating)
     alike: Filter = All()
     for _ in range(500):

@@ -46,7 +46,7 @@ class _Named(Scorer):
         }
 
     def ids(self, names: Sequence[str], /) -> Mapping[str, str]:
-        self.asked.append(names)
+        self.requests.append(names)
         known = self._known()
         return {name: known[name] for name in names}
 
@@ -85,7 +85,7 @@ def test_names_rank_as_their_ids_do(
 def test_ids_are_not_asked_for_where_no_score_is_shared() -> None:
     scorer = _Named({"dense": {"a": 0.3, "b": 0.2}, "sparse": {"a": 0.1}}, named=True)
     rank(scorer, Search(query=query("bear", "dense", "sparse")))
-    assert scorer.asked == []
+    assert scorer.requests == []
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(REPS, SCORES)), st.integers(1, 5), st.integers(1, 9))

@@ -303,6 +303,16 @@ def test_a_coarser_form_is_compared_as_such(tmp_path: Path, storage: ColbertStor
         assert set(back.comparison.identical.values()) == {1.0}
 
 
+def test_pooled_vectors_are_not_pooled_again() -> None:
+    storage = ColbertStorage("int8", 2)
+    source = filled(MemoryIndex(DIM, colbert=storage))
+    with pytest.raises(RepresentationError, match="would pool again"):
+        copy_index(source, MemoryIndex(DIM, colbert=storage))
+    copied = copy_index(source, MemoryIndex(DIM, colbert=ColbertStorage("int8")))
+    assert copied.comparison is not None
+    assert copied.comparison.identical["colbert"] == 1
+
+
 def test_a_resumed_copy_reads_by_ids(tmp_path: Path) -> None:
     with EdgeIndex(tmp_path / "a", dim=DIM) as source, EdgeIndex(tmp_path / "b", dim=DIM) as target:
         many = [Document(f"{n}", "the dog", {"n": n}) for n in range(700)]

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from m3kit import REPS, M3Output, Rep, Sparse
-from m3kit.scoring import Stacked, dot, lexical_scores, maxsim, overlap, require, scores
+from m3kit.scoring import (
+    Stacked,
+    _as_floats,
+    dot,
+    lexical_scores,
+    maxsim,
+    overlap,
+    require,
+    scores,
+)
 from m3kit.testing import HashEncoder, plain_score
 
 _texts = st.lists(st.text("abcde ", max_size=12), max_size=8)
@@ -127,3 +136,10 @@ def test_lexical_scores_of_wide_ids_and_in_blocks(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(lexical_scores(weights, weights), expected, rtol=1e-6)
     monkeypatch.setattr("m3kit.scoring._CELLS", 100)
     np.testing.assert_allclose(lexical_scores(weights, weights), expected, rtol=1e-6)
+
+
+def test_every_float16_is_converted_to_its_value() -> None:
+    numbers = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    rows = numbers[np.isfinite(numbers)].reshape(-1, 32)
+    converted = np.concatenate([*_as_floats(rows)])
+    np.testing.assert_array_equal(converted, rows.astype(np.float32))

@@ -142,7 +142,10 @@ def test_a_directory_of_something_else_is_left_alone(directory: Path, tmp_path: 
         ('{"engine": "edge"}', "was not created by m3kit"),
         ('{"engine": "edge", "format": 1}', "made by an earlier development version of m3kit"),
         ('{"engine": "edge", "format": 3}', "of format 3, and this m3kit reads 2; upgrade"),
-        ('{"engine": "local", "format": 2}', "engine 'local', not 'edge'; open it with"),
+        (
+            '{"engine": "local", "format": 2, "dim": 32, "reps": ["dense"], "model": null}',
+            "engine 'local', not 'edge'; open it with",
+        ),
     ],
 )
 def test_a_manifest_that_is_not_understood_is_refused(

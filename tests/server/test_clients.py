@@ -19,10 +19,10 @@ from llama_index.embeddings.text_embeddings_inference import (
     TextEmbeddingsInference,
 )
 from pydantic import SecretStr
-from tests.server.conftest import Letters, Serve, until
+from tests.server.conftest import Letters, Serve, serving, until
 from tests.shipped import WIDTH
 
-from m3kit.server import Limits
+from m3kit.server import Limits, create_app
 from m3kit.torch import TorchEncoder
 
 TEXTS = ["a table", "Zeilen und Spalten einfügen", "在文本文档的表格中插入行和列。"]
@@ -48,9 +48,10 @@ def dense(encoder: TorchEncoder) -> Any:
     return np.array([output.dense for output in encoder.encode_documents(TEXTS, ["dense"])])
 
 
-@pytest.fixture
-def guarded(serve: Serve, encoder: TorchEncoder) -> str:
-    return serve(encoder, api_key=KEY)
+@pytest.fixture(scope="module")
+def guarded(encoder: TorchEncoder) -> Iterator[str]:
+    with serving(create_app(encoder, api_key=KEY)) as address:
+        yield address
 
 
 def same(vectors: Any, dense: Any) -> None:

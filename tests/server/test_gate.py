@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from tests.server.conftest import Letters, Serve
+from tests.server.conftest import Letters, Serve, serving
 
 from m3kit.server import Limits, create_app
 from m3kit.server.logs import JsonFormatter
@@ -18,6 +19,19 @@ from m3kit.torch import TorchEncoder
 JSON = {"content-type": "application/json"}
 OPEN = ["/health", "/ready"]
 CLOSED = ["/info", "/metrics", "/openapi.json", "/v1/models", "/nowhere"]
+KEY = "s3cret-ö"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    with serving(create_app(Letters(), api_key=KEY)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Iterator[str]:
+    with serving(create_app(Letters(), limits=Limits(texts=3, characters=100))) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
@@ -32,21 +46,20 @@ CLOSED = ["/info", "/metrics", "/openapi.json", "/v1/models", "/nowhere"]
         (None, 401),
     ],
 )
-def test_a_key_is_asked_for(serve: Serve, letters: Letters, shown: str | None, status: int) -> None:
-    address = serve(letters, api_key="s3cret-ö")
+def test_a_key_is_asked_for(guarded: str, shown: str | None, status: int) -> None:
     headers = [] if shown is None else [(b"authorization", shown.encode())]
-    response = httpx.post(f"{address}/embed", json={"inputs": "a"}, headers=headers)
+    response = httpx.post(f"{guarded}/embed", json={"inputs": "a"}, headers=headers)
     assert response.status_code == status
     if status == 401:
         assert response.headers["www-authenticate"] == "Bearer"
         assert "s3cret" not in response.text
 
 
-def test_only_the_probes_are_open(serve: Serve, letters: Letters) -> None:
-    with httpx.Client(base_url=serve(letters, api_key="key")) as client:
+def test_only_the_probes_are_open(guarded: str) -> None:
+    with httpx.Client(base_url=guarded) as client:
         assert [client.get(path).status_code for path in OPEN] == [200, 200]
         assert {client.get(path).status_code for path in CLOSED} == {401}
-        client.headers["authorization"] = "Bearer key"
+        client.headers = httpx.Headers({"authorization": f"Bearer {KEY}"}, encoding="utf-8")
         assert [client.get(path).status_code for path in CLOSED] == [200] * 4 + [404]
 
 
@@ -122,10 +135,9 @@ class TestLimits:
         ],
     )
     def test_too_many_and_too_long_texts(
-        self, serve: Serve, letters: Letters, path: str, body: dict[str, Any]
+        self, narrow: str, path: str, body: dict[str, Any]
     ) -> None:
-        address = serve(letters, limits=Limits(texts=3, characters=100))
-        response = httpx.post(f"{address}{path}", json=body)
+        response = httpx.post(f"{narrow}{path}", json=body)
         assert response.status_code == 413, response.text
 
     def test_colbert_of_more_tokens_than_the_queue_has(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.training.conftest import rows
 from m3kit.torch import TorchEncoder
 from m3kit.training import (
     BatchOptions,
+    Finetuned,
     FinetuneOptions,
     LoraOptions,
     LossOptions,
@@ -34,7 +36,21 @@ SMALL: dict[str, Any] = {
     "texts": TextOptions(group_size=3),
     "learning_rate": 1e-4,
 }
-QUIET = {"disable_tqdm": True, "logging_steps": 1}
+QUIET = {"disable_tqdm": True, "logging_steps": 1, "save_strategy": "no"}
+SAVING = {"save_strategy": "steps", "save_steps": 2}
+SHORT = FinetuneOptions(**SMALL, max_steps=2, settings=QUIET)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(8)), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def short_run(data: Path) -> Finetuned:
+    return finetune([data], data.parent / "short", model="tiny", options=SHORT)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -82,7 +98,12 @@ def test_a_run_that_is_interrupted_resumes_to_the_same_weights(
         dropout=0.1,
         lora=lora,
         loss=LossOptions(self_distill_start=3),
-        settings={**QUIET, "save_steps": 2, "gradient_accumulation_steps": 2},
+        settings={
+            **QUIET,
+            "save_strategy": "steps",
+            "save_steps": 2,
+            "gradient_accumulation_steps": 2,
+        },
     )
     whole = finetune(data, tmp_path / "whole", model="tiny", options=options)
     with monkeypatch.context() as patch:
@@ -99,40 +120,37 @@ def test_a_run_that_is_interrupted_resumes_to_the_same_weights(
 
 
 def test_a_run_is_resumed_with_the_options_and_data_that_it_began_with(
-    write: Write, tmp_path: Path
+    data: Path, short_run: Finetuned, tmp_path: Path
 ) -> None:
-    data, options = [write(rows(4))], FinetuneOptions(**SMALL, max_steps=1, settings=QUIET)
     with pytest.raises(TrainingError, match="no run in"):
-        finetune(data, tmp_path / "out", model="tiny", options=options, resume=True)
-    finetune(data, tmp_path / "out", model="tiny", options=options)
+        finetune([data], tmp_path / "out", model="tiny", options=SHORT, resume=True)
     with pytest.raises(TrainingError, match="is not empty"):
-        finetune(data, tmp_path / "out", model="tiny", options=options)
-    other = FinetuneOptions(**SMALL, max_steps=1, settings=QUIET, loss=LossOptions(temperature=0.1))
+        finetune([data], short_run.folder, model="tiny", options=SHORT)
+    other = replace(SHORT, loss=LossOptions(temperature=0.1))
     with pytest.raises(TrainingError, match=r"differs in options\.loss\.temperature"):
-        finetune(data, tmp_path / "out", model="tiny", options=other, resume=True)
+        finetune([data], short_run.folder, model="tiny", options=other, resume=True)
 
 
 def test_each_step_logs_losses_by_head_and_tokens_a_second_and_they_are_plotted(
-    write: Write, tmp_path: Path
+    short_run: Finetuned,
 ) -> None:
-    options = FinetuneOptions(**SMALL, max_steps=2, settings=QUIET)
-    done = finetune([write(rows(8))], tmp_path / "out", model="tiny", options=options)
     heads = {"dense", "sparse", "colbert"}
     names = {f"loss_{part}" for part in heads | {f"{head}_distill" for head in heads}}
-    assert names | {"loss", "loss_ensemble", "tokens_per_second", "step"} <= done.history[0].keys()
-    assert (tmp_path / "out" / "losses.png").read_bytes().startswith(b"\x89PNG")
-    record = json.loads((tmp_path / "out" / "finetune.json").read_text())
+    logged = short_run.history[0].keys()
+    assert names | {"loss", "loss_ensemble", "tokens_per_second", "step"} <= logged
+    assert (short_run.folder / "losses.png").read_bytes().startswith(b"\x89PNG")
+    record = json.loads((short_run.folder / "finetune.json").read_text())
     assert record["model"].startswith("tiny@")
     assert record["options"]["loss"]["sparse_weight"] == 0.1
 
 
 def test_the_loss_falls_and_what_is_written_is_a_checkpoint(write: Write, tmp_path: Path) -> None:
     options = FinetuneOptions(
-        **SMALL, epochs=6, chunk_tokens=200, settings={**QUIET, "save_strategy": "no"}
+        **{**SMALL, "learning_rate": 3e-4}, epochs=6, chunk_tokens=200, settings=QUIET
     )
-    done = finetune([write(rows(16))], tmp_path / "out", model="tiny", options=options)
+    done = finetune([write(rows(8))], tmp_path / "out", model="tiny", options=options)
     losses = [row["loss"] for row in done.history if "loss" in row]
-    assert sum(losses[-4:]) < 0.7 * sum(losses[:4])
+    assert sum(losses[-2:]) < 0.7 * sum(losses[:2])
     encoder = TorchEncoder.from_pretrained(done.folder)
     assert encoder.reps == {"dense", "sparse", "colbert"}
     assert encoder.model != TorchEncoder.from_pretrained("tiny").model
@@ -141,11 +159,11 @@ def test_the_loss_falls_and_what_is_written_is_a_checkpoint(write: Write, tmp_pa
 def test_chosen_heads_leave_the_encoder_and_the_other_head_as_they_were(
     write: Write, tmp_path: Path
 ) -> None:
-    options = FinetuneOptions(**SMALL, heads=("sparse",), max_steps=2, settings=QUIET)
-    finetune([write(rows(8))], tmp_path / "sparse", model="tiny", options=options)
+    options = FinetuneOptions(**SMALL, heads=("sparse",), max_steps=1, warmup=0, settings=QUIET)
+    finetune([write(rows(4))], tmp_path / "sparse", model="tiny", options=options)
     assert changed(tmp_path / "sparse") == {"sparse_linear.weight", "sparse_linear.bias"}
-    options = FinetuneOptions(**SMALL, heads=("dense",), max_steps=2, settings=QUIET)
-    finetune([write(rows(8))], tmp_path / "dense", model="tiny", options=options)
+    options = replace(options, heads=("dense",))
+    finetune([write(rows(4))], tmp_path / "dense", model="tiny", options=options)
     assert "encoder.layer.0.attention.self.query.weight" in changed(tmp_path / "dense")
     assert not any("_linear" in name for name in changed(tmp_path / "dense"))
 
@@ -154,8 +172,8 @@ def test_lora_trains_the_chosen_matrices_and_is_merged_when_written(
     write: Write, tmp_path: Path
 ) -> None:
     lora = LoraOptions(rank=4, modules=("query", "value"))
-    options = FinetuneOptions(**SMALL, lora=lora, max_steps=2, settings=QUIET)
-    finetune([write(rows(8))], tmp_path / "out", model="tiny", options=options)
+    options = FinetuneOptions(**SMALL, lora=lora, max_steps=2, warmup=0, settings=QUIET)
+    finetune([write(rows(4))], tmp_path / "out", model="tiny", options=options)
     matrices = {
         f"encoder.layer.{layer}.attention.self.{name}.weight"
         for layer in (0, 1)
@@ -257,7 +275,7 @@ def test_activation_checkpointing_gives_the_same_weights(
     data = [write(rows(4))]
     folders = []
     for checkpointing in (False, True):
-        settings = {**QUIET, "activation_checkpointing": checkpointing, "save_strategy": "no"}
+        settings = {**QUIET, "activation_checkpointing": checkpointing}
         options = FinetuneOptions(
             **SMALL, max_steps=2, dropout=0.1, chunk_tokens=chunk_tokens, settings=settings
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.training.conftest import WORDS
 
+from m3kit.encoder import CachedEncoder
 from m3kit.evaluation import MODES
 from m3kit.fusion import WeightedSum
 from m3kit.index import ModelMismatchError, RepresentationError, Search
@@ -37,12 +38,12 @@ def passages(count: int = 60) -> list[Document]:
 
 
 @pytest.fixture(scope="module")
-def encoder() -> TorchEncoder:
-    return TorchEncoder.from_pretrained("tiny")
+def encoder() -> CachedEncoder:
+    return CachedEncoder(TorchEncoder.from_pretrained("tiny"))
 
 
 @pytest.fixture(scope="module")
-def index(encoder: TorchEncoder) -> MemoryIndex:
+def index(encoder: CachedEncoder) -> MemoryIndex:
     documents = passages()
     outputs = encoder.encode_documents([document.text for document in documents])
     index = MemoryIndex(model=encoder.model)
@@ -55,7 +56,7 @@ def examples() -> list[Example]:
 
 
 def ranked(
-    encoder: TorchEncoder, index: MemoryIndex, query: str, options: MiningOptions
+    encoder: CachedEncoder, index: MemoryIndex, query: str, options: MiningOptions
 ) -> list[str]:
     (output,) = encoder.encode_queries([query], options.mode.reps)
     search = Search(
@@ -66,7 +67,7 @@ def ranked(
 
 @pytest.mark.parametrize("name", ["dense", "sparse", "colbert", "dense+sparse", "all"])
 def test_negatives_are_drawn_from_the_ranks_of_the_mode(
-    encoder: TorchEncoder, index: MemoryIndex, name: str
+    encoder: CachedEncoder, index: MemoryIndex, name: str
 ) -> None:
     options = MiningOptions(mode=MODES[name], first=2, last=12, negatives=100)
     streamed = list(mine(from_examples(examples()), encoder, passages, options, batch_size=7))
@@ -77,7 +78,7 @@ def test_negatives_are_drawn_from_the_ranks_of_the_mode(
         assert example.neg == other.neg
 
 
-def test_weights_change_the_ranking(encoder: TorchEncoder, index: MemoryIndex) -> None:
+def test_weights_change_the_ranking(encoder: CachedEncoder, index: MemoryIndex) -> None:
     mode = MODES["all"]
     weighted = type(mode)(mode.name, mode.reps, WeightedSum(0, 1, 0))
     options = MiningOptions(mode=weighted, first=0, last=5, negatives=5)
@@ -85,7 +86,7 @@ def test_weights_change_the_ranking(encoder: TorchEncoder, index: MemoryIndex) -
     assert sorted(first.neg) == sorted(ranked(encoder, index, first.query, options))
 
 
-def test_a_seed_draws_the_same_whatever_else_is_mined(encoder: TorchEncoder) -> None:
+def test_a_seed_draws_the_same_whatever_else_is_mined(encoder: CachedEncoder) -> None:
     def negatives(queries: Sequence[Example], seed: int) -> list[Sequence[str]]:
         options = MiningOptions(first=0, last=40, negatives=5, seed=seed)
         return [e.neg for e in mine(from_examples(queries), encoder, passages, options)]
@@ -98,7 +99,7 @@ def test_a_seed_draws_the_same_whatever_else_is_mined(encoder: TorchEncoder) -> 
 
 
 def test_neither_a_positive_nor_its_document_nor_the_query_is_a_negative(
-    encoder: TorchEncoder,
+    encoder: CachedEncoder,
 ) -> None:
     documents = passages()
     query = MiningQuery(
@@ -109,7 +110,7 @@ def test_neither_a_positive_nor_its_document_nor_the_query_is_a_negative(
     assert set(example.neg) == {document.text for document in documents[3:]}
 
 
-def test_passages_of_one_text_are_one_negative(encoder: TorchEncoder) -> None:
+def test_passages_of_one_text_are_one_negative(encoder: CachedEncoder) -> None:
     documents = [Document(str(number), "print a page") for number in range(3)]
     documents += [Document("other", "insert a table")]
     options = MiningOptions(first=0, last=4, negatives=4)
@@ -122,7 +123,7 @@ def by_number(_: str, texts: Sequence[str]) -> list[float]:
     return [float(text.split()[-1]) if text.split()[-1].isdigit() else 30.0 for text in texts]
 
 
-def test_a_margin_leaves_out_what_the_teacher_takes_for_an_answer(encoder: TorchEncoder) -> None:
+def test_a_margin_leaves_out_what_the_teacher_takes_for_an_answer(encoder: CachedEncoder) -> None:
     options = MiningOptions(first=0, last=60, negatives=100, margin=5)
     for example in mine(from_examples(examples()), encoder, passages, options, teacher=by_number):
         assert sorted(example.neg_scores) == [float(number) for number in range(26)]
@@ -130,14 +131,14 @@ def test_a_margin_leaves_out_what_the_teacher_takes_for_an_answer(encoder: Torch
         assert example.pos_scores == [30.0]
 
 
-def test_a_margin_still_fills_the_number_wanted(encoder: TorchEncoder) -> None:
+def test_a_margin_still_fills_the_number_wanted(encoder: CachedEncoder) -> None:
     options = MiningOptions(first=0, last=60, negatives=8, margin=5)
     for example in mine(from_examples(examples()), encoder, passages, options, teacher=by_number):
         assert len(example.neg) == 8
         assert max(example.neg_scores) <= 25
 
 
-def test_a_margin_without_a_teacher_is_an_error(encoder: TorchEncoder) -> None:
+def test_a_margin_without_a_teacher_is_an_error(encoder: CachedEncoder) -> None:
     with pytest.raises(ValueError, match="give a reranker as teacher="):
         list(mine([], encoder, passages, MiningOptions(margin=1)))
 
@@ -148,18 +149,18 @@ def test_an_empty_range_is_an_error(ranks: tuple[int, int]) -> None:
         MiningOptions(first=ranks[0], last=ranks[1])
 
 
-def test_an_index_of_another_model_is_refused(encoder: TorchEncoder) -> None:
+def test_an_index_of_another_model_is_refused(encoder: CachedEncoder) -> None:
     with pytest.raises(ModelMismatchError):
         list(mine([], encoder, MemoryIndex(model="other@00000000")))
 
 
-def test_an_index_without_the_representation_is_refused(encoder: TorchEncoder) -> None:
+def test_an_index_without_the_representation_is_refused(encoder: CachedEncoder) -> None:
     index = MemoryIndex(model=encoder.model, reps=["dense"])
     with pytest.raises(RepresentationError, match="sparse"):
         list(mine([], encoder, index, MiningOptions(mode=MODES["sparse"])))
 
 
-def test_a_stream_is_never_held(encoder: TorchEncoder) -> None:
+def test_a_stream_is_never_held(encoder: CachedEncoder) -> None:
     alive = 0
     most = 0
 

@@ -32,7 +32,7 @@ Write = Callable[..., Path]
 SMALL: dict[str, Any] = {
     "batches": BatchOptions(batch_size=4),
     "texts": TextOptions(group_size=4),
-    "settings": {"disable_tqdm": True, "logging_steps": 1},
+    "settings": {"disable_tqdm": True, "logging_steps": 1, "save_strategy": "no"},
     "learning_rate": 1e-3,
 }
 

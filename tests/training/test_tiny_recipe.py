@@ -142,7 +142,7 @@ TEXTS = [
     for where in ("row", "column", "style")
     for thing in ("table", "page", "chart")
 ]
-OPTIONS = Options(vocabulary=120, width=48, heads=4, inner=48, positions=64)
+OPTIONS = Options(vocabulary=120, inner=48, positions=64)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,8 @@ def bag_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bag, Path]
     options = replace(OPTIONS, vocabulary=size)
     write_tokenizer(tokenizer, folder, options.positions)
     generator = np.random.default_rng(1)
-    rows = directions(generator.standard_normal((size, 36), dtype=np.float32), 48, 0.4, seed=1)
+    latent = generator.standard_normal((size, OPTIONS.pooled), dtype=np.float32)
+    rows = directions(latent, OPTIONS.width, OPTIONS.noise, seed=1)
     bag = Bag(rows, generator.random(size, dtype=np.float32), options.pooled)
     write_initial(bag, options, folder)
     return bag, folder
@@ -168,7 +169,9 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
         wanted = bag(*padded(reader, TEXTS, 64)).numpy()
     encoder = TorchEncoder.from_pretrained(folder)
     dense = np.stack([o.dense for o in encoder.encode_documents(TEXTS) if o.dense is not None])
-    assert (dense[:, : OPTIONS.pooled] * wanted).sum(axis=1).min() > 0.9
+    pooled = dense[:, : OPTIONS.pooled]
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    assert (pooled * wanted).sum(axis=1).min() > 0.9
     similarity = np.corrcoef((dense @ dense.T).ravel(), (wanted @ wanted.T).ravel())[0, 1]
     assert similarity > 0.95
 
@@ -191,7 +194,7 @@ def test_the_sparse_head_begins_with_bm25(bag_and_folder: tuple[Bag, Path]) -> N
         if output.sparse is not None
         for id_, weight in output.sparse.to_dict().items()
     ]
-    assert np.corrcoef(*zip(*pairs, strict=True))[0, 1] > 0.9
+    assert np.corrcoef(np.array(pairs).T)[0, 1] > 0.9
 
 
 def test_lexical_weights_are_those_of_bm25() -> None:
@@ -205,7 +208,7 @@ def test_frequent_tokens_are_alike(bag_and_folder: tuple[Bag, Path]) -> None:
     with torch.no_grad():
         rows = bag.embeddings(bag.frequency.argsort(descending=True))
     assert rows.norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
-    assert (rows[:5] @ rows[:5].T).min() > 0.8 > (rows[-5:] @ rows[-5:].T).min()
+    assert (rows[:5] @ rows[:5].T).min() > 0.5 > (rows[-5:] @ rows[-5:].T).min()
 
 
 def test_translations_are_near_from_the_start() -> None:

@@ -24,6 +24,7 @@ _SCALE = 3.0
 """The length of embeddings, which the first normalisation ignores: longer ones change less."""
 
 _SMALL = 0.02
+_FAINT = 0.2  # of that, where the mean passes
 _MIXED = 0.5  # of the mean, beside the token itself, behind the first layer
 _LATER = 0.1  # of what layers behind the first one mix in
 _SHARP = 4.5  # how much a token prefers itself in the head that counts
@@ -138,6 +139,8 @@ def _layer(bag: Bag, options: Options, number: int) -> dict[str, torch.Tensor]:
     with torch.no_grad():  # the first row of each head but the last scores a token as the bag does
         query.bias[:pooled:size] = 1
         key.weight[:pooled:size] = bag.score * size**0.5
+        value.weight *= _FAINT
+        output.weight *= _FAINT
         value.weight[:pooled, :pooled] += torch.eye(pooled)
         mixed = torch.eye(pooled) * (_LATER if number else _MIXED)
         output.weight[:pooled, :pooled] += mixed
@@ -162,4 +165,5 @@ def _identity(bag: Bag, size: int) -> torch.Tensor:
     projection[:, [FREQUENCY, COUNT]] = 0
     projected = states @ projection.T
     likeness = (projected**2).sum(-1).mean() / size**0.5
-    return projection * (_SHARP / likeness) ** 0.5
+    scaled: torch.Tensor = projection * (_SHARP / likeness) ** 0.5
+    return scaled

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
-from uuid import uuid4
 
 from m3kit.adapters.storage import ColbertStorage
 from m3kit.encoder import Encoder
@@ -163,7 +163,7 @@ class IndexRequest:
                 f"there is no index at {what}; give encoder= (or dim=) to create one"
             )
         storage = self.colbert or ColbertStorage()
-        return Manifest(self.dim, self.reps, self.model, storage, uuid4().hex)
+        return Manifest(self.dim, self.reps, self.model, storage, os.urandom(16).hex())
 
     def check(self, manifest: Manifest, what: str) -> None:
         """

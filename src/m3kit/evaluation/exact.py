@@ -92,8 +92,8 @@ class ExactSearch:
         self._take()
         for pool in self._pools:
             pool.prune(self._names.by_number)
-        held = [pool.entries for pool in self._pools]
-        numbers = np.concatenate([entries.numbers for entries in held]).tolist()
+        pruned = [pool.entries for pool in self._pools]
+        numbers = np.concatenate([entries.numbers for entries in pruned]).tolist()
         encoded = [self._names.by_number[number].encode() for number in numbers]
         sizes = [np.bincount(pool.entries.rows, minlength=pool.queries) for pool in self._pools]
         np.savez(
@@ -101,7 +101,7 @@ class ExactSearch:
             sizes=np.concatenate(sizes),
             lengths=np.array(list(map(len, encoded)), dtype=np.int64),
             ids=np.frombuffer(b"".join(encoded), dtype=np.uint8),
-            scores=np.concatenate([entries.scores for entries in held]),
+            scores=np.concatenate([entries.scores for entries in pruned]),
             **more,
         )
 

@@ -65,6 +65,8 @@ class Pool:
         depth: How many documents each branch holds.
         entries: What is held, ordered by query.
         pending: What was added since, in any order.
+        cuts: The score that a document needs in each column and for each query; -inf where fewer
+            than `depth` are held.
     """
 
     queries: int
@@ -118,7 +120,7 @@ class Pool:
 
 
 class Names:
-    """The ids of documents by their numbers, of those that some pool holds."""
+    """The ids of documents by number: those that a pool holds, and others until these are many."""
 
     def __init__(self) -> None:
         self.by_number: dict[int, str] = {}
@@ -129,6 +131,6 @@ class Names:
         if len(self.by_number) < self._limit:
             return
         numbers = [part.numbers for pool in pools for part in (pool.entries, pool.pending)]
-        held = np.unique(np.concatenate(numbers)).tolist()
-        self.by_number = {number: self.by_number[number] for number in held}
-        self._limit = max(MANY, 2 * len(held))
+        alive = np.unique(np.concatenate(numbers)).tolist()
+        self.by_number = {number: self.by_number[number] for number in alive}
+        self._limit = max(MANY, 2 * len(alive))

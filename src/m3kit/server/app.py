@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,6 +14,8 @@ import m3kit
 from m3kit.encoder import Encoder
 from m3kit.index import HybridIndex, check_encoder
 from m3kit.server import compatible, native
+from m3kit.server.about import about
+from m3kit.server.direct import direct, invalid_body
 from m3kit.server.errors import RequestError
 from m3kit.server.formats import json_bytes, json_response
 from m3kit.server.gate import Gate
@@ -85,13 +86,25 @@ def create_app(
             HTTPException: _on_unknown,
         },
     )
-    app.include_router(native.router(service))
-    app.include_router(compatible.router(service))
-    if playground is not None:
-        app.include_router(router(service, playground))
+    apis = native.router(service), compatible.router(service)
+    routers = [*apis] if playground is None else [*apis, router(service, playground)]
+    for routes in routers:
+        app.include_router(routes)
     _add_about(app, service, metrics)
-    paths = {getattr(route, "path", "") for route in app.routes} | set(app.openapi()["paths"])
-    return Gate(app, paths=paths, limits=limits, metrics=metrics, api_key=api_key, hosts=hosts)
+    paths = {
+        getattr(route, "path", "")
+        for routes in (app.routes, *(each.routes for each in routers))
+        for route in routes
+    }
+    return Gate(
+        app,
+        direct(*apis),
+        paths=paths,
+        limits=limits,
+        metrics=metrics,
+        api_key=api_key,
+        hosts=hosts,
+    )
 
 
 def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:
@@ -110,7 +123,7 @@ def _add_about(app: FastAPI, service: Service, metrics: Metrics) -> None:
     @app.get("/info", tags=["about"])
     async def info() -> Response:
         """Say which model this is, what it gives, and what is too much."""
-        return json_response(service.about())
+        return json_response(about(service))
 
     @app.get("/metrics", tags=["about"])
     async def prometheus() -> Response:
@@ -124,11 +137,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    """Name what is wrong, without the value, which may be a text."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    first: Mapping[str, Any] = error.errors()[0]
-    place = ".".join(str(part)[:80] for part in first["loc"] if part != "body") or "body"
-    return _response(request, RequestError(422, "validation", f"{place}: {first['msg']}"))
+    return _response(request, invalid_body(list(error.errors())))
 
 
 async def _on_unknown(request: Request, error: Exception) -> Response:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from threading import Condition, Thread
 from typing import Any, Generic, Self, TypeVar
 
 from m3kit.server.errors import RequestError, overloaded, too_large
@@ -60,12 +61,15 @@ class Batcher(Generic[_Item, _Result]):
     """
     Joins the items of concurrent calls into batches, oldest first.
 
+    Threads of its own take the batches, so that the model never waits for the event loop while
+    there is something to compute. All else is called in the loop.
+
     The oldest item is in the next batch, and beside it those of its key that are nearest to it in
     size, so that a batch holds items of like size and none waits for ever. A call that is cancelled
     takes its items out of the queue.
 
     Args:
-        compute: Computes a batch of one key, in a thread; its results do not depend on the batch.
+        compute: Computes a batch of one key; its results do not depend on the batch.
         budget: The sizes of a batch add up to at most this; a larger item is alone in its own.
         capacity: The sizes of all that is accepted and not yet answered add up to at most this;
             see `enter`.
@@ -91,9 +95,9 @@ class Batcher(Generic[_Item, _Result]):
         self._alone: dict[_Entry[_Item, _Result], None] = {}  # of batches that failed
         self._taken = 0
         self._speed = 0.0  # sizes per second, of late
-        self._arrived = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._pool: ThreadPoolExecutor | None = None
+        self._changed = Condition()  # guards what waits
+        self._stopped = False
+        self._threads: list[Thread] = []
 
     @property
     def taken(self) -> int:
@@ -107,16 +111,21 @@ class Batcher(Generic[_Item, _Result]):
 
     def start(self) -> None:
         """Begin to compute; call it in the event loop."""
-        self._pool = ThreadPoolExecutor(self._lanes, thread_name_prefix="m3kit-model")
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._lanes)]
+        loop = asyncio.get_running_loop()
+        self._threads = [
+            Thread(target=self._work, args=(loop,), name=f"m3kit-model-{lane}", daemon=True)
+            for lane in range(self._lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def stop(self) -> None:
         """End; batches under way are computed to their end, and what waits is given up."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._pool is not None:
-            await asyncio.to_thread(self._pool.shutdown)
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     def enter(self, size: int, *, alone: bool = False) -> Place:
         """
@@ -164,39 +173,50 @@ class Batcher(Generic[_Item, _Result]):
         job: _Job[_Result] = _Job([None] * len(items), len(items), done)
         pairs = zip(items, sizes, strict=True)
         entries = [_Entry(job, n, item, size, key) for n, (item, size) in enumerate(pairs)]
-        self._waiting |= dict.fromkeys(entries)
-        self._arrived.set()
+        with self._changed:
+            self._waiting |= dict.fromkeys(entries)
+            self._changed.notify_all()
         try:
             await done
         finally:
-            for entry in entries:
-                self._waiting.pop(entry, None)
+            if job.missing:  # it was given up, or failed
+                with self._changed:
+                    for entry in entries:
+                        self._waiting.pop(entry, None)
         return job.results  # type: ignore[return-value]  # done, so none is None
 
-    async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            while not self._waiting and not self._alone:
-                self._arrived.clear()
-                await self._arrived.wait()
-            batch = self._take()
-            items, key, start = [entry.item for entry in batch], batch[0].key, loop.time()
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while batch := self._next():
+            items, start = [entry.item for entry in batch], time.perf_counter()
             try:
-                results = await loop.run_in_executor(self._pool, self._compute, key, items)
+                results = list(zip(batch, self._compute(batch[0].key, items), strict=True))
             except Exception as error:  # noqa: BLE001  # it is raised in the caller
                 if len(batch) == 1:
-                    _fail(batch, error)
+                    loop.call_soon_threadsafe(_fail, batch, error)
                 else:  # one at a time, so that each fails by itself
-                    self._alone |= dict.fromkeys(batch)
+                    with self._changed:
+                        self._alone |= dict.fromkeys(batch)
+                        self._changed.notify_all()
             else:
-                self._observe(batch, loop.time() - start)
-                _deliver(batch, results)
+                seconds = time.perf_counter() - start
+                loop.call_soon_threadsafe(self._deliver, results, seconds)
+
+    def _next(self) -> list[_Entry[_Item, _Result]]:
+        """Wait for a batch; it is empty at the end."""
+        with self._changed:
+            while not self._stopped:
+                if batch := self._take():
+                    return batch
+                self._changed.wait()
+        return []
 
     def _take(self) -> list[_Entry[_Item, _Result]]:
         while self._alone:
             entry, _ = self._alone.popitem()
             if not entry.job.done.done():
                 return [entry]
+        if not self._waiting:
+            return []
         oldest = next(iter(self._waiting))
         near = [entry for entry in islice(self._waiting, _WINDOW) if entry.key == oldest.key]
         near.sort(key=lambda entry: abs(entry.size - oldest.size))
@@ -211,20 +231,19 @@ class Batcher(Generic[_Item, _Result]):
             del self._waiting[entry]
         return sorted(batch, key=lambda entry: -entry.size)
 
-    def _observe(self, batch: Sequence[_Entry[_Item, _Result]], seconds: float) -> None:
-        size = sum(entry.size for entry in batch)
+    def _deliver(
+        self, results: Sequence[tuple[_Entry[_Item, _Result], _Result]], seconds: float
+    ) -> None:
+        size = sum(entry.size for entry, _ in results)
         speed = size * self._lanes / max(seconds, 1e-6)
         self._speed = 0.9 * self._speed + 0.1 * speed if self._speed else speed
-        self._on_batch(len(batch), size, seconds)
-
-
-def _deliver(batch: Sequence[_Entry[_Item, _Result]], results: Sequence[_Result]) -> None:
-    for entry, result in zip(batch, results, strict=True):
-        job = entry.job
-        job.results[entry.place] = result
-        job.missing -= 1
-        if not job.missing and not job.done.done():
-            job.done.set_result(None)
+        self._on_batch(len(results), size, seconds)
+        for entry, result in results:
+            job = entry.job
+            job.results[entry.place] = result
+            job.missing -= 1
+            if not job.missing and not job.done.done():
+                job.done.set_result(None)
 
 
 def _fail(batch: Sequence[_Entry[Any, Any]], error: Exception) -> None:

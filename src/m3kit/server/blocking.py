@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from m3kit.server.gate import Exchange
+from m3kit.server.exchange import Exchange
 from m3kit.server.service import Service
 from m3kit.server.texts import Kind
 from m3kit.vectors import M3Output, Rep

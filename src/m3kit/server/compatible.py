@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
@@ -10,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from m3kit.server.errors import RequestError, invalid, unsupported
-from m3kit.server.formats import dense_base64, json_response, sparse_items
+from m3kit.server.formats import dense_base64, json_bytes, json_response, sparse_items
 from m3kit.server.service import Encoded, Service
 from m3kit.server.texts import Kind, TokenEncoder
-from m3kit.vectors import Rep
+from m3kit.vectors import M3Output, Rep
 
 _Texts: TypeAlias = str | list[str]
 _NO_IDS = (
@@ -106,17 +107,19 @@ def _add_openai(routes: APIRouter, service: Service) -> None:
         _check_dimensions(service, body.dimensions)
         encoded = await _encode(service, request, texts, ["dense"])
         base64 = body.encoding_format == "base64"
-        data = [
-            {
-                "object": "embedding",
-                "index": n,
-                "embedding": dense_base64(output) if base64 else output.dense,
-            }
-            for n, output in enumerate(encoded.outputs)
-        ]
-        return json_response(
-            {"object": "list", "model": name, "data": data, "usage": _usage(encoded)}
-        )
+
+        def answer() -> dict[str, Any]:
+            data = [
+                {
+                    "object": "embedding",
+                    "index": n,
+                    "embedding": dense_base64(output) if base64 else output.dense,
+                }
+                for n, output in enumerate(encoded.outputs)
+            ]
+            return {"object": "list", "model": name, "data": data, "usage": _usage(encoded)}
+
+        return await _answer(service, encoded, answer)
 
 
 def _add_tei(routes: APIRouter, service: Service) -> None:
@@ -128,13 +131,16 @@ def _add_tei(routes: APIRouter, service: Service) -> None:
             raise unsupported("the dense vectors of this server are unit vectors")
         _check_dimensions(service, body.dimensions)
         encoded = await _embed(service, request, body, ["dense"])
-        return json_response([output.dense for output in encoded.outputs])
+        return await _answer(service, encoded, lambda: [o.dense for o in encoded.outputs])
 
     @routes.post("/embed_sparse", tags=["text-embeddings-inference"])
     async def embed_sparse(body: EmbedBody, request: Request) -> Response:
         """Return lexical weights: for each text a list of `{"index", "value"}`."""
         encoded = await _embed(service, request, body, ["sparse"])
-        return json_response([sparse_items(o, ("index", "value")) for o in encoded.outputs])
+        names = ("index", "value")
+        return await _answer(
+            service, encoded, lambda: [sparse_items(output, names) for output in encoded.outputs]
+        )
 
     @routes.post("/rerank", tags=["text-embeddings-inference"])
     async def rerank(body: RerankBody, request: Request) -> Response:
@@ -184,24 +190,34 @@ def _add_vllm(routes: APIRouter, service: Service) -> None:
             spelled = await service.run_short(
                 lambda: dict(token for text in texts for token in encoder.document_tokens(text))
             )
-        answers: list[dict[str, Any]] = []
-        for n, output in enumerate(encoded.outputs):
-            answer: dict[str, Any] = {"index": n, "object": task}
-            answer["dense_embedding"] = output.dense
-            answer["sparse_embedding"] = None
-            if output.sparse is not None:
-                items = sparse_items(output, ("token_id", "weight"))
-                answer["sparse_embedding"] = [
-                    {**item, "token": spelled.get(item["token_id"])} for item in items
-                ]
-            answers.append(answer)
-        return json_response(
-            {
+
+        def answer() -> dict[str, Any]:
+            return {
                 "request_id": f"pool-{exchange.id}",
                 "created_at": int(time.time()),
-                "data": {"data": answers, "usage": _usage(encoded)},
+                "data": {
+                    "data": [
+                        {"index": n, "object": task, **_pooled(output, spelled)}
+                        for n, output in enumerate(encoded.outputs)
+                    ],
+                    "usage": _usage(encoded),
+                },
             }
-        )
+
+        return await _answer(service, encoded, answer)
+
+
+def _pooled(output: M3Output, spelled: Mapping[int, str]) -> dict[str, Any]:
+    sparse = None
+    if output.sparse is not None:
+        items = sparse_items(output, ("token_id", "weight"))
+        sparse = [{**item, "token": spelled.get(item["token_id"])} for item in items]
+    return {"dense_embedding": output.dense, "sparse_embedding": sparse}
+
+
+async def _answer(service: Service, encoded: Encoded, answer: Callable[[], object]) -> Response:
+    content = await service.write(encoded, lambda: json_bytes(answer()))
+    return Response(content, media_type="application/json")
 
 
 async def _embed(service: Service, request: Request, body: EmbedBody, reps: list[Rep]) -> Encoded:

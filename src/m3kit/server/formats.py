@@ -28,6 +28,9 @@ MEDIA_TYPES: Mapping[Format, str] = {
 """How each is named in the headers Accept and Content-Type."""
 
 
+_NAMES = {np.dtype(name): name for name in ("float32", "float16", "int64")}
+
+
 def chosen_format(accept: str) -> Format:
     """Return the format that the header Accept names; JSON where it names none of them."""
     for name, media_type in MEDIA_TYPES.items():
@@ -58,7 +61,7 @@ def encoded_bytes(encoded: Encoded, model: str, format_: Format, dtype: Dtype) -
     if format_ == "safetensors":
         return save(arrays, {name: str(value) for name, value in about.items()})
     packed = {
-        name: {"dtype": array.dtype.name, "shape": array.shape, "data": _bytes(array)}
+        name: {"dtype": _NAMES[array.dtype], "shape": array.shape, "data": _bytes(array)}
         for name, array in arrays.items()
     }
     return msgpack.packb({**about, "arrays": packed})  # type: ignore[no-any-return]  # untyped

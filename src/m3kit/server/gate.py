@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Any, TypeAlias
-from uuid import uuid4
 
+from starlette.requests import Request
+
+from m3kit.server.direct import Endpoint
 from m3kit.server.errors import RequestError, overloaded, too_large
+from m3kit.server.exchange import (
+    App,
+    Exchange,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    ending,
+    sender_of,
+    until_abandoned,
+)
 from m3kit.server.limits import Limits
 from m3kit.server.logs import log, log_error
 from m3kit.server.metrics import Metrics
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OPEN = {"/health", "/ready"}
 """What needs no key."""
@@ -30,35 +35,13 @@ _CLOSED_REQUEST = 499
 """What is logged of a client that went away, as nginx does."""
 
 
-@dataclass(slots=True)
-class Exchange:
-    """
-    A request and its answer.
-
-    Args:
-        id: A name for the log.
-        places: What is given back when the answer is sent, or nobody waits for it.
-        facts: What else the log says.
-    """
-
-    id: str = field(default_factory=lambda: uuid4().hex[:16])
-    places: ExitStack = field(default_factory=ExitStack)
-    facts: dict[str, Any] = field(default_factory=dict)
-    status: int | None = None
-    complete: bool = False
-    ended: bool = False
-
-
-class _ClientGoneError(Exception):
-    """Nobody waits for the answer."""
-
-
 class Gate:
     """
     An ASGI application in front of another.
 
     Args:
         app: What answers; finds its `Exchange` as `scope["m3kit"]`.
+        endpoints: What answers instead of it to POST, by path.
         paths: Those that it knows.
         limits: What is refused.
         metrics: Where requests are counted.
@@ -70,6 +53,7 @@ class Gate:
     def __init__(
         self,
         app: App,
+        endpoints: Mapping[str, Endpoint],
         *,
         paths: Collection[str],
         limits: Limits,
@@ -78,6 +62,7 @@ class Gate:
         hosts: Collection[str],
     ) -> None:
         self._app = app
+        self._endpoints = endpoints
         self._paths = frozenset(paths)
         self._limits = limits
         self._metrics = metrics
@@ -98,17 +83,18 @@ class Gate:
         loop, exchange = asyncio.get_running_loop(), Exchange()
         start = loop.time()
         scope["m3kit"] = exchange
-        sender = _sender(send, exchange)
+        sender = sender_of(exchange, send)
         try:
-            async with asyncio.timeout(self._limits.deadline):
-                await self._pass(scope, exchange, receive, sender)
+            async with asyncio.timeout(self._limits.deadline) as deadline:
+                await self._pass(scope, exchange, deadline, receive, sender)
         except RequestError as error:
             await _refuse(error, scope["path"], exchange, sender)
         except TimeoutError:
+            if exchange.abandoned:
+                exchange.status = _CLOSED_REQUEST
+                return
             late = RequestError(504, "timeout", f"no answer within {self._limits.deadline:g} s")
             await _refuse(late, scope["path"], exchange, sender)
-        except _ClientGoneError:
-            exchange.status = _CLOSED_REQUEST
         except Exception as error:  # noqa: BLE001  # nothing of it reaches the client
             log_error("request failed", error, id=exchange.id)
             failed = RequestError(500, "backend", f"internal error; see the log at {exchange.id}")
@@ -116,7 +102,14 @@ class Gate:
         finally:
             self._write(scope, exchange, loop.time() - start)
 
-    async def _pass(self, scope: Scope, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _pass(
+        self,
+        scope: Scope,
+        exchange: Exchange,
+        deadline: asyncio.Timeout,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         self._check_host(headers)
         if scope["path"] not in _OPEN:
@@ -125,32 +118,21 @@ class Gate:
             await self._app(scope, receive, send)
             return
         _check_type(headers)
-        with self._room(), _ending(exchange):
-            body = await self._body(headers, receive)
-            await self._run(scope, exchange, body, receive, send)
+        with self._room(), ending(exchange):
+            body = await self._body(exchange, headers, receive)
+            parts = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def _run(
-        self, scope: Scope, exchange: Exchange, body: bytes, receive: Receive, send: Send
-    ) -> None:
-        """Run the application until it has answered or the client has gone."""
-        parts = [{"type": "http.request", "body": body, "more_body": False}]
+            async def read() -> Message:
+                return parts.pop() if parts else await asyncio.Future()
 
-        async def read() -> Message:
-            return parts.pop() if parts else await asyncio.Future()
+            with until_abandoned(exchange, deadline, receive):
+                if endpoint := self._endpoints.get(scope["path"]):
+                    response = await endpoint(Request(scope), body)
+                    await response(scope, read, send)
+                else:
+                    await self._app(scope, read, send)
 
-        answer = asyncio.ensure_future(self._app(scope, read, send))
-        gone = asyncio.ensure_future(_disconnected(receive))
-        try:
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and not exchange.complete:
-                raise _ClientGoneError
-            await answer
-        finally:
-            for task in (answer, gone):
-                task.cancel()
-            await asyncio.gather(answer, gone, return_exceptions=True)
-
-    async def _body(self, headers: dict[bytes, str], receive: Receive) -> bytes:
+    async def _body(self, exchange: Exchange, headers: dict[bytes, str], receive: Receive) -> bytes:
         limit = self._limits.body_bytes
         if int(headers.get(b"content-length", "0") or 0) > limit:
             raise too_large(f"a body has at most {limit} bytes")
@@ -158,7 +140,8 @@ class Gate:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _ClientGoneError
+                exchange.abandoned = True
+                raise TimeoutError
             body += message.get("body", b"")
             if len(body) > limit:
                 raise too_large(f"a body has at most {limit} bytes")
@@ -206,38 +189,11 @@ class Gate:
                 **exchange.facts)  # fmt: skip
 
 
-@contextmanager
-def _ending(exchange: Exchange) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        exchange.ended = True
-        exchange.places.close()
-
-
 def _check_type(headers: dict[bytes, str]) -> None:
     """A page of another site may send forms and plain text unasked, but no JSON."""
     kind = headers.get(b"content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise RequestError(415, "validation", "send JSON, with Content-Type: application/json")
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _sender(send: Send, exchange: Exchange) -> Send:
-    async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            exchange.status = message["status"]
-            headers = [*message.get("headers", ()), (b"x-request-id", exchange.id.encode())]
-            message = {**message, "headers": headers}
-        elif message["type"] == "http.response.body":
-            exchange.complete = not message.get("more_body")
-        await send(message)
-
-    return sender
 
 
 async def _refuse(error: RequestError, path: str, exchange: Exchange, send: Send) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 from typing import Any
+
+import orjson
 
 LOGGER = logging.getLogger("m3kit.server")
 
@@ -21,7 +22,7 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        return json.dumps(line, ensure_ascii=False)
+        return orjson.dumps(line, default=str).decode()
 
 
 def log(event: str, level: int = logging.INFO, **fields: Any) -> None:

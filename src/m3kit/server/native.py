@@ -119,8 +119,8 @@ def router(service: Service) -> APIRouter:
         )
         format_ = chosen_format(request.headers.get("accept", ""))
         model = service.encoder.model or ""
-        content = await service.run_short(
-            lambda: encoded_bytes(encoded, model, format_, body.dtype)
+        content = await service.write(
+            encoded, lambda: encoded_bytes(encoded, model, format_, body.dtype)
         )
         return Response(content, media_type=MEDIA_TYPES[format_])
 

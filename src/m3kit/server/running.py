@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from socket import socket
@@ -18,6 +20,9 @@ from m3kit.server.limits import Limits
 from m3kit.server.logs import log, to_stderr
 from m3kit.server.playground import Playground
 from m3kit.server.service import PairReranker
+
+_SWITCH_SECONDS = 0.001
+"""How long the event loop may hold the interpreter while the model waits for it."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -77,6 +82,8 @@ def serve(
         log_level: What is less is not logged.
         on_start: Called with the server's URL once it takes requests.
     """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # threads for a few texts only cost
+    sys.setswitchinterval(_SWITCH_SECONDS)
     to_stderr(log_level)
     names = check_exposure(host, hosts, api_key)
     app = create_app(
@@ -128,6 +135,8 @@ def run_app(
         port=port,
         log_config=None,
         access_log=False,
+        proxy_headers=False,
+        ws="none",
         timeout_keep_alive=75,  # longer than clients keep a connection that they do not use
         server_header=False,
         date_header=False,

@@ -8,24 +8,29 @@ from collections.abc import Callable, Collection, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import m3kit
 from m3kit.encoder import Encoder
 from m3kit.fusion import WeightedSum
 from m3kit.index import HybridIndex
 from m3kit.scoring import scores
 from m3kit.server.batching import Batcher
 from m3kit.server.errors import RequestError, invalid, too_large, unsupported
-from m3kit.server.gate import Exchange
+from m3kit.server.exchange import Exchange
 from m3kit.server.limits import Limits
 from m3kit.server.metrics import Metrics
 from m3kit.server.texts import ById, ByText, Kind, Prepared, TokenEncoder
 from m3kit.server.workers import Workers
-from m3kit.vectors import REPS, Floats, M3Output, Rep
+from m3kit.vectors import REPS, M3Output, Rep
 
 _T = TypeVar("_T")
 
-_INLINE = 4000
-"""Characters that are tokenized at once without a thread."""
+_CHARACTERS = 8000
+"""What is tokenized in the event loop: a few milliseconds, in which nothing else is answered."""
+
+_NUMBERS = 2**16
+"""How many numbers are written there."""
+
+_QUEUED = 4
+"""Calls that wait for the model and for a thread, for each thread."""
 
 _PAIRS = 64
 """Pairs that are reranked together."""
@@ -62,6 +67,16 @@ class Encoded:
     tokens: int
     truncated: int
     longest: int
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers an answer with all of them has."""
+        return sum(
+            (0 if output.dense is None else output.dense.size)
+            + (0 if output.sparse is None else len(output.sparse))
+            + (0 if output.colbert is None else output.colbert.size)
+            for output in self.outputs
+        )
 
 
 class Service:
@@ -103,8 +118,8 @@ class Service:
             self._score_pairs, budget=_PAIRS, capacity=limits.pairs
         )
         metrics.queue_tokens.set_function(lambda: self._batcher.taken)
-        self._workers = Workers(limits.threads)
-        self._short = Workers(limits.threads)  # for work that waits for nothing
+        self._workers = Workers(limits.threads, queued=_QUEUED * limits.threads)
+        self._short = Workers(limits.threads, queued=limits.requests)
         self.ready = False
 
     async def start(self) -> None:
@@ -169,8 +184,7 @@ class Service:
         def prepare() -> Prepared:
             return self._texts.prepare(texts, kind, chosen, max_length)
 
-        inline = sum(map(len, texts)) <= _INLINE
-        prepared = prepare() if inline else await self._short.run(prepare)
+        prepared = await self.run_short(prepare, inline=sum(map(len, texts)) <= _CHARACTERS)
         if prepared.truncated and not truncate:
             raise too_large(
                 f"{prepared.truncated} of {len(texts)} inputs are longer than the model takes; "
@@ -207,9 +221,13 @@ class Service:
         """Call a function in a thread; it may wait for the model."""
         return await self._workers.run(function)
 
-    async def run_short(self, function: Callable[[], _T]) -> _T:
-        """Call a function in a thread; it waits for nothing."""
-        return await self._short.run(function)
+    async def run_short(self, function: Callable[[], _T], *, inline: bool = False) -> _T:
+        """Call a function that waits for nothing, in a thread unless it is as fast as that."""
+        return function() if inline else await self._short.run(function)
+
+    async def write(self, encoded: Encoded, function: Callable[[], bytes]) -> bytes:
+        """Call the function that writes an answer with encoded texts."""
+        return await self.run_short(function, inline=encoded.numbers <= _NUMBERS)
 
     async def _m3_scores(self, exchange: Exchange, query: str, texts: Sequence[str]) -> list[float]:
         encoded, read = await _both(
@@ -218,14 +236,15 @@ class Service:
         (output,) = encoded.outputs
 
         def combine() -> list[float]:
-            by_rep: dict[Rep, Floats] = {
-                rep: scores(rep, output, read.outputs) for rep in REPS if rep in output.reps
-            }
-            fusion = WeightedSum()
-            return [
-                fusion.score({rep: float(column[n]) for rep, column in by_rep.items()})
-                for n in range(len(texts))
-            ]
+            names = [str(n) for n in range(len(texts))]
+            fused = WeightedSum().fuse(
+                {
+                    rep: dict(zip(names, scores(rep, output, read.outputs).tolist(), strict=True))
+                    for rep in REPS
+                    if rep in output.reps
+                }
+            )
+            return [fused[name] for name in names]
 
         return await self.run(combine)
 
@@ -252,45 +271,6 @@ class Service:
         self.metrics.truncated.inc(truncated)
         for name, count in (("texts", texts), ("tokens", tokens), ("truncated", truncated)):
             exchange.facts[name] = exchange.facts.get(name, 0) + count
-
-    def about(self) -> dict[str, Any]:
-        """Return what `/info` says; the keys below `model_id` are those of other servers."""
-        encoder, limits = self.encoder, self.limits
-        longest = getattr(encoder, "document_max_length", None)
-        name, _, fingerprint = (encoder.model or "").rpartition("@")
-        return {
-            "m3kit": m3kit.__version__,
-            "model": encoder.model,
-            "dim": encoder.dim,
-            "reps": [rep for rep in REPS if rep in encoder.reps],
-            "query_max_length": getattr(encoder, "query_max_length", None),
-            "document_max_length": longest,
-            "reranker": None if self.reranker is None else self.reranker.model,
-            "index": None
-            if self.index is None
-            else {
-                "model": self.index.model,
-                "reps": [rep for rep in REPS if rep in self.index.reps],
-            },
-            "limits": {
-                "texts": limits.texts,
-                "characters": limits.characters,
-                "body_bytes": limits.body_bytes,
-                "queue_tokens": limits.queue_tokens,
-                "deadline": limits.deadline,
-            },
-            "model_id": name or fingerprint,
-            "model_sha": fingerprint or None,
-            "model_dtype": "float32",
-            "model_type": {"embedding": {"pooling": "cls"}},
-            "max_concurrent_requests": limits.requests,
-            "max_input_length": longest or 0,
-            "max_batch_tokens": self.batch_tokens,
-            "max_client_batch_size": limits.texts,
-            "auto_truncate": True,
-            "tokenization_workers": limits.threads,
-            "version": m3kit.__version__,
-        }
 
 
 async def _both(first: Coroutine[Any, Any, _T], second: Coroutine[Any, Any, _T]) -> tuple[_T, _T]:

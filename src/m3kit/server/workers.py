@@ -11,9 +11,6 @@ from m3kit.server.errors import overloaded
 
 _T = TypeVar("_T")
 
-_QUEUED = 4
-"""Calls that wait, for each thread."""
-
 
 class Workers:
     """
@@ -23,11 +20,12 @@ class Workers:
 
     Args:
         threads: How many.
+        queued: How many calls may wait for one.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, queued: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="m3kit-server")
-        self._room = threads * (1 + _QUEUED)
+        self._room = threads + queued
         self._taken = 0
 
     async def run(self, function: Callable[[], _T]) -> _T:

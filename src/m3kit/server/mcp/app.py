@@ -16,7 +16,8 @@ import m3kit
 from m3kit.encoder import Encoder
 from m3kit.index import HybridIndex, check_encoder, check_index
 from m3kit.server.app import LOOPBACK
-from m3kit.server.gate import App, Gate, Receive, Scope, Send
+from m3kit.server.exchange import App, Receive, Scope, Send
+from m3kit.server.gate import Gate
 from m3kit.server.limits import Limits
 from m3kit.server.mcp.description import Description
 from m3kit.server.mcp.tools import Tools
@@ -131,6 +132,7 @@ def create_mcp_app(
     )
     return Gate(
         _posts_only(cast("App", app)),
+        {},
         paths=[PATH],
         limits=limits,
         metrics=Metrics(),
