@@ -90,10 +90,10 @@ def search(folder: Path, data: Data, queries: int, warm_up: int) -> dict[str, An
         for kind, reps in _KINDS.items():
             for output in others:
                 index.search(Search(query=output.only(*reps), k=_K))
-            times, found = _times(index, [output.only(*reps) for output in outputs])
+            times, answers = _times(index, [output.only(*reps) for output in outputs])
             figures |= {f"{kind}_{name}": milliseconds for name, milliseconds in times.items()}
             if kind == "dense":
-                common = [len({*a} & {*b}) / _K for a, b in zip(found, nearest, strict=False)]
+                common = [len({*a} & {*b}) / _K for a, b in zip(answers, nearest, strict=False)]
                 figures["recall"] = round(float(np.mean(common)), 4)
         figures |= _memory()
     stats = [path.stat() for path in (folder / "index").rglob("*")]
@@ -101,17 +101,17 @@ def search(folder: Path, data: Data, queries: int, warm_up: int) -> dict[str, An
 
 
 def _times(index: EdgeIndex, queries: list[M3Output]) -> tuple[dict[str, float], list[list[str]]]:
-    """Time each search, and return the ids that it found, too."""
-    wall, cpu, found = [], [], []
+    """Time each search, and return the ids of its hits, too."""
+    wall, cpu, answers = [], [], []
     for query in queries:
         start, cpu_start = perf_counter(), process_time()
         hits = index.search(Search(query=query, k=_K))
         wall.append(1000 * (perf_counter() - start))
         cpu.append(1000 * (process_time() - cpu_start))
-        found.append([hit.document.id for hit in hits])
+        answers.append([hit.document.id for hit in hits])
     p50, p95 = np.quantile(wall, [0.5, 0.95])
     times = {"p50_ms": p50, "p95_ms": p95, "cpu_ms": np.median(cpu)}
-    return {name: round(float(time), 2) for name, time in times.items()}, found
+    return {name: round(float(time), 2) for name, time in times.items()}, answers
 
 
 def _dense(outputs: list[M3Output]) -> Any:
