@@ -410,7 +410,7 @@ class TestOptimize:
             "documents": 12,
             "recall": 1.0,
             "queries": 12,
-            "search": {"hnsw_ef": 64},
+            "search": {"hnsw_ef": 64, "oversampling": 2},
         }
         assert "approximate, recall@10 1.000 of 12" in " ".join(
             good(run("info", "--in", to)).split()
