@@ -62,14 +62,14 @@ def test_nothing_but_numpy_is_imported(clean: Path) -> None:
 
 
 def test_it_adds_less_than_a_tenth_of_a_second_to_numpy() -> None:
-    """Or less than three quarters of NumPy's time, on a machine that is slow or busy."""
+    """Or less than NumPy itself takes, on a machine that is slow or busy."""
     command = [sys.executable, "-c", SECONDS]
     times = []
     for _ in range(5):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         times.append([float(number) for number in done.stdout.split()])
     seconds, numpy = (min(of) for of in zip(*times, strict=True))
-    assert seconds < max(0.1, 0.75 * numpy)
+    assert seconds < max(0.1, numpy)
 
 
 def test_the_public_names_are_all_that_is_there() -> None:
