@@ -24,7 +24,7 @@ from m3kit._overlap import prefetched
 from m3kit.encoder import Encoder
 from m3kit.index import DocumentError, HybridIndex, VectorError, check_count, open_index
 from m3kit.ingest.documents import Reject
-from m3kit.ingest.fingerprints import recipe, with_fingerprints
+from m3kit.ingest.fingerprints import with_fingerprints
 from m3kit.ingest.ledger import Ledger
 from m3kit.ingest.planning import Job
 from m3kit.ingest.rejects import RejectsFile
@@ -118,24 +118,22 @@ def sync_on_ray(
             f"{address} is in files, which one process alone can write; index into a server "
             "(qdrant://, milvus://, vespa://), or without Ray"
         )
-    if prune and ledger is None:
-        raise ValueError("prune needs a ledger, which knows what was written before; give ledger=")
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False)
     run = _RayRun(
         Retriever(encoder, index),
         ledger,
-        recipe=recipe(encoder.model, chunking),
+        chunking=chunking,
+        prune=prune,
         strict=strict,
         moved=moved,
-        rejects=RejectsFile(None) if rejects is None else rejects,
+        rejects=rejects,
         checkpoint_seconds=checkpoint_seconds,
-        retries=Retries(),
-        on_progress=on_progress or (lambda _: None),
+        on_progress=on_progress,
     )
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
     run.pool = _Pool(load, address, index.reps, (workers or Workers()).resolved())
     with stop_signals(), closing(run.pool):
-        return run(documents, check_count(batch_size, "batch_size"), prune=prune)
+        return run(documents, check_count(batch_size, "batch_size"))
 
 
 class _RayRun(Run):

@@ -96,21 +96,20 @@ def sync(
         Stopped: If a signal stopped it.
         Exception: What the encoder, the index or reading raises, with a note of what was written.
     """
-    if prune and ledger is None:
-        raise ValueError("prune needs a ledger, which knows what was written before; give ledger=")
     run = Run(
         Retriever(encoder, index),
         ledger,
-        recipe=recipe(encoder.model, chunking),
+        chunking=chunking,
+        prune=prune,
         strict=strict,
         moved=moved,
-        rejects=RejectsFile(None) if rejects is None else rejects,
+        rejects=rejects,
         checkpoint_seconds=checkpoint_seconds,
-        retries=Retries() if retries is None else retries,
-        on_progress=on_progress or (lambda _: None),
+        retries=retries,
+        on_progress=on_progress,
     )
     with stop_signals():
-        return run(documents, check_count(batch_size, "batch_size"), prune=prune)
+        return run(documents, check_count(batch_size, "batch_size"))
 
 
 class Run:
@@ -121,27 +120,34 @@ class Run:
         retriever: Retriever,
         ledger: Ledger | None,
         *,
-        recipe: str,
+        chunking: str,
+        prune: bool,
         strict: bool,
         moved: bool,
-        rejects: RejectsFile,
+        rejects: RejectsFile | None,
         checkpoint_seconds: float,
-        retries: Retries,
-        on_progress: Callable[[Summary], object],
+        retries: Retries | None = None,
+        on_progress: Callable[[Summary], object] | None,
     ) -> None:
+        if prune and ledger is None:
+            raise ValueError(
+                "prune needs a ledger, which knows what was written before; give ledger="
+            )
         self.summary = Summary()
         self._retriever = retriever
         self._index = retriever.index
         self._ledger = ledger
-        self._retries = retries
+        self._prune = prune
+        self._retries = Retries() if retries is None else retries
         self._on_progress = on_progress
         self._started = monotonic()
+        way = recipe(retriever.encoder.model, chunking)
         self._planner = Planner(
             self._index,
             ledger,
             self.summary,
-            rejects,
-            recipe=recipe,
+            RejectsFile(None) if rejects is None else rejects,
+            recipe=way,
             strict=strict,
             moved=moved,
         )
@@ -149,14 +155,12 @@ class Run:
             retriever,
             ledger,
             self._planner,
-            retries,
-            recipe=recipe,
+            self._retries,
+            recipe=way,
             checkpoint_seconds=checkpoint_seconds,
         )
 
-    def __call__(
-        self, documents: Iterable[Document | Reject], batch_size: int, *, prune: bool
-    ) -> Summary:
+    def __call__(self, documents: Iterable[Document | Reject], batch_size: int) -> Summary:
         """Do it; see `sync`."""
         try:
             if self._ledger is not None:
@@ -165,7 +169,7 @@ class Run:
             self._write_all(documents, batch_size)
             self._writer.checkpoint()
             if self._ledger is not None:
-                self._finish(self._ledger, prune=prune)
+                self._finish(self._ledger)
         except BaseException as error:
             self._stop(error)
             raise
@@ -193,13 +197,13 @@ class Run:
         new = [job.document for job in batch if job.encode]
         return batch, self._retriever.encode(new) if new else []
 
-    def _finish(self, ledger: Ledger, *, prune: bool) -> None:
+    def _finish(self, ledger: Ledger) -> None:
         self.summary.deleted = prune_unseen(
             self._index,
             ledger,
             self._retries,
             unread=self._planner.broken_sources,
-            everything=prune,
+            everything=self._prune,
         )
         ledger.end(self._retries.call(self._index, self._index.count))
 
@@ -214,4 +218,5 @@ class Run:
     def _report(self) -> None:
         self.summary.retries = self._retries.count
         self.summary.seconds = monotonic() - self._started
-        self._on_progress(self.summary)
+        if self._on_progress is not None:
+            self._on_progress(self.summary)
