@@ -57,11 +57,15 @@ class PageCache:
                 if not self._closed.is_set():
                     self._unmap()
 
+    def wait(self) -> None:
+        """Return when the files have been read, as far as they have room in memory."""
+        self._reader.join()
+
     def close(self) -> None:
         """Read and unmap no more; return when that is so."""
         with self._lock:
             self._closed.set()
-        self._reader.join()
+        self.wait()
 
     def _read(self) -> None:
         buffer = bytearray(_BLOCK)

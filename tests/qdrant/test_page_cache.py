@@ -59,7 +59,7 @@ def mapped_bytes(path: Path) -> int:
 
 def test_files_are_read_into_memory(tmp_path: Path, file: Path) -> None:
     cache = PageCache(tmp_path)
-    cache._reader.join()
+    cache.wait()
     assert cached_bytes(file) == SIZE
     cache.close()
 
@@ -72,7 +72,7 @@ def test_files_that_have_no_room_in_memory_stay_on_the_disk(
     monkeypatch.setattr(page_cache, "_available_bytes", lambda: 4 * MIB)
     cache = PageCache(tmp_path)
     assert list(cache._files()) == [small]
-    cache._reader.join()
+    cache.wait()
     assert cached_bytes(file) == 0
     cache.close()
 
@@ -91,7 +91,7 @@ def test_closing_ends_the_reading(
 
 def test_a_file_that_is_gone_ends_the_reading(tmp_path: Path, file: Path) -> None:
     cache = PageCache(tmp_path / "nothing")
-    cache._reader.join()
+    cache.wait()
     cache.close()
     assert cached_bytes(file) == 0
 
@@ -110,7 +110,7 @@ def test_much_that_is_mapped_is_unmapped_and_stays_what_it_was(
     tmp_path: Path, file: Path, mapped: mmap.mmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = PageCache(tmp_path)
-    cache._reader.join()
+    cache.wait()
     assert mapped_bytes(file) == SIZE
     for _ in range(100):
         cache.count_search()
