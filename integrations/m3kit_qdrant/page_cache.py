@@ -3,7 +3,7 @@ The files of an optimized index in the system's page cache, on Linux.
 
 The hits of a graph are scored by vectors that lie in a mapped file. The engine has the system drop
 such a file from memory when it closes it, and reading 40 pages of it from the disk takes longer
-than the search. So all files are read once, in the background, when an index is opened.
+than the search. So after its first search all files of an index are read once, in the background.
 
 With a page that a search touches, the system maps those around it. Mapped pages count as memory of
 the process, though they are the system's to take back; when there are many, they are unmapped. They
@@ -46,20 +46,25 @@ class PageCache:
         self._searches = 0
         self._closed = Event()
         self._lock = Lock()
-        self._reader = Thread(target=self._read, name="m3kit-page-cache", daemon=True)
-        self._reader.start()
+        self._reader: Thread | None = None
 
     def count_search(self) -> None:
-        """Count a search; after some of them unmap files, if much of them is mapped."""
+        """Count a search: after the first read the files, after some unmap what is too much."""
         self._searches += 1
+        if self._reader is None:
+            with self._lock:
+                if self._reader is None and not self._closed.is_set():
+                    self._reader = Thread(target=self._read, name="m3kit-page-cache", daemon=True)
+                    self._reader.start()
         if self._searches % _SEARCHES == 0 and _mapped_bytes() > _MOST_MAPPED:
             with self._lock:
                 if not self._closed.is_set():
                     self._unmap()
 
     def wait(self) -> None:
-        """Return when the files have been read, as far as they have room in memory."""
-        self._reader.join()
+        """Return when the files have been read, if they are being read."""
+        if self._reader is not None:
+            self._reader.join()
 
     def close(self) -> None:
         """Read and unmap no more; return when that is so."""

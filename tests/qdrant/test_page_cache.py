@@ -1,4 +1,4 @@
-"""The files of an optimized index: read into the page cache at opening, unmapped when many are."""
+"""The files of an optimized index: read into the page cache, and unmapped when many are."""
 
 from __future__ import annotations
 
@@ -57,8 +57,11 @@ def mapped_bytes(path: Path) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines[first:] if line.startswith("Rss:"))
 
 
-def test_files_are_read_into_memory(tmp_path: Path, file: Path) -> None:
+def test_after_a_search_files_are_read_into_memory(tmp_path: Path, file: Path) -> None:
     cache = PageCache(tmp_path)
+    cache.wait()
+    assert cached_bytes(file) == 0
+    cache.count_search()
     cache.wait()
     assert cached_bytes(file) == SIZE
     cache.close()
@@ -72,6 +75,7 @@ def test_files_that_have_no_room_in_memory_stay_on_the_disk(
     monkeypatch.setattr(page_cache, "_available_bytes", lambda: 4 * MIB)
     cache = PageCache(tmp_path)
     assert list(cache._files()) == [small]
+    cache.count_search()
     cache.wait()
     assert cached_bytes(file) == 0
     cache.close()
@@ -84,13 +88,18 @@ def test_closing_ends_the_reading(
     with file.open("r+b") as sparse:
         sparse.truncate(2**40)  # which takes minutes to read
     cache = PageCache(tmp_path)
+    cache.count_search()
+    assert cache._reader is not None
     assert cache._reader.is_alive()
     cache.close()
+    assert not cache._reader.is_alive()
+    cache.count_search()
     assert not cache._reader.is_alive()
 
 
 def test_a_file_that_is_gone_ends_the_reading(tmp_path: Path, file: Path) -> None:
     cache = PageCache(tmp_path / "nothing")
+    cache.count_search()
     cache.wait()
     cache.close()
     assert cached_bytes(file) == 0
@@ -110,7 +119,6 @@ def test_much_that_is_mapped_is_unmapped_and_stays_what_it_was(
     tmp_path: Path, file: Path, mapped: mmap.mmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = PageCache(tmp_path)
-    cache.wait()
     assert mapped_bytes(file) == SIZE
     for _ in range(100):
         cache.count_search()
@@ -138,7 +146,7 @@ def test_another_folder_s_files_and_those_of_a_closed_one_stay_mapped(
     other.close()
 
 
-def test_an_optimized_index_reads_its_files_when_it_is_opened(directory: Path) -> None:
+def test_an_optimized_index_that_is_searched_reads_its_files(directory: Path) -> None:
     with EdgeIndex(directory, dim=DIM) as index:
         index.upsert(corpus(range(300)))
         assert index._engine._page_cache is None
@@ -150,6 +158,9 @@ def test_an_optimized_index_reads_its_files_when_it_is_opened(directory: Path) -
         assert cache._folder == index._engine.folder.resolve()
         (vectors,) = cache._folder.rglob("matrix.dat")
         assert vectors in set(cache._files())
+        assert cache._reader is None
+        index.search(near(3))
+        assert cache._reader is not None
         index.optimize(SMALL)
         assert cache._closed.is_set()
 
