@@ -154,7 +154,8 @@ def test_another_folder_s_files_and_those_of_a_closed_one_stay_mapped(
 def test_an_optimized_index_that_is_searched_reads_its_files(directory: Path) -> None:
     with EdgeIndex(directory, dim=DIM) as index:
         index.upsert(corpus(range(300)))
-        assert index._engine._page_cache is None
+        before = index._engine._page_cache
+        assert before is None
         index.optimize(SMALL)
         assert index._engine._page_cache is not None
     with EdgeIndex(directory) as index:
