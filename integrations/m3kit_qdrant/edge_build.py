@@ -11,8 +11,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import sqrt
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import qdrant_edge as edge
@@ -22,14 +24,16 @@ from m3kit.optimization import Graph, Optimization
 from m3kit_qdrant.edge_config import EXACT, approximate, shard_config
 
 _TOP = 10
-_QUERIES = 100
+_QUERIES = 200
 _SEARCHES = (
     (64, 2),
     (96, 2),
     (128, 2),
     (128, 4),
+    (160, 2),
     (192, 2),
     (192, 4),
+    (256, 2),
     (256, 4),
     (384, 4),
     (384, 8),
@@ -41,6 +45,9 @@ How a graph is searched, from the fastest on; the first that finds enough is cho
 Each is the width (`hnsw_ef`), and how many times as many documents as are wanted are scored by
 their vectors (`oversampling`), each of which costs about as much as 4 more of width.
 """
+
+_ROUNDING = 1e-6
+"""Scores that differ by less are equal."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -68,15 +75,19 @@ def build(folder: Path, manifest: Manifest, graph: Graph) -> Optimization | None
 
 
 def _measure(shard: edge.EdgeShard, wanted: float) -> Optimization:
-    """Choose how to search by the recall of documents that are looked for by others."""
+    """
+    Choose how to search, by the recall of documents as queries.
+
+    The node of a document leads to its neighbours, as no node does a query. So a document is looked
+    for without its node, which a filter keeps the search from visiting.
+    """
     documents = _sample(shard)
-    exact = _nearest(shard, documents, EXACT)
+    true = _nearest(shard, documents, EXACT)
     recall, search = 0.0, dict[str, int]()
     for width, oversampling in _SEARCHES:
         search = {"hnsw_ef": width, "oversampling": oversampling}
-        answers = _nearest(shard, documents, approximate(search))
-        hits = sum(len(a & b) for a, b in zip(exact, answers, strict=True))
-        recall = hits / max(1, sum(map(len, exact)))
+        answers = _nearest(shard, documents, approximate(search), visit_itself=False)
+        recall = _recall(true, answers)
         if recall >= wanted:
             break
     return Optimization(shard.info().points_count, recall, len(documents), search)
@@ -90,20 +101,43 @@ def _sample(shard: edge.EdgeShard) -> Mapping[Any, Any]:
 
 
 def _nearest(
-    shard: edge.EdgeShard, documents: Mapping[Any, Any], params: edge.SearchParams
-) -> list[set[str]]:
-    """Name the nearest documents of each, other than itself."""
+    shard: edge.EdgeShard,
+    documents: Mapping[Any, Any],
+    params: edge.SearchParams,
+    *,
+    visit_itself: bool = True,
+) -> list[list[float]]:
+    """Return the scores of the nearest documents of each, other than itself."""
     requests = [
         edge.QueryRequest(
-            query=edge.Query.Nearest(vector, using="dense"), limit=_TOP + 1, params=params
+            query=edge.Query.Nearest(vector, using="dense"),
+            limit=_TOP + visit_itself,
+            params=params,
+            filter=None if visit_itself else edge.Filter(must_not=[edge.HasIdCondition({key})]),
         )
-        for vector in documents.values()
+        for key, vector in documents.items()
     ]
     answers = shard.query_batch(edge.QueryBatchRequest(requests))
     return [
-        {str(point.id) for point in points if point.id != key}
+        [point.score for point in points if point.id != key][:_TOP]
         for key, points in zip(documents, answers, strict=True)
     ]
+
+
+def _recall(true: Sequence[Sequence[float]], answers: Sequence[Sequence[float]]) -> float:
+    """
+    Return the mean share of the nearest that answers have, less its standard error.
+
+    Of documents that are equally near, any will do.
+    """
+    shares = [
+        sum(score >= nearest[-1] - _ROUNDING for score in answer) / len(nearest)
+        for nearest, answer in zip(true, answers, strict=True)
+        if nearest
+    ]
+    if len(shares) < 2:
+        return 0.0
+    return fmean(shares) - stdev(shares) / sqrt(len(shares))
 
 
 def _make_durable(path: Path) -> None:

@@ -30,8 +30,8 @@ from m3kit_qdrant.engine import (
     to_key,
 )
 from m3kit_qdrant.filters import conditions_in
-from m3kit_qdrant.huge_pages import use_huge_pages
 from m3kit_qdrant.layout import ID
+from m3kit_qdrant.page_cache import PageCache, page_cache
 from m3kit_qdrant.vectors import ToScore, Vectors
 
 _LOG_BYTES = 128 * 2**20
@@ -75,8 +75,8 @@ class EdgeEngine:
         self._directory = directory
         self._vectors = vectors
         self._open_shard: Shard | None = Shard.load(directory.path, folder)
-        self._use_graph(directory.optimization)
-        self.folder = folder
+        self._page_cache: PageCache | None = None
+        self._use(folder, directory.optimization)
         self.writes = Writes()
         self._logged = 0
         self._indexing = Lock()
@@ -131,6 +131,8 @@ class EdgeEngine:
         """See `Engine.query`."""
         requests, to_scores = zip(*map(self._request, queries), strict=True)
         answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
+        if (cache := self._page_cache) is not None:
+            cache.count_search()
         return [
             Answer.of(
                 points,
@@ -202,9 +204,9 @@ class EdgeEngine:
     def replace(self, shard: Shard, folder: Path, optimization: Optimization | None) -> None:
         """Answer from another shard from now on; the files of the old one are removed."""
         old, self._open_shard = self._shard, shard
-        old.remove_when_unused(self.folder)
-        self._use_graph(optimization)
-        self.folder = folder
+        old_folder = self.folder
+        self._use(folder, optimization)
+        old.remove_when_unused(old_folder)
 
     def is_transient(self, _: Exception, /) -> bool:
         """See `Engine.is_transient`: files have no errors that pass by themselves."""
@@ -219,6 +221,7 @@ class EdgeEngine:
             try:
                 shard.flush()
             finally:
+                self._close_page_cache()
                 shard.close()
 
     @property
@@ -282,11 +285,19 @@ class EdgeEngine:
         )
         return request, to_score
 
-    def _use_graph(self, optimization: Optimization | None) -> None:
+    def _use(self, folder: Path, optimization: Optimization | None) -> None:
+        """Search the shard in a folder as it was optimized."""
+        self._close_page_cache()
+        self.folder = folder
         self._graph = EXACT
         if optimization is not None:
             self._graph = approximate(optimization.search)
-            use_huge_pages()
+            self._page_cache = page_cache(folder)
+
+    def _close_page_cache(self) -> None:
+        if self._page_cache is not None:
+            self._page_cache.close()
+            self._page_cache = None
 
     def _update(self, operation: edge.UpdateOperation, nbytes: int) -> None:
         shard = self._shard

@@ -28,7 +28,6 @@ from m3kit.optimization import Graph, Optimization
 from m3kit_qdrant.directory import Directory, check_free
 from m3kit_qdrant.edge_client import EdgeEngine
 from m3kit_qdrant.edge_shard import Shard
-from m3kit_qdrant.huge_pages import environment
 
 _ROOM_FACTOR = 2.5
 """
@@ -130,7 +129,7 @@ class EdgeOptimizer:
         }
         self._check_not_cancelled()
         command = [sys.executable, "-P", "-m", "m3kit_qdrant.edge_build"]
-        variables = {**environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with Popen(  # noqa: S603  # our own module
             command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True, env=variables
         ) as process:

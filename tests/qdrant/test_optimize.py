@@ -88,7 +88,7 @@ def test_searches_are_exact_until_it_is_optimized_and_then_say_what_they_miss(
     assert optimization == index.optimization
     assert optimization.documents == NUMBER
     assert 0.98 <= optimization.recall <= 1
-    assert optimization.queries == 100
+    assert optimization.queries == 200
     assert_holds(index, range(NUMBER))
     index.close()
     (folder,) = folders(directory)
@@ -128,6 +128,46 @@ def test_a_recall_that_is_wanted_decides_how_wide_a_graph_is_searched(index: Edg
     low = index.optimize(Graph(min_documents=100, m=4, ef_construct=4, recall=0.01))
     assert low is not None
     assert low.search == {"hnsw_ef": 64, "oversampling": 2}
+
+
+def test_the_recall_that_is_measured_is_that_of_queries_which_are_no_documents(
+    directory: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((4_300, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    documents, queries = vectors[:4_000], vectors[4_000:]
+    with EdgeIndex(directory, dim=32, reps=["dense"]) as index:
+        index.upsert(
+            [Record(Document(f"{n}", ""), M3Output(dense=row)) for n, row in enumerate(documents)]
+        )
+        graph = Graph(min_documents=100, m=6, ef_construct=32, recall=0.01)
+        measured = index.optimize(graph)
+
+        def recall(vectors: Any, skip: int) -> float:
+            shares = []
+            for vector in vectors:
+                search = Search(query=M3Output(dense=vector), k=10 + skip)
+                true = np.argsort(-(documents @ vector))[skip : 10 + skip]
+                hits = {hit.document.id for hit in index.search(search)}
+                shares.append(len(hits & {f"{n}" for n in true}) / 10)
+            return float(np.mean(shares))
+
+        of_queries, of_documents = recall(queries, 0), recall(documents[:300], 1)
+    assert measured is not None
+    assert of_queries - 0.15 < measured.recall <= of_queries + 0.01
+    assert of_documents > of_queries + 0.03
+
+
+def test_of_documents_that_are_equally_near_any_will_do(directory: Path) -> None:
+    originals = corpus(range(20))
+    with EdgeIndex(directory, dim=DIM) as index:
+        index.upsert(
+            [Record(Document(f"{n}", "same"), originals[n % 20].output) for n in range(NUMBER)]
+        )
+        optimization = index.optimize(SMALL)
+    assert optimization is not None
+    assert optimization.recall > 0.98
 
 
 @pytest.mark.parametrize("graph", [SMALL, Graph(min_documents=100, quantize=False, on_disk=False)])

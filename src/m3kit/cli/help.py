@@ -117,10 +117,10 @@ INFO = """
    "index": null or {"address": "…", "model": "…" or null, "reps": ["dense", …],
                      "count": 1000, "unindexed_fields": ["lang", …] or null,
                      "optimization": null or {"documents": 1000, "recall": 0.99,
-                                              "queries": 100, "search": {…}}}}
+                                              "queries": 200, "search": {…}}}}
 Filters on unindexed fields read every document; null means that the store does not
 report them. Of an optimized index, "recall" is the share of the true 10 nearest
-neighbours that dense search found, measured with the vectors of "queries" documents.
+neighbours that dense search found of "queries" documents, less its standard error.
 """
 
 OPTIMIZE = """
