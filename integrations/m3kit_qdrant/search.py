@@ -81,28 +81,27 @@ class QdrantSearcher(Searcher):
         hashed = [name for name in names if self.layout.has_id_in_payload(name)]
         few = len(hashed) <= _FEW  # which then are likely to be hits, too
         payloads = self._read(hashed, select=few or self.layout.id_selection, cache=few)
-        ids = {name: self.layout.id(_key(name), payload) for name, payload in payloads.items()}
+        ids = {name: self.layout.id(name, payload) for name, payload in payloads.items()}
         return {name: name for name in names} | ids
 
     def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
         """See `Searcher.documents`."""
         payloads = self._read(names, select=True, cache=False)
-        return {
-            name: self.layout.document(_key(name), payload) for name, payload in payloads.items()
-        }
+        return {name: self.layout.document(name, payload) for name, payload in payloads.items()}
 
     def _read(
         self, names: Sequence[str], *, select: Selection, cache: bool
     ) -> Mapping[str, Mapping[str, Any]]:
-        missing = [_key(name) for name in names if name not in self.payloads]
-        read = {
-            str(point.key): point.payload
-            for batch in batched(missing, PAGE)
-            for point in self.engine.retrieve(batch, (), select)
-        }
-        if cache:
-            self.payloads.update(read)
-        known = {**read, **self.payloads} if read else self.payloads
+        known = self.payloads
+        if missing := [_key(name) for name in names if name not in known]:
+            read = {
+                str(point.key): point.payload
+                for batch in batched(missing, PAGE)
+                for point in self.engine.retrieve(batch, (), select)
+            }
+            known = {**read, **known}
+            if cache:
+                self.payloads = known
         return {name: known[name] for name in names if name in known}
 
     def _prefetches(self, limits: Mapping[Rep, int]) -> list[VectorQuery]:
