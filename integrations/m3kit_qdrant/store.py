@@ -92,8 +92,6 @@ class QdrantStore:
 
     def _point(self, record: Record) -> Point:
         document, output = record.document, record.output
-        if output.colbert is not None:
-            output = replace(output, colbert=self.manifest.colbert.stored(output.colbert))
         nbytes = output.nbytes + len(document.text) + len(repr(document.metadata))
         key = point_key(document.id) if self._layout.is_keyed else point_id(document.id)
         return Point(key, output, self._layout.payload(document), nbytes)

@@ -79,6 +79,8 @@ class Store(Protocol[_T]):
         """
         Write or replace records, in batches of the database's size.
 
+        ColBERT vectors are what is stored of them; see `ColbertStorage.stored`.
+
         Raises:
             DocumentError: If it cannot hold one of them, before anything is written. Tokens have
                 been checked.
@@ -168,8 +170,13 @@ class StoreIndex(Generic[_T]):
 
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write records, in batches of a few MiB; see `HybridIndex.upsert`."""
-        checked = check_records(records, reps=self.reps, dim=self._store.manifest.dim)
-        stored = [Record(record.document, record.output.only(*self.reps)) for record in checked]
+        manifest = self._store.manifest
+        checked = check_records(records, reps=manifest.reps, dim=manifest.dim)
+        outputs = (record.output.only(*manifest.reps) for record in checked)
+        stored = [
+            Record(record.document, manifest.colbert.stored_output(output))
+            for record, output in zip(checked, outputs, strict=True)
+        ]
         _check_tokens(stored, self._store.token_id_limit)
         self._store.write(stored)
 
