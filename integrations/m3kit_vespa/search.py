@@ -87,10 +87,10 @@ class VespaSearcher(Searcher):
         """
         Answer a fusion by one request.
 
-        None where ties decide, where the schema has no salts, and for an RRF with weights, which no
-        rank profile has.
+        None for one representation, where ties decide, where the schema has no salts, and for an
+        RRF with weights, which no rank profile has.
         """
-        if not self.layout.is_native:
+        if len(self.query.reps) == 1 or not self.layout.is_native:
             return None
         match search.fusion:
             case RRF() as fusion if any(fusion.weight(rep) != 1 for rep in BRANCHES):

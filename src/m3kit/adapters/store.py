@@ -43,8 +43,8 @@ class Searcher(Scorer, Protocol):
         """
         Answer the whole search, as `HybridIndex.search` does; None to have it ranked here.
 
-        An engine that can fuse as `m3kit` does overrides this. It is called where the filter's
-        expression is exact, the query carries several representations and nothing is grouped.
+        An engine that can rank or fuse as `m3kit` does overrides this. It is called where the
+        filter's expression is exact and nothing is grouped.
         """
         return None
 
@@ -190,7 +190,7 @@ class StoreIndex(Generic[_T]):
         expression = None if where is None else where.expression
         searcher = self._store.prepare_search(search, expression)
         verify = None if where is None or where.exact else _verifier(searcher, search.where)
-        if verify is None and len(search.query.reps) > 1 and search.group_by is None:
+        if verify is None and search.group_by is None:
             hits = searcher.answer(search)
             if hits is not None:
                 return hits
