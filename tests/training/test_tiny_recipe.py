@@ -17,16 +17,18 @@ pytest.importorskip("lxml", reason="pages are read by lxml")
 pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
 
 from training.tiny import packages
-from training.tiny.bag import Bag, directions, padded
+from training.tiny.bag import Bag, IdCache, directions, padded, token_ids
 from training.tiny.collection import collect, held_out, split_of
 from training.tiny.examples import Sampler
 from training.tiny.extraction import read_handbook, read_help
-from training.tiny.initial import config, fit_sparse_head, lexical_weights, write_initial
+from training.tiny.initial import config, fit_sparse_head, write_initial
+from training.tiny.lexical import lexical_weights
 from training.tiny.lsa import embeddings, term_matrix
 from training.tiny.options import Options
 from training.tiny.pages import Page, Section, read_pages, write_pages
 from training.tiny.questions import as_question
 from training.tiny.release import rounded
+from training.tiny.unified import Variant, train_unified
 from training.tiny.vocabulary import train_tokenizer, write_tokenizer
 
 from m3kit.backend.tokenizer import load_tokenizer
@@ -166,7 +168,7 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
     bag, folder = bag_and_folder
     reader = load_tokenizer(folder, config(OPTIONS))
     with torch.no_grad():
-        wanted = bag(*padded(reader, TEXTS, 64)).numpy()
+        wanted = bag(*padded(token_ids(reader, TEXTS, 64))).numpy()
     encoder = TorchEncoder.from_pretrained(folder)
     dense = np.stack([o.dense for o in encoder.encode_documents(TEXTS) if o.dense is not None])
     pooled = dense[:, : OPTIONS.pooled]
@@ -200,7 +202,41 @@ def test_the_sparse_head_begins_with_bm25(bag_and_folder: tuple[Bag, Path]) -> N
 def test_lexical_weights_are_those_of_bm25() -> None:
     (weights,) = lexical_weights([np.array([0, 1, 1])], np.array([2.0, 3.0], dtype=np.float32))
     share = 1.2 * (0.25 + 0.75 * 3 / 100)
-    assert weights == pytest.approx([2 / (1 + share), 3 * 2 / (2 + share), 3 * 2 / (2 + share)])
+    wanted = [2 / (1 + share), 3 * 2 / (2 + share), 3 * 2 / (2 + share)]
+    assert weights == pytest.approx([0.8 / 3 * weight for weight in wanted])
+
+
+def test_a_text_is_tokenized_once(bag_and_folder: tuple[Bag, Path]) -> None:
+    reader = load_tokenizer(bag_and_folder[1], config(OPTIONS))
+    cache = IdCache(reader)
+    wanted = token_ids(reader, [*TEXTS[:3], ""], 8)
+    for _ in range(2):
+        for row, ids in zip(cache([*TEXTS[:3], ""], 8), wanted, strict=True):
+            assert row.tolist() == ids.tolist()
+    assert [len(row) for row in cache(TEXTS[:1], 4)] == [2]
+
+
+def test_stage_2_trains_all_heads_and_the_same_seed_the_same_weights(
+    bag_and_folder: tuple[Bag, Path],
+) -> None:
+    bag, folder = bag_and_folder
+    rarity = (1 - bag.frequency).numpy()
+    fit_sparse_head(folder, TEXTS, rarity)
+    drawn = random.Random(1)  # noqa: S311  # no secret depends on it
+    texts = {name: " ".join(drawn.sample(TEXTS, 4)) for name in names_of("train")}
+    entries = collect([page(name, "en", text) for name, text in texts.items()])
+    lengths = {"query_length": 16, "passage_length": 32, "long_length": 48}
+    options = replace(OPTIONS, steps=3, batch=4, **lengths)
+
+    def trained() -> dict[str, torch.Tensor]:
+        sampler = Sampler(entries, seed=1)
+        model = train_unified(folder, sampler, rarity, options, print, variant=Variant())
+        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    first, again = trained(), trained()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
+    begun = torch.load(folder / "sparse_linear.pt", weights_only=True)["weight"]
+    assert not torch.equal(first["sparse_linear.weight"], begun)
 
 
 def test_frequent_tokens_are_alike(bag_and_folder: tuple[Bag, Path]) -> None:

@@ -5,6 +5,7 @@ Train the tiny model: from Debian's packages to weights and a model card, by one
     python -m training.tiny --packages DIR --to build/tiny/model    # takes .deb files from DIR
     python -m training.tiny --measure tiny                          # only measures a model
     python -m training.tiny --ablation                              # what each part of it brings
+    python -m training.tiny --cross-encoder tiny                    # whether one orders better
 
 A run that is interrupted goes on behind the last step that was finished: texts, tokenizer,
 latent semantic analysis, stage 1.
@@ -21,6 +22,7 @@ from pathlib import Path
 from training.tiny.ablation import ablation
 from training.tiny.build import Build
 from training.tiny.card import card, table
+from training.tiny.cross_encoder import cross_encoder_figures
 from training.tiny.measures import figures
 from training.tiny.options import Options
 from training.tiny.release import compressed_size, write_release
@@ -35,6 +37,8 @@ def main() -> None:
     build = Build(arguments.work, options, arguments.packages, _timed())
     if arguments.measure:
         print(table(figures(arguments.measure, build)))
+    elif arguments.cross_encoder:
+        print(cross_encoder_figures(arguments.cross_encoder, build.entries, options))
     elif arguments.ablation:
         print(ablation(build))
     else:
@@ -65,6 +69,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=defaults.steps, help="of stage 2")
     parser.add_argument("--bag-steps", type=int, default=defaults.bag_steps, help="of stage 1")
     parser.add_argument("--measure", metavar="MODEL", help="measure a model, and train none")
+    parser.add_argument(
+        "--cross-encoder", metavar="MODEL", help="train a cross-encoder of a model, and measure it"
+    )
     parser.add_argument("--ablation", action="store_true", help="train without each part")
     return parser.parse_args()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from tempfile import TemporaryDirectory
@@ -14,14 +13,14 @@ from training.tiny.unified import Variant
 
 from m3kit.torch import TorchEncoder
 
-SEEDS = (1, 2, 3)
+SEEDS = (2, 3, 4)
 VARIANTS = {
     "all": Variant(),
     "without self-distillation": Variant(self_distill=False),
     "without the ensemble's loss": Variant(ensemble=False),
     "without hard negatives": Variant(neighbours=False),
 }
-"""All runs share tokenizer, latent semantic analysis and, for each seed, stage 1."""
+"""All runs begin with one stage 1; by its seed each draws its own batches in stage 2."""
 
 
 def ablation(build: Build) -> str:
@@ -36,10 +35,9 @@ def ablation(build: Build) -> str:
 
 
 def _measured(build: Build, variant: Variant, seed: int) -> dict[str, dict[str, float]]:
-    seeded = replace(build, options=replace(build.options, seed=seed))
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_release(seeded.unified(variant), seeded.initial(), folder, seeded.options)
+        write_release(build.unified(variant, seed), build.initial(), folder, build.options)
         encoder = TorchEncoder.from_pretrained(folder, device="cpu", document_max_length=512)
         measured = measure_help(encoder, build.entries)
     return {task: measured[task] for task in ("English", "nine languages to English")}

@@ -12,7 +12,7 @@ from training.tiny.examples import Sampler
 from training.tiny.options import Options
 
 from m3kit.backend.tokenizer import TextTokenizer
-from m3kit.vectors import Floats
+from m3kit.vectors import Floats, Ints
 
 FREQUENCY, COUNT = -2, -1
 """The dimensions of a token's state that hold how frequent it is, and what layer 1 counts."""
@@ -82,13 +82,14 @@ def train_bag(
     """Train by InfoNCE in both directions over in-batch negatives."""
     optimizer = torch.optim.Adam(bag.parameters(), lr=options.bag_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.bag_steps)
+    passage_ids = IdCache(tokenizer)
     losses = []
     for step in range(options.bag_steps):
         batch = sampler.batch(options.bag_batch)
         if len(batch.queries) < 2:
             continue
-        queries = bag(*padded(tokenizer, batch.queries, options.query_length))
-        passages = bag(*padded(tokenizer, batch.passages, options.length(batch.task)))
+        queries = bag(*padded(token_ids(tokenizer, batch.queries, options.query_length)))
+        passages = bag(*padded(passage_ids(batch.passages, options.length(batch.task))))
         scores = queries @ passages.T / options.temperature
         labels = torch.arange(len(scores))
         loss = (F.cross_entropy(scores, labels) + F.cross_entropy(scores.T, labels)) / 2
@@ -101,12 +102,29 @@ def train_bag(
             report(f"stage 1, step {step + 1}: loss {np.mean(losses[-50:]):.3f}")
 
 
-def padded(
-    tokenizer: TextTokenizer, texts: Sequence[str], limit: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the ids of texts without special tokens, padded with 0, and how many each has."""
-    rows = [tokens.ids[1:-1] for tokens in tokenizer(texts, limit)]
-    rows = [row if len(row) else np.array([3]) for row in rows]  # <unk> for what has no token
+def token_ids(tokenizer: TextTokenizer, texts: Sequence[str], limit: int) -> list[Ints]:
+    """Return the ids of texts without special tokens, `<unk>` for a text that has no other."""
+    rows = (tokens.ids[1:-1] for tokens in tokenizer(texts, limit))
+    return [row if len(row) else np.array([3]) for row in rows]
+
+
+class IdCache:
+    """Tokenizes a text once; passages are drawn many times."""
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._rows: dict[tuple[str, int], Ints] = {}
+
+    def __call__(self, texts: Sequence[str], limit: int) -> list[Ints]:
+        """Return what `token_ids` does."""
+        new = [text for text in dict.fromkeys(texts) if (text, limit) not in self._rows]
+        for text, row in zip(new, token_ids(self._tokenizer, new, limit), strict=True):
+            self._rows[text, limit] = row.astype(np.int32)
+        return [self._rows[text, limit] for text in texts]
+
+
+def padded(rows: Sequence[Ints]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ids padded with 0, and how many each row has."""
     ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
     for place, row in enumerate(rows):
         ids[place, : len(row)] = torch.from_numpy(row)

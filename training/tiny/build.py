@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -17,7 +17,7 @@ from training.tiny.bag import Bag, directions, train_bag
 from training.tiny.collection import Entry, collect
 from training.tiny.examples import Sampler
 from training.tiny.initial import config, fit_sparse_head, write_initial
-from training.tiny.options import Options
+from training.tiny.options import STAGE_2, Options
 from training.tiny.pages import Page
 from training.tiny.unified import Variant, train_unified
 from training.tiny.vocabulary import train_tokenizer, training_texts, write_tokenizer
@@ -63,29 +63,33 @@ class Build:
 
     def initial(self) -> Path:
         """Train the tokenizer and stage 1, and write the checkpoint that stage 2 begins with."""
-        folder = self._folder("initial")
+        folder = self._folder()
         if (folder / "sparse_linear.pt").is_file():
             self.report(f"{folder} is there; stage 1 is not repeated")
             return folder
         tokenizer = self._tokenizer()
         (folder / "config.json").write_text(json.dumps(config(self.options)), "utf-8")
         write_tokenizer(tokenizer, folder, self.options.positions)
-        bag, rarity = self._bag(tokenizer)
-        reader = load_tokenizer(folder, config(self.options))
-        sampler = Sampler(self.training, self.options.seed)
-        train_bag(bag, reader, sampler, self.options, self.report)
-        write_initial(bag, self.options, folder)
+        analysis, options = self._analysis(tokenizer), self.options
+        torch.manual_seed(options.seed)
+        rows = directions(analysis["rows"], options.width, options.noise, options.seed)
+        bag = Bag(rows, analysis["rarity"], options.pooled)
+        reader = load_tokenizer(folder, config(options))
+        sampler = Sampler(self.training, options.seed)
+        train_bag(bag, reader, sampler, options, self.report)
+        write_initial(bag, options, folder)
         batches = [sampler.batch(_FITTED) for _ in range(_BATCHES)]
         texts = [text for batch in batches for text in (*batch.queries, *batch.passages)]
-        fit_sparse_head(folder, texts, rarity)
+        fit_sparse_head(folder, texts, analysis["rarity"])
         return folder
 
-    def unified(self, variant: Variant | None = None) -> M3Model:
-        """Train stage 2."""
+    def unified(self, variant: Variant | None = None, seed: int | None = None) -> M3Model:
+        """Train stage 2; its batches are drawn by a seed, that of the options and 1 by default."""
         chosen = variant or Variant()
-        seed = self.options.seed + 1
-        sampler = Sampler(self.training, seed, neighbours=chosen.neighbours)
-        return train_unified(self.initial(), sampler, self.options, self.report, chosen)
+        drawn = self.options.seed + 1 if seed is None else seed
+        sampler = Sampler(self.training, drawn, neighbours=chosen.neighbours)
+        folder, rarity = self.initial(), self._analysis(self._tokenizer())["rarity"]
+        return train_unified(folder, sampler, rarity, self.options, self.report, variant=chosen)
 
     def _tokenizer(self) -> Tokenizer:
         path = self.work / f"tokenizer.{self.options.vocabulary}.json"
@@ -94,8 +98,8 @@ class Build:
             train_tokenizer(training_texts(self.pages), self.options.vocabulary).save(str(path))
         return Tokenizer.from_file(str(path))
 
-    def _bag(self, tokenizer: Tokenizer) -> tuple[Bag, Floats]:
-        """Return what stage 1 begins with, and how rare each token is."""
+    def _analysis(self, tokenizer: Tokenizer) -> Mapping[str, Floats]:
+        """Return the embedding of each token (`"rows"`), and how rare it is (`"rarity"`)."""
         options = self.options
         path = self.work / f"embeddings.{options.vocabulary}.{options.pooled}.npz"
         if not path.is_file():
@@ -103,18 +107,13 @@ class Build:
             counts = lsa.term_matrix(lsa.paragraph_groups(self.pages), tokenizer)
             rows = lsa.embeddings(counts, options.pooled, options.seed)
             np.savez(path, rows=rows, rarity=lsa.inverse_frequencies(counts))
-        stored = np.load(path)
-        torch.manual_seed(options.seed)
-        rarity: Floats = stored["rarity"]
-        rows = directions(stored["rows"], options.width, options.noise, options.seed)
-        return Bag(rows, rarity, options.pooled), rarity
+        with np.load(path) as stored:
+            return dict(stored)
 
-    def _folder(self, name: str) -> Path:
-        digest = json.dumps(asdict(self.options), sort_keys=True)
-        folder = self.work / f"{name}-{_short(digest)}"
+    def _folder(self) -> Path:
+        """Return the folder of what stage 1 makes by these options."""
+        first = {name: value for name, value in asdict(self.options).items() if name not in STAGE_2}
+        digest = sha256(json.dumps(first, sort_keys=True).encode()).hexdigest()[:8]
+        folder = self.work / f"initial-{digest}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def _short(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:8]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from training.tiny.bag import COUNT, FREQUENCY, Bag
+from training.tiny.lexical import lexical_weights
 from training.tiny.options import Options
 
 from m3kit.backend.checkpoint import read_checkpoint
@@ -18,20 +18,17 @@ from m3kit.backend.packing import Pack
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.training.backbone import hidden_states
 from m3kit.training.model import M3Model
-from m3kit.vectors import Floats, Ints
+from m3kit.vectors import Floats
 
 _SCALE = 3.0
 """The length of embeddings, which the first normalisation ignores: longer ones change less."""
 
 _SMALL = 0.02
 _FAINT = 0.2  # of that, where the mean passes
-_MIXED = 0.5  # of the mean, beside the token itself, behind the first layer
+_MIXED = 1.0  # of the mean, beside the token itself, behind the first layer
 _LATER = 0.1  # of what layers behind the first one mix in
 _SHARP = 4.5  # how much a token prefers itself in the head that counts
-_COUNTED = 0.3  # of what that head adds to a token's state
-_LARGEST_WEIGHT = 0.8
-_SATURATION, _LENGTH_SHARE, _USUAL = 1.2, 0.75, 100  # BM25's k and b, and tokens of a text
-_LONGEST = 3.0  # times the usual length, from which on it does not count
+_COUNTED = 0.1  # of what that head, and the one that takes the mean, add to a token's state
 
 
 def write_initial(bag: Bag, options: Options, folder: Path) -> None:
@@ -41,7 +38,9 @@ def write_initial(bag: Bag, options: Options, folder: Path) -> None:
     The embeddings of `<s>`, `</s>` and of all positions are zero. So the first token's state is,
     behind the first layer, the mean of the others weighted by the bag's scores, and all further
     layers begin by changing little. The first layer's last head counts: each token looks for
-    itself, and finds the more of it the more often it occurs and the shorter the text is.
+    itself, and finds the more of it the more often it occurs and the shorter the text is. What it
+    finds is how rare the tokens are that it looks at; the last layer's last head takes from that
+    the mean of the text.
     """
     torch.manual_seed(options.seed)
     with torch.no_grad():
@@ -80,21 +79,9 @@ def fit_sparse_head(folder: Path, texts: list[str], rarity: Floats) -> None:
     wanted = np.concatenate(lexical_weights([row[1:-1] for row in ids], rarity))
     rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
     gram = rows.T @ rows + 1e-3 * len(rows) * np.eye(rows.shape[1])
-    scaled = wanted / wanted.max() * _LARGEST_WEIGHT
-    solved = torch.from_numpy(np.linalg.solve(gram, rows.T @ scaled)).float()
+    solved = torch.from_numpy(np.linalg.solve(gram, rows.T @ wanted)).float()
     head = {"weight": solved[None, :-1].clone(), "bias": solved[-1:].clone()}
     torch.save(head, folder / "sparse_linear.pt")
-
-
-def lexical_weights(texts: list[Ints], rarity: Floats) -> list[Floats]:
-    """Return BM25's weight of each token of each text, given as ids; very long ones keep some."""
-    weights = []
-    for ids in texts:
-        numbers = Counter(ids.tolist())
-        counts = np.array([numbers[id_] for id_ in ids.tolist()], dtype=np.float32)
-        share = 1 - _LENGTH_SHARE + _LENGTH_SHARE * min(len(ids) / _USUAL, _LONGEST)
-        weights.append(rarity[ids] * counts / (counts + np.float32(_SATURATION * share)))
-    return weights
 
 
 def config(options: Options, dtype: str = "float32") -> dict[str, object]:
@@ -144,10 +131,13 @@ def _layer(bag: Bag, options: Options, number: int) -> dict[str, torch.Tensor]:
         value.weight[:pooled, :pooled] += torch.eye(pooled)
         mixed = torch.eye(pooled) * (_LATER if number else _MIXED)
         output.weight[:pooled, :pooled] += mixed
-        if number == 0:
-            query.weight[pooled:] = key.weight[pooled:] = _identity(bag, size)
-            value.weight[pooled, FREQUENCY] = -1
-            value.bias[pooled] = width**0.5 / 2  # a text's mean is about 0
+        if number in {0, options.layers - 1}:
+            counts = number == 0
+            query.weight[pooled:] = key.weight[pooled:] = _identity(bag, size) if counts else 0
+            sign = -1 if counts else 1
+            value.weight[pooled] = 0
+            value.weight[pooled, FREQUENCY] = sign
+            value.bias[pooled] = -sign * width**0.5 / 2  # a text's mean is about 0
             output.weight[COUNT] = 0
             output.weight[COUNT, pooled] = _COUNTED
     linear("intermediate.dense", options.inner, width)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STAGE_2 = ("steps", "batch", "rate", "lexical_weight", "begun_share")
+"""The options that stage 1 does not depend on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -30,6 +33,8 @@ class Options:
         steps: Steps of stage 2.
         batch: Pairs of a step of stage 2.
         rate: Learning rate of stage 2.
+        lexical_weight: Of the loss that keeps lexical weights near BM25's.
+        begun_share: Of the weights before stage 2 in the mean that is the model.
         seed: Of everything that is drawn.
     """
 
@@ -44,12 +49,14 @@ class Options:
     passage_length: int = 112
     long_length: int = 448
     temperature: float = 0.05
-    bag_steps: int = 400
+    bag_steps: int = 4000
     bag_batch: int = 256
     bag_rate: float = 2e-3
     steps: int = 1000
-    batch: int = 48
-    rate: float = 1e-3
+    batch: int = 64
+    rate: float = 2.5e-4
+    lexical_weight: float = 100.0
+    begun_share: float = 0.25
     seed: int = 1
 
     @property

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812  # PyTorch's own name for it
 from training.tiny.examples import Batch, Sampler
+from training.tiny.lexical import lexical_weights
 from training.tiny.options import Options
 
 from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.tokenizer import TextTokenizer, load_tokenizer
+from m3kit.fusion import WeightedSum
 from m3kit.training.losses import Groups, LossOptions, scores_of, unified_loss
 from m3kit.training.model import M3Model
+from m3kit.training.representations import Lexical, Representations
+from m3kit.vectors import Floats
 
 _FROZEN = ("position_embeddings", "token_type_embeddings")
 _WARM = 50  # steps over which the learning rate rises
@@ -41,6 +46,7 @@ class Variant:
         return LossOptions(
             temperature=options.temperature,
             sparse_weight=1.0,
+            ensemble_sparse=1.0,
             ensemble_weight=1.0 if self.ensemble else 0.0,
             self_distill=self.self_distill,
             self_distill_start=options.steps // 5,
@@ -50,11 +56,18 @@ class Variant:
 def train_unified(
     folder: Path,
     sampler: Sampler,
+    rarity: Floats,
     options: Options,
     report: Callable[[str], None],
+    *,
     variant: Variant,
 ) -> M3Model:
-    """Train all heads of the checkpoint in a folder; nothing is written."""
+    """
+    Train all heads of the checkpoint in a folder; nothing is written.
+
+    The weights are the mean of those that training ends with and, a share of it, those that it
+    began with: so it gains nearly as much where it was trained, and loses less elsewhere.
+    """
     torch.manual_seed(options.seed)
     checkpoint = read_checkpoint("tiny", folder)
     tokenizer = load_tokenizer(folder, checkpoint.config)
@@ -62,6 +75,7 @@ def train_unified(
     for name, parameter in model.named_parameters():
         if any(part in name for part in _FROZEN):
             parameter.requires_grad_(False)  # noqa: FBT003  # PyTorch's signature
+    begun = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=options.rate, weight_decay=0.01
     )
@@ -74,7 +88,9 @@ def train_unified(
         batch = sampler.batch(options.batch)
         if len(batch.queries) < 2:
             continue
-        loss = _loss(model, tokenizer, batch, options, loss_options, step=step)
+        encoded = _encoded(model, tokenizer, batch, options)
+        loss = _ranking_loss(encoded, options, loss_options, step=step)
+        loss = loss + options.lexical_weight * _lexical_loss(encoded, rarity)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), _SHARPEST)
@@ -83,26 +99,32 @@ def train_unified(
         losses.append(loss.item())
         if (step + 1) % 50 == 0:
             report(f"stage 2, step {step + 1}: loss {np.mean(losses[-50:]):.3f}")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.lerp_(begun[name], options.begun_share)
+            if name.startswith("sparse_linear"):  # M3's weighted sum is then the ensemble's
+                parameter.mul_((loss_options.ensemble_sparse / WeightedSum().sparse) ** 0.5)
     return model
 
 
-def _loss(
-    model: M3Model,
-    tokenizer: TextTokenizer,
-    batch: Batch,
-    options: Options,
-    loss_options: LossOptions,
-    *,
-    step: int,
-) -> torch.Tensor:
-    """Compute the loss in both directions."""
-    count = len(batch.queries)
+def _encoded(
+    model: M3Model, tokenizer: TextTokenizer, batch: Batch, options: Options
+) -> Representations:
+    """Compute the representations of the queries, and behind them those of the passages."""
     texts = [
         *tokenizer(batch.queries, options.query_length),
         *tokenizer(batch.passages, options.length(batch.task)),
     ]
-    encoded = model([tokens.ids for tokens in texts])
-    numbers = torch.arange(2 * count)
+    encoded: Representations = model([tokens.ids for tokens in texts])
+    return encoded
+
+
+def _ranking_loss(
+    encoded: Representations, options: Options, loss_options: LossOptions, *, step: int
+) -> torch.Tensor:
+    """Compute the unified loss in both directions."""
+    numbers = torch.arange(len(_lexical(encoded).counts))
+    count = len(numbers) // 2
     scores = scores_of(
         encoded.select(numbers[:count]), encoded.select(numbers[count:]), options.temperature
     )
@@ -111,6 +133,20 @@ def _loss(
     turned = {rep: score.T for rep, score in scores.items()}
     backwards, _ = unified_loss(turned, groups, loss_options, step=step)
     return (forwards + backwards) / 2
+
+
+def _lexical_loss(encoded: Representations, rarity: Floats) -> torch.Tensor:
+    """Compute the mean square of how far the lexical weights are from BM25's."""
+    lexical = _lexical(encoded)
+    texts = np.split(lexical.ids.numpy(), lexical.counts.cumsum(0)[:-1].numpy())
+    wanted = torch.from_numpy(np.concatenate(lexical_weights(texts, rarity)))
+    return F.mse_loss(lexical.weights, wanted)
+
+
+def _lexical(encoded: Representations) -> Lexical:
+    if encoded.sparse is None:
+        raise ValueError("the model computed no lexical weights, which all of its heads are to")
+    return encoded.sparse
 
 
 def _share(step: int, steps: int) -> float:
