@@ -75,7 +75,8 @@ _OURS: Mapping[str, OpenStore] = {
     "lite": _lite,
     "vespa": vespa.on_the_peer,
 }
-_MARKS = {"vespa": pytest.mark.peer}
+_MARKS = {"vespa": [pytest.mark.peer]}
+_REPEATED = {"local", "lite"}
 _CHOSEN = os.environ.get("M3KIT_STORES", ",".join(_OURS)).split(",")
 
 STORES: Mapping[str, OpenStore] = {
@@ -83,3 +84,9 @@ STORES: Mapping[str, OpenStore] = {
 }
 PARAMS = [pytest.param(name, marks=_MARKS.get(name, ())) for name in STORES]
 """The names of the stores, for a fixture."""
+
+QUICK_PARAMS = [
+    pytest.param(name, marks=_MARKS.get(name, []) + [pytest.mark.slow] * (name in _REPEATED))
+    for name in STORES
+]
+"""The same, for tests of what stands before an index and hardly depends on its engine."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pymilvus import DataType
@@ -14,7 +14,7 @@ from m3kit.adapters.manifest import Manifest
 from m3kit.filters import Field, field_path
 from m3kit.index import DocumentError
 from m3kit.records import Document, Record
-from m3kit.vectors import M3Output, Rep
+from m3kit.vectors import Rep
 from m3kit_milvus.client import Engine, Key, Row
 from m3kit_milvus.columns import META, Path, Place, Schema
 from m3kit_milvus.private import (
@@ -142,13 +142,19 @@ class Layout:
 
     def to_row(self, record: Record) -> Row:
         """
-        Write a record as a row.
+        Write a record as a row; its ColBERT vectors are those that are stored.
 
         Raises:
             DocumentError: If the collection cannot hold it.
         """
-        output = self._storable(record.document, record.output)
-        vectors = to_fields(output, self.columns, self.manifest.colbert.dtype)
+        rows = record.output.colbert
+        if rows is not None and len(rows) > MAX_VECTORS:
+            raise self._refusal(
+                record.document,
+                f"it has {len(rows)} ColBERT vectors, and Milvus holds {MAX_VECTORS}; split it, or "
+                "pool them by ColbertStorage(pool_factor=2)",
+            )
+        vectors = to_fields(record.output, self.columns, self.manifest.colbert.dtype)
         return {**self.to_fields(record.document), **vectors}
 
     def to_fields(self, document: Document) -> Row:
@@ -297,19 +303,6 @@ class Layout:
         if self.partition_key is not None:
             fields[PARTITION] = to_partition(document.metadata.get(self.partition_key))
         return fields
-
-    def _storable(self, document: Document, output: M3Output) -> M3Output:
-        """Return the vectors as they are stored."""
-        if output.colbert is None:
-            return output
-        stored = self.manifest.colbert.stored(output.colbert)
-        if len(stored) > MAX_VECTORS:
-            raise self._refusal(
-                document,
-                f"it has {len(stored)} ColBERT vectors, and Milvus holds {MAX_VECTORS}; split it, "
-                "or pool them by ColbertStorage(pool_factor=2)",
-            )
-        return replace(output, colbert=stored)
 
     def _check_size(self, document: Document, part: str, text: str, limit: int) -> None:
         size = len(text) if text.isascii() else len(text.encode())

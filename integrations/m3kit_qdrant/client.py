@@ -217,11 +217,7 @@ class ClientEngine:
         ]
         answers = self._collection.client.query_batch_points(self._name, requests)
         return [
-            Answer.of(
-                answer.points,
-                [to_score(point.score) if to_score else point.score for point in answer.points],
-                query.select,
-            )
+            Answer.scored(answer.points, to_score, query.select)
             for query, answer, (_, to_score) in zip(queries, answers, vectors, strict=True)
         ]
 

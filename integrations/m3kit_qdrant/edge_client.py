@@ -26,13 +26,14 @@ from m3kit_qdrant.engine import (
     Point,
     Selection,
     StoredPoint,
+    ToScore,
     VectorQuery,
     to_key,
 )
 from m3kit_qdrant.filters import conditions_in
 from m3kit_qdrant.layout import ID
 from m3kit_qdrant.page_cache import PageCache, page_cache
-from m3kit_qdrant.vectors import ToScore, Vectors
+from m3kit_qdrant.vectors import Vectors
 
 _LOG_BYTES = 128 * 2**20
 """Bytes after which the log is flushed, so that it stays small and is soon read again."""
@@ -129,17 +130,14 @@ class EdgeEngine:
 
     def query(self, queries: Sequence[VectorQuery], /) -> Sequence[Answer]:
         """See `Engine.query`."""
-        requests, to_scores = zip(*map(self._request, queries), strict=True)
-        answers = self._shard.query_batch(edge.QueryBatchRequest([*requests]))
+        requests = [self._request(query) for query in queries]
+        batch = edge.QueryBatchRequest([request for request, _ in requests])
+        answers = self._shard.query_batch(batch)
         if (cache := self._page_cache) is not None:
             cache.count_search()
         return [
-            Answer.of(
-                points,
-                [to_score(point.score) if to_score else point.score for point in points],
-                query.select,
-            )
-            for query, points, to_score in zip(queries, answers, to_scores, strict=True)
+            Answer.scored(points, to_score, query.select)
+            for query, (_, to_score), points in zip(queries, requests, answers, strict=True)
         ]
 
     def retrieve(
@@ -275,7 +273,7 @@ class EdgeEngine:
                 return
 
     def _request(self, query: VectorQuery) -> tuple[edge.QueryRequest, ToScore | None]:
-        vector, to_score = self._vectors.to_query(query, edge.SparseVector)
+        vector, to_score = self._vectors.to_query(query, edge.SparseVector, numbers=_numbers)
         request = edge.QueryRequest(
             query=edge.Query.Nearest(vector, using=self._vectors.names[query.rep]),
             filter=_filter(query.where),

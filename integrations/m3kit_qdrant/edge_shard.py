@@ -19,26 +19,21 @@ _T = TypeVar("_T")
 _LOCKED = "WouldBlock"
 
 
-def _call(directory: Path, method: Callable[_P, _T], *args: _P.args, **options: _P.kwargs) -> _T:
-    """Call the binding; a failure within Rust, a `BaseException`, becomes a `RuntimeError`."""
-    try:
-        return method(*args, **options)
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # no module exports the class
-            raise
-        raise RuntimeError(
-            f"Qdrant Edge failed on the index in {directory} ({_reason(error)}); its files "
-            "may be damaged: open it again, or restore the directory from a copy"
-        ) from error
-
-
 def _of_shard(
     method: Callable[Concatenate[edge.EdgeShard, _P], _T],
 ) -> Callable[Concatenate[Shard, _P], _T]:
     """Make a method of `Shard` of the binding's."""
 
     def call(shard: Shard, /, *args: _P.args, **options: _P.kwargs) -> _T:
-        return _call(shard.directory, method, shard.shard, *args, **options)
+        try:
+            return method(shard.shard, *args, **options)
+        except BaseException as error:
+            if not _is_panic(error):
+                raise
+            raise RuntimeError(
+                f"Qdrant Edge failed on the index in {shard.directory} ({_reason(error)}); its "
+                "files may be damaged: open it again, or restore the directory from a copy"
+            ) from error
 
     return call
 
@@ -66,8 +61,10 @@ class Shard:
             IndexLockedError: If a process has them open.
         """
         try:
-            return cls(directory, _call(directory, edge.EdgeShard.load, str(folder)))
-        except Exception as error:  # the binding raises no narrower class
+            return cls(directory, edge.EdgeShard.load(str(folder)))
+        except BaseException as error:
+            if not isinstance(error, Exception) and not _is_panic(error):
+                raise
             if _LOCKED in str(error):
                 raise IndexLockedError(
                     f"the index in {directory} is open in another process, such as one that was "
@@ -94,7 +91,10 @@ def _remove(shard: edge.EdgeShard, folder: Path) -> None:
     rmtree(folder, ignore_errors=True)
 
 
+def _is_panic(error: BaseException) -> bool:
+    """Tell a failure within Rust, which is no `Exception`, and whose class no module exports."""
+    return type(error).__name__ == "PanicException"
+
+
 def _reason(error: BaseException) -> str:
-    if isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
     return str(error).partition("\n")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
@@ -18,6 +18,9 @@ NOTHING: Condition = {"has_id": []}
 Key: TypeAlias = str | int
 """The id of a point: a UUID or an unsigned integer."""
 
+ToScore: TypeAlias = Callable[[float], float]
+"""Makes M3's score of an engine's."""
+
 Selection: TypeAlias = list[str] | bool
 """Which part of a payload is wanted: these fields, all of it or nothing."""
 
@@ -32,8 +35,7 @@ class Point:
     nbytes: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VectorQuery:
+class VectorQuery(NamedTuple):
     """
     A search for the nearest points by one representation.
 
@@ -71,9 +73,17 @@ class Answer(NamedTuple):
     @classmethod
     def of(cls, points: Sequence[Any], scores: Iterable[float], select: Selection) -> Self:
         """Read what an engine returned, with M3's own scores of it."""
-        names = [str(point.id) for point in points]
-        payloads = [point.payload or {} for point in points] if select else ()
-        return cls([*zip(names, scores, strict=True)], dict(zip(names, payloads, strict=False)))
+        ranking = [(str(point.id), score) for point, score in zip(points, scores, strict=True)]
+        if not select:
+            return cls(ranking, {})
+        named = zip(ranking, points, strict=True)
+        return cls(ranking, {name: point.payload or {} for (name, _), point in named})
+
+    @classmethod
+    def scored(cls, points: Sequence[Any], to_score: ToScore | None, select: Selection) -> Self:
+        """Read what an engine returned with scores of its own, and what makes M3's of them."""
+        scores = [point.score for point in points]
+        return cls.of(points, map(to_score, scores) if to_score else scores, select)
 
 
 class StoredPoint(NamedTuple):

@@ -78,32 +78,48 @@ class Layout:
         """The part of a payload that has the document's id, where the point has not."""
         return [path_to(self.fields.id or ID)]
 
-    def has_id_in_payload(self, key: Key) -> bool:
+    def has_id_in_payload(self, key: str) -> bool:
         """Tell whether the payload, and not the point's key alone, decides a document's id."""
-        return self.fields.id is not None or _is_hash(str(key))
+        return self.fields.id is not None or _is_hash(key)
 
-    def id(self, key: Key, payload: Mapping[str, Any]) -> str:
+    def id(self, key: str, payload: Mapping[str, Any]) -> str:
         """Return the id of a point's document."""
         if self.fields.id is not None:
             return str(payload.get(self.fields.id, key))
-        return _hashed_id(key, payload) or str(key)
+        return _hashed_id(key, payload) or key if ID in payload else key
 
-    def document(self, key: Key, payload: Mapping[str, Any]) -> Document:
+    def document(self, key: str, payload: Mapping[str, Any]) -> Document:
         """
         Read a document from its point.
+
+        Args:
+            key: The spelling of the point's key.
+            payload: All of its payload.
 
         Raises:
             DocumentError: If the payload has something else where its text or metadata should be.
         """
-        text = payload.get(self.fields.text)
-        if text is not None and not isinstance(text, str):
+        fields = self.fields
+        text = payload.get(fields.text) or ""
+        if fields.metadata is None:
+            metadata = self._flat_metadata(key, payload)
+        else:
+            metadata = payload.get(fields.metadata) or {}
+        if not isinstance(text, str):
             raise DocumentError(
-                f"point {key} of the collection holds no text in {self.fields.text!r} but "
+                f"point {key} of the collection holds no text in {fields.text!r} but "
                 f"{text!r:.80}; name its text's field: FieldNames(text=…)"
             )
-        if text is not None and self.fields.text == nodes.CONTENT:
+        if not isinstance(metadata, dict):
+            raise DocumentError(
+                f"point {key} of the collection holds no metadata in {fields.metadata!r} but "
+                f"{metadata!r:.80}; name the field that nests it: FieldNames(metadata=…)"
+            )
+        if text and fields.text == nodes.CONTENT:
             text = nodes.text_of(text)
-        return Document.parsed(self.id(key, payload), text or "", self._metadata(key, payload))
+        if EXACT in payload:
+            metadata = _exact(payload[EXACT], metadata)
+        return Document.parsed(self.id(key, payload), text, metadata)
 
     def payload(self, document: Document) -> dict[str, Any]:
         """
@@ -170,29 +186,11 @@ class Layout:
             payload[ID] = document.id
         return payload
 
-    def _metadata(self, key: Key, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        metadata = self._stored_metadata(key, payload)
-        exact = payload.get(EXACT)
-        if isinstance(exact, str):
-            with suppress(ValueError):
-                parsed = json.loads(exact)
-                if is_near(ordinary(parsed), metadata):  # else others have changed it since
-                    return dict(parsed)
-        return metadata
-
-    def _stored_metadata(self, key: Key, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-        if self.fields.metadata is None:
-            reserved = self._reserved
-            if self.is_keyed and _hashed_id(key, payload) is not None:
-                reserved = reserved | {ID}
-            return {name: value for name, value in payload.items() if name not in reserved}
-        metadata = payload.get(self.fields.metadata)
-        if metadata is not None and not isinstance(metadata, dict):
-            raise DocumentError(
-                f"point {key} of the collection holds no metadata in {self.fields.metadata!r} but "
-                f"{metadata!r:.80}; name the field that nests it: FieldNames(metadata=…)"
-            )
-        return metadata or {}
+    def _flat_metadata(self, key: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        reserved = self._reserved
+        if self.is_keyed and _hashed_id(key, payload) is not None:
+            reserved = reserved | {ID}
+        return {name: value for name, value in payload.items() if name not in reserved}
 
     @property
     def _reserved(self) -> frozenset[str | None]:
@@ -226,11 +224,21 @@ def point_id(id_: str) -> str:
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
-def _hashed_id(key: Key, payload: Mapping[str, Any]) -> str | None:
+def _hashed_id(key: str, payload: Mapping[str, Any]) -> str | None:
     id_ = payload.get(ID)
-    if isinstance(id_, str) and id_ != str(key) and point_key(id_) == key:
+    if isinstance(id_, str) and id_ != key and str(point_key(id_)) == key:
         return id_
     return None
+
+
+def _exact(json_text: object, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Read the exact JSON of metadata, unless others have changed the metadata since."""
+    if isinstance(json_text, str):
+        with suppress(ValueError):
+            parsed = json.loads(json_text)
+            if is_near(ordinary(parsed), metadata):
+                return dict(parsed)
+    return metadata
 
 
 def _is_hash(id_: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from m3kit._batching import batched
 from m3kit.adapters.store import PAGE, Searcher
 from m3kit.fusion import RRF, Ranking, WeightedSum
 from m3kit.index import Search
-from m3kit.records import Document
+from m3kit.records import Document, Hit
 from m3kit.vectors import REPS, M3Output, Rep
 from m3kit_qdrant.engine import Condition, Engine, Key, Selection, VectorQuery
 from m3kit_qdrant.layout import Layout
@@ -81,28 +82,51 @@ class QdrantSearcher(Searcher):
         hashed = [name for name in names if self.layout.has_id_in_payload(name)]
         few = len(hashed) <= _FEW  # which then are likely to be hits, too
         payloads = self._read(hashed, select=few or self.layout.id_selection, cache=few)
-        ids = {name: self.layout.id(_key(name), payload) for name, payload in payloads.items()}
+        ids = {name: self.layout.id(name, payload) for name, payload in payloads.items()}
         return {name: name for name in names} | ids
 
     def documents(self, names: Sequence[str], /) -> Mapping[str, Document]:
         """See `Searcher.documents`."""
         payloads = self._read(names, select=True, cache=False)
-        return {
-            name: self.layout.document(_key(name), payload) for name, payload in payloads.items()
-        }
+        return {name: self.layout.document(name, payload) for name, payload in payloads.items()}
+
+    def answer(self, search: Search, /) -> list[Hit] | None:
+        """
+        Answer a search by one representation, in the process, at once: `rank` takes 0.1 ms more.
+
+        None where documents tie, which `rank` sees to.
+        """
+        if self.engine.is_remote or self.score_error or len(self.query.reps) > 1:
+            return None
+        (rep,) = self.query.reps
+        if search.k >= _FEW or (rep == "sparse" and not self.query.sparse):
+            return None
+        (answer,) = self.engine.query([self._query(rep, search.k + 1, self.where)])
+        if any(score <= next_ for (_, score), (_, next_) in pairwise(answer.ranking)):
+            return None
+        return [
+            Hit(
+                self.layout.document(name, answer.payloads[name]),
+                score,
+                {rep: score} if search.with_scores else {},
+            )
+            for name, score in answer.ranking[: search.k]
+            if search.min_score is None or score >= search.min_score
+        ]
 
     def _read(
         self, names: Sequence[str], *, select: Selection, cache: bool
     ) -> Mapping[str, Mapping[str, Any]]:
-        missing = [_key(name) for name in names if name not in self.payloads]
-        read = {
-            str(point.key): point.payload
-            for batch in batched(missing, PAGE)
-            for point in self.engine.retrieve(batch, (), select)
-        }
-        if cache:
-            self.payloads.update(read)
-        known = {**read, **self.payloads} if read else self.payloads
+        known = self.payloads
+        if missing := [_key(name) for name in names if name not in known]:
+            read = {
+                str(point.key): point.payload
+                for batch in batched(missing, PAGE)
+                for point in self.engine.retrieve(batch, (), select)
+            }
+            known = {**read, **known}
+            if cache:
+                self.payloads = known
         return {name: known[name] for name in names if name in known}
 
     def _prefetches(self, limits: Mapping[Rep, int]) -> list[VectorQuery]:

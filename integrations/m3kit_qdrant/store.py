@@ -82,7 +82,7 @@ class QdrantStore:
     def filterable_fields(self) -> set[str]:
         """Name the metadata fields that filters reach, of a page of documents."""
         points, _ = self._engine.scroll(None, (), None, PAGE)
-        documents = [self._layout.document(point.key, point.payload) for point in points]
+        documents = [self._layout.document(str(point.key), point.payload) for point in points]
         return {
             field
             for document in documents
@@ -92,8 +92,6 @@ class QdrantStore:
 
     def _point(self, record: Record) -> Point:
         document, output = record.document, record.output
-        if output.colbert is not None:
-            output = replace(output, colbert=self.manifest.colbert.stored(output.colbert))
         nbytes = output.nbytes + len(document.text) + len(repr(document.metadata))
         key = point_key(document.id) if self._layout.is_keyed else point_id(document.id)
         return Point(key, output, self._layout.payload(document), nbytes)
@@ -112,9 +110,9 @@ class QdrantStore:
 
     def _placed(self, points: Sequence[Point]) -> list[Point]:
         """Put points in the place of those that hold the same documents, whatever their keys."""
-        ids = [self._layout.id(point.key, point.payload) for point in points]
+        ids = [self._layout.id(str(point.key), point.payload) for point in points]
         stored = {
-            self._layout.id(point.key, point.payload): point.key
+            self._layout.id(str(point.key), point.payload): point.key
             for point in self._scrolled(self._layout.ids(tuple(ids)), ())
         }
         return [
@@ -136,5 +134,5 @@ class QdrantStore:
                 return
 
     def _record(self, point: StoredPoint, reps: Collection[Rep]) -> Record:
-        document = self._layout.document(point.key, point.payload)
+        document = self._layout.document(str(point.key), point.payload)
         return Record(document, point.output.only(*reps))

@@ -15,13 +15,10 @@ from m3kit.adapters.storage import INT8_SCALE, ColbertStorage
 from m3kit.index import RepresentationError, VectorError
 from m3kit.scoring import require
 from m3kit.vectors import REPS, Floats, M3Output, Rep, Sparse
-from m3kit_qdrant.engine import StoredPoint, VectorQuery, to_key
+from m3kit_qdrant.engine import StoredPoint, ToScore, VectorQuery, to_key
 
 Metric: TypeAlias = Literal["dot", "euclid"]
 """What a score is: the inner product, which is the cosine of unit vectors, or their distance."""
-
-ToScore: TypeAlias = Callable[[float], float]
-"""Makes M3's score of an engine's."""
 
 _ZERO = 128
 """The byte that stands for 0."""
@@ -81,19 +78,28 @@ class Vectors:
         return vectors
 
     def to_query(
-        self, query: VectorQuery, sparse: Callable[[list[int], list[float]], Any]
+        self,
+        query: VectorQuery,
+        sparse: Callable[[Any, Any], Any],
+        *,
+        numbers: Callable[[NDArray[Any]], Any] = np.ndarray.tolist,
     ) -> tuple[Any, ToScore | None]:
-        """Return a query's vector, and what makes M3's score of the engine's, if they differ."""
+        """
+        Return a query's vector, and what makes M3's score of the engine's, if they differ.
+
+        See `to_point`.
+        """
         match query.rep:
             case "dense":
-                vector = require(query.query.dense, "dense").tolist()
+                vector = numbers(require(query.query.dense, "dense"))
                 return vector, None if self.dense == "dot" else _to_dot
             case "sparse":
                 weights = require(query.query.sparse, "sparse")
-                return sparse(weights.ids.tolist(), weights.weights.tolist()), None
+                return sparse(numbers(weights.ids), numbers(weights.weights)), None
             case "colbert":
                 rows = self.colbert.encode_query(require(query.query.colbert, "colbert"))
-                return rows.rows.tolist(), lambda raw: rows.factor * raw - rows.offset
+                vectors = [numbers(row) for row in rows.rows]
+                return vectors, lambda raw: rows.factor * raw - rows.offset
 
     def selection(self, reps: Collection[Rep]) -> list[str] | bool:
         """Name the vectors that an engine is to return; the unnamed comes with all others."""

@@ -166,8 +166,8 @@ class Layout:
         return fields
 
     def to_vectors(self, output: M3Output) -> dict[str, Any]:
-        """Write the vectors of a document."""
-        names, storage = self.names, self.manifest.colbert
+        """Write the vectors of a document; its ColBERT vectors are those that are stored."""
+        names = self.names
         fields: dict[str, Any] = {}
         cells: Cells = "float32" if self.is_native else "numbers"
         if names.dense is not None and output.dense is not None:
@@ -179,9 +179,8 @@ class Layout:
             elif self.retrieval == "wand":
                 fields["tokens"] = integer_weights(output.sparse)
         if names.colbert is not None and output.colbert is not None:
-            rows = storage.stored(output.colbert)
-            cells = storage.dtype if self.is_native else "numbers"
-            fields[names.colbert] = colbert_value(rows, cells)
+            cells = self.manifest.colbert.dtype if self.is_native else "numbers"
+            fields[names.colbert] = colbert_value(output.colbert, cells)
         return fields
 
     def to_id(self, fields: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ for all that the fusion brings, each with its ColBERT score, by which they are o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -87,10 +87,10 @@ class VespaSearcher(Searcher):
         """
         Answer a fusion by one request.
 
-        None where ties decide, where the schema has no salts, and for an RRF with weights, which no
-        rank profile has.
+        None for one representation, where ties decide, where the schema has no salts, and for an
+        RRF with weights, which no rank profile has.
         """
-        if not self.layout.is_native:
+        if len(self.query.reps) == 1 or not self.layout.is_native:
             return None
         match search.fusion:
             case RRF() as fusion if any(fusion.weight(rep) != 1 for rep in BRANCHES):
@@ -102,7 +102,7 @@ class VespaSearcher(Searcher):
             case RRF() as fusion if "colbert" in self.query.reps:
                 ranked = self._fused(search, fusion, search.candidates)
                 if ranked is not None:
-                    rescored = [replace(hit, score=hit.scores["colbert"]) for hit in ranked]
+                    rescored = [hit._replace(score=hit.scores["colbert"]) for hit in ranked]
                     ranked = sorted(rescored, key=_best_first)[: search.k]
             case RRF() as fusion:
                 ranked = self._fused(search, fusion, search.k)

@@ -113,10 +113,10 @@ def compare(
 
 def _as_stored(record: Record, target: HybridIndex) -> Record:
     """Put ColBERT vectors in the form in which the target stores them, where it tells."""
-    output, manifest = record.output, manifest_of(target)
-    if output.colbert is None or manifest is None:
+    manifest = manifest_of(target)
+    if manifest is None:
         return record
-    return replace(record, output=replace(output, colbert=manifest.colbert.stored(output.colbert)))
+    return replace(record, output=manifest.colbert.stored_output(record.output))
 
 
 def _sample(items: Iterable[_T], size: int) -> list[_T]:

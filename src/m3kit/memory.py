@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from m3kit.adapters.manifest import IndexRequest, Manifest
 from m3kit.adapters.ranking import Scorer, rank, to_hits
@@ -112,10 +112,7 @@ class MemoryIndex:
         """Do nothing: memory is as durable as it gets."""
 
     def _stored(self, output: M3Output) -> M3Output:
-        output = output.only(*self._reps)
-        if output.colbert is not None:
-            output = replace(output, colbert=self._colbert.stored(output.colbert))
-        return output.copy()
+        return self._colbert.stored_output(output.only(*self._reps)).copy()
 
     def _matching(self, where: Filter | None) -> list[Record]:
         if where is not None:

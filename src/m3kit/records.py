@@ -69,8 +69,9 @@ class Document:
             metadata: Python's own types, which nothing else refers to.
         """
         document = cls.__new__(cls)
-        for name, value in (("id", id_), ("text", text), ("metadata", metadata)):
-            object.__setattr__(document, name, value)
+        object.__setattr__(document, "id", id_)
+        object.__setattr__(document, "text", text)
+        object.__setattr__(document, "metadata", metadata)
         return document
 
 

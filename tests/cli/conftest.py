@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +12,8 @@ import pytest
 from tests.shelf import shelf
 from typer.testing import CliRunner, Result
 
+from m3kit.backend.encoder import TextEncoder
+from m3kit.cli import opening
 from m3kit.cli.app import app
 
 __all__ = ["shelf"]
@@ -40,6 +43,23 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("M3KIT_MODEL", "M3KIT_DEVICE", "M3KIT_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "100")
+
+
+_load_torch = opening._load_torch  # what the next fixture calls once
+_load_once = cache(_load_torch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shipped_model_is_loaded_once() -> Iterator[None]:
+    """Load the shipped model for the first command alone; other models are loaded by each."""
+
+    def load(model: str, device: str | None) -> TextEncoder:
+        is_shipped = model.partition("@")[0] == "tiny" and device is None
+        return _load_once(model, device) if is_shipped else _load_torch(model, device)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "_load_torch", load)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -164,14 +164,10 @@ def test_a_full_disk_is_one_line_and_the_index_stays_whole(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_an_output_that_takes_nothing_is_one_line() -> None:
+def test_an_output_that_takes_nothing_is_one_line(sample: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*M3KIT, "encode", "-", "--model", "tiny"],
-            input=lines(1)[0],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
+            [*M3KIT, "list", "--in", str(sample)], stdout=full, stderr=subprocess.PIPE, check=False
         )
     assert done.returncode == 1
     assert done.stderr == b"error: No space left on device\n"
@@ -294,7 +290,7 @@ def with_closed(streams: str, command: str) -> subprocess.CompletedProcess[str]:
 @POSIX
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-"])
 def test_a_closed_stream_is_no_error(sample: Path, closed: str) -> None:
-    done = with_closed(closed, f"search table --in {sample}")
+    done = with_closed(closed, f"list --in {sample}")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -309,9 +305,7 @@ def test_an_index_is_made_without_any_stream(corpus_file: Path) -> None:
 @POSIX
 def test_a_server_that_is_not_there_is_one_line() -> None:
     pytest.importorskip("pymilvus")
-    done = run(
-        "index", "-", "--to", "milvus://127.0.0.1:9/papers", "--model", "tiny", input=lines(1)[0]
-    )
+    done = run("list", "--in", "milvus://127.0.0.1:9/papers")
     assert done.returncode == 4
     assert done.stderr.count(b"\n") == 1
     assert b"cannot connect to Milvus" in done.stderr

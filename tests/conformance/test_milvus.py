@@ -28,7 +28,10 @@ class TestLite(IndexConformance):
         return index
 
 
+@pytest.mark.slow
 class TestRescored(IndexConformance):
+    """`WithColbert`, which the default run shows over another index."""
+
     @pytest.fixture
     def index(self, client: MilvusClient) -> HybridIndex:
         index = MilvusIndex(client, "papers", dim=DIM)

@@ -19,7 +19,10 @@ class TestEdge(IndexConformance):
             yield index
 
 
+@pytest.mark.slow
 class TestLocalInMemory(IndexConformance):
+    """The engine of `TestLocalOnDisk`, without its files."""
+
     @pytest.fixture
     def index(self) -> Iterator[HybridIndex]:
         client = QdrantClient(":memory:")

@@ -66,7 +66,8 @@ def test_a_full_cache_takes_no_more_memory_than_it_may() -> None:
     cached.encode_documents(["warm", "up"])
     tracemalloc.start()
     for start in range(0, 4000, 100):
-        cached.encode_documents([f"text {start + number} " + "é" * 500 for number in range(100)])
+        numbers = (" ".join(str(start + number)) for number in range(100))
+        cached.encode_documents([f"text {number} " + "é" * 500 for number in numbers])
     gc.collect()
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

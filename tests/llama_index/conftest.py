@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from tests.llama_index.corpus import Counting, make_nodes
-from tests.stores import PARAMS, STORES
+from tests.stores import PARAMS, QUICK_PARAMS, STORES
 
 from m3kit.encoder import CachedEncoder
 from m3kit.index import HybridIndex
@@ -17,8 +17,15 @@ from m3kit_llama_index import M3VectorStore
 Call: TypeAlias = Callable[..., Any]
 
 
-@pytest.fixture(params=PARAMS)
+@pytest.fixture(params=QUICK_PARAMS)
 def index(request: pytest.FixtureRequest, directory: Path) -> Iterator[HybridIndex]:
+    """An empty index, of some stores; of the others where slow tests are run."""
+    with STORES[request.param](directory, ENCODER) as index:
+        yield index
+
+
+@pytest.fixture(params=PARAMS)
+def index_of_any_store(request: pytest.FixtureRequest, directory: Path) -> Iterator[HybridIndex]:
     """Each store in turn, empty."""
     with STORES[request.param](directory, ENCODER) as index:
         yield index

@@ -15,6 +15,7 @@ from m3kit import (
     RRF,
     Eq,
     Fusion,
+    HybridIndex,
     MemoryIndex,
     Rep,
     RepresentationError,
@@ -69,12 +70,13 @@ def test_it_finds_what_m3kit_finds(options: dict[str, Any], call: Call) -> None:
     assert all(one.node == NODES[one.node_id] for one in found)
 
 
-def test_over_every_store(filled: M3VectorStore, call: Call) -> None:
+def test_over_every_store(index_of_any_store: HybridIndex, call: Call) -> None:
+    M3VectorStore(HashEncoder(), index_of_any_store).add(list(NODES.values()))
     exact = M3VectorStore(HashEncoder(), MemoryIndex())
     exact.add(list(NODES.values()))
     for options in OPTIONS:
         expected = M3Retriever(HashEncoder(), exact.client, **options).retrieve(QUERY)
-        found = call(M3Retriever(HashEncoder(), filled.client, **options), "retrieve", QUERY)
+        found = call(M3Retriever(HashEncoder(), index_of_any_store, **options), "retrieve", QUERY)
         assert ids([one.node for one in found]) == ids([one.node for one in expected]), options
         assert [one.score for one in found] == pytest.approx([one.score for one in expected])
 

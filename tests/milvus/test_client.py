@@ -37,8 +37,9 @@ def as_server(monkeypatch: pytest.MonkeyPatch) -> None:
     taken_for_a_server(monkeypatch)
 
 
+@pytest.mark.slow
 class TestTcp(IndexConformance):
-    """`milvus-lite server`."""
+    """`milvus-lite server`, which is Milvus Lite behind another transport."""
 
     @pytest.fixture
     def index(self, client: MilvusClient) -> HybridIndex:

@@ -59,9 +59,8 @@ def test_a_vector_of_a_token_is_a_struct(storage: ColbertStorage) -> None:
 def test_pymilvus_takes_a_row_and_it_comes_back(storage: ColbertStorage) -> None:
     layout = _layout(storage)
     shape = new_schema(layout.manifest, "server", None).to_dict()
-    (record,) = records(DOCUMENTS[3:4])
     (stored,) = records(DOCUMENTS[3:4], storage)
-    row = layout.to_row(record)
+    row = layout.to_row(stored)
     request = Prepare.row_upsert_param(
         "papers",
         [row],

@@ -174,7 +174,7 @@ def test_the_point_of_an_id_is_not_another_documents_id(index: HybridIndex) -> N
 def test_every_id_comes_back(id_: str) -> None:
     layout = Layout(M3KIT)
     document = Document(id_, "")
-    assert layout.document(point_key(id_), layout.payload(document)) == document
+    assert layout.document(str(point_key(id_)), layout.payload(document)) == document
 
 
 # What Qdrant would change
@@ -239,10 +239,10 @@ def test_metadata_that_others_changed_since_is_what_counts(client: QdrantClient)
     index.upsert(records([Document("1", "x", {"sum": NEXT})]))
     layout = Layout(M3KIT)
     payload = layout.payload(Document("1", "x", {"sum": NEXT, "lang": "de"}))
-    assert layout.document(1, payload).metadata == {"sum": NEXT, "lang": "de"}
-    assert layout.document(1, payload | {EXACT: "{"}).metadata["lang"] == "de"
+    assert layout.document("1", payload).metadata == {"sum": NEXT, "lang": "de"}
+    assert layout.document("1", payload | {EXACT: "{"}).metadata["lang"] == "de"
     payload["metadata"] = {**payload["metadata"], "lang": "fr"}
-    assert layout.document(1, payload).metadata["lang"] == "fr"
+    assert layout.document("1", payload).metadata["lang"] == "fr"
 
 
 # Names
@@ -276,9 +276,9 @@ def test_a_flat_payload_has_no_room_for_two_of_a_name() -> None:
     with pytest.raises(DocumentError, match="'x' has the field 'id'"):
         layout.payload(Document("x", "", {"id": 1}))
     assert layout.payload(Document("7", "", {"id": 1})) == {"id": 1, "text": ""}
-    assert layout.document(7, {"id": "mine", "text": ""}).metadata == {"id": "mine"}
+    assert layout.document("7", {"id": "mine", "text": ""}).metadata == {"id": "mine"}
     payload = layout.payload(Document("x", "", {"f": NEXT}))
-    assert layout.document(point_key("x"), payload) == Document("x", "", {"f": NEXT})
+    assert layout.document(str(point_key("x")), payload) == Document("x", "", {"f": NEXT})
 
 
 def test_a_flat_field_named_id_is_verified(client: QdrantClient) -> None:

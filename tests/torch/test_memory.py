@@ -82,7 +82,7 @@ from m3kit.torch import TorchEncoder
 encoder = TorchEncoder.from_pretrained("tiny")
 encoder.encode_documents(["word " * 60_000])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-encoder.encode_documents(["word " * 2_000_000])
+encoder.encode_documents(["word " * 1_000_000])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
@@ -91,5 +91,5 @@ def test_a_long_text_takes_no_more_memory_than_its_characters() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LONG_TEXT], check=True, capture_output=True, text=True
     )
-    assert int(done.stdout) * 1024 < 5 * 10_000_000  # it was 100 times the text
-    assert "the longest has 2,000,003" in done.stderr
+    assert int(done.stdout) * 1024 < 5 * 5_000_000  # it was 100 times the text
+    assert "the longest has 1,000,003" in done.stderr

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Protocol, TypeAlias, assert_never
+from typing import NamedTuple, Protocol, TypeAlias, assert_never
 
 from m3kit.fusion import RRF, Ranking, WeightedSum
 from m3kit.grouping import best_groups, group_key
@@ -30,8 +30,7 @@ IdsOf: TypeAlias = Callable[[Sequence[str]], Mapping[str, str]]
 _score = itemgetter(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """One document of a ranking, with its scores on the representations that were looked at."""
 
     name: str
@@ -111,7 +110,7 @@ def rank(scorer: Scorer, search: Search, *, verify: Verify | None = None) -> lis
 def best(scores: Iterable[tuple[str, float]], limit: int, ids: IdsOf) -> Ranking:
     """Return the best `limit`, best first, ties by id."""
     candidates = _down_to_ties(scores, limit)
-    if len({score for _, score in candidates}) < len(candidates):
+    if len(set(map(_score, candidates))) < len(candidates):
         ids_by_name = ids([name for name, _ in candidates])
         candidates.sort(key=lambda pair: (-pair[1], ids_by_name.get(pair[0], "")))
     return candidates[:limit]
@@ -150,14 +149,13 @@ class _Engine:
         matching: dict[Rep, Ranking] = dict.fromkeys(reps, ())
         limits = {rep: limit + self.scorer.slack for rep in reps if rep not in self.silent}
         while limits:
-            answers = {rep: _sorted(answer) for rep, answer in self.scorer.nearest(limits).items()}
-            matching |= {rep: self._matching(answer) for rep, answer in answers.items()}
-            limits = {
-                rep: 2 * size
-                for rep, size in limits.items()
-                if len(answers[rep]) >= size
-                and not self._settled(matching[rep], answers[rep], limit)
-            }
+            unsettled: dict[Rep, int] = {}
+            for rep, answer in self.scorer.nearest(limits).items():
+                ranking = _sorted(answer)
+                matching[rep] = self._matching(ranking)
+                if len(ranking) >= limits[rep] and not self._settled(matching[rep], ranking, limit):
+                    unsettled[rep] = 2 * limits[rep]
+            limits = unsettled
         return {rep: best(ranking, limit, self.ids) for rep, ranking in matching.items()}
 
     def scores(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeAlias, assert_never, get_args
 
 import numpy as np
 
 from m3kit.adapters.pooling import pooled
-from m3kit.vectors import Floats
+from m3kit.vectors import Floats, M3Output
 
 ColbertType: TypeAlias = Literal["float32", "float16", "bfloat16", "int8", "binary"]
 """The number in which a dimension of a ColBERT vector is stored."""
@@ -88,6 +88,12 @@ class ColbertStorage:
                 return _binary(rows)
             case _:
                 assert_never(self.dtype)
+
+    def stored_output(self, output: M3Output) -> M3Output:
+        """Return what an index holds of an output; see `stored`."""
+        if output.colbert is None:
+            return output
+        return replace(output, colbert=self.stored(output.colbert))
 
     def nbytes(self, tokens: int, dim: int) -> int:
         """Compute the bytes of the stored vectors of a text with so many tokens."""

@@ -43,8 +43,8 @@ class Searcher(Scorer, Protocol):
         """
         Answer the whole search, as `HybridIndex.search` does; None to have it ranked here.
 
-        An engine that can fuse as `m3kit` does overrides this. It is called where the filter's
-        expression is exact, the query carries several representations and nothing is grouped.
+        An engine that can rank or fuse as `m3kit` does overrides this. It is called where the
+        filter's expression is exact and nothing is grouped.
         """
         return None
 
@@ -78,6 +78,8 @@ class Store(Protocol[_T]):
     def write(self, records: Sequence[Record], /) -> None:
         """
         Write or replace records, in batches of the database's size.
+
+        ColBERT vectors are what is stored of them; see `ColbertStorage.stored`.
 
         Raises:
             DocumentError: If it cannot hold one of them, before anything is written. Tokens have
@@ -168,8 +170,13 @@ class StoreIndex(Generic[_T]):
 
     def upsert(self, records: Sequence[Record], /) -> None:
         """Write records, in batches of a few MiB; see `HybridIndex.upsert`."""
-        checked = check_records(records, reps=self.reps, dim=self._store.manifest.dim)
-        stored = [Record(record.document, record.output.only(*self.reps)) for record in checked]
+        manifest = self._store.manifest
+        checked = check_records(records, reps=manifest.reps, dim=manifest.dim)
+        outputs = (record.output.only(*manifest.reps) for record in checked)
+        stored = [
+            Record(record.document, manifest.colbert.stored_output(output))
+            for record, output in zip(checked, outputs, strict=True)
+        ]
         _check_tokens(stored, self._store.token_id_limit)
         self._store.write(stored)
 
@@ -183,7 +190,7 @@ class StoreIndex(Generic[_T]):
         expression = None if where is None else where.expression
         searcher = self._store.prepare_search(search, expression)
         verify = None if where is None or where.exact else _verifier(searcher, search.where)
-        if verify is None and len(search.query.reps) > 1 and search.group_by is None:
+        if verify is None and search.group_by is None:
             hits = searcher.answer(search)
             if hits is not None:
                 return hits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
@@ -78,12 +77,7 @@ def _expected(
     outputs = reference.encode_documents([record.document.text for record in records], reps)
     manifest = manifest_of(index)
     storage = ColbertStorage() if manifest is None else manifest.colbert
-    return [
-        output
-        if output.colbert is None
-        else replace(output, colbert=storage.stored(output.colbert))
-        for output in outputs
-    ]
+    return [storage.stored_output(output) for output in outputs]
 
 
 def _about_the_model(index: HybridIndex, reference: Encoder) -> Iterator[Finding]:

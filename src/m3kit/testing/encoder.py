@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -60,6 +61,7 @@ def _weight(word: str) -> float:
     return 0.05 + _token(word) % 997 / 997
 
 
+@lru_cache(maxsize=4_096)
 def _unit(word: str) -> Floats:
     vector = np.random.default_rng(crc32(word.encode())).standard_normal(DIM)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
