@@ -28,8 +28,8 @@ from m3kit import Retriever, open_index
 from m3kit.torch import TorchEncoder
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-QUERY = "Copying Array Formulas"
-WRONG = "scalc-guide-formula_copy-1.en"
+QUERY = "Chart Type Column and Bar: Column"
+WRONG = "swriter-01-05120100-3.en"
 MOST_BYTES = 200_000
 
 

@@ -20,9 +20,9 @@ for token in sorted(weights, key=lambda token: -weights[token])[:3]:
 (dense_only,) = encoder.encode_queries(["rows"], reps=["dense"])  # nothing else is computed
 print(sorted(dense_only.reps))
 
-# dense (128,)
-# colbert (8, 128)
-# ▁rows 0.57
-# ▁table 0.53
-# ▁select 0.28
+# dense (192,)
+# colbert (7, 192)
+# ▁rows 0.55
+# ▁table 0.46
+# ▁select 0.29
 # ['dense']

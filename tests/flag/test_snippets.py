@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.flag.snippets import PUBLISHED, SNIPPETS, run
+from tests.shipped import WIDTH
 
 from m3kit.scoring import scores
 from m3kit.torch import TorchEncoder
@@ -55,7 +56,7 @@ def _close(found: Any, expected: Any, tolerance: float) -> None:
 
 
 def test_every_snippet_runs_with_another_import_line(ran: dict[str, dict[str, Any]]) -> None:
-    assert ran["folder"]["embeddings"].shape == (1, 128)
+    assert ran["folder"]["embeddings"].shape == (1, WIDTH)
     assert ran["queries"]["scores"].shape == (2, 2)
     assert ran["similarity"]["similarity"].shape == (2, 1)
     assert ran["similarity"]["similarity"][1, 0] == pytest.approx(1, abs=1e-6)

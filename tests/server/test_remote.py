@@ -70,7 +70,7 @@ class TestAsAnEncoder:
         (output,) = remote.encode_documents([""])
         assert output.colbert is not None
         assert output.sparse is not None
-        assert (len(output.sparse), output.colbert.shape) == (0, (1, 128))
+        assert (len(output.sparse), output.colbert.shape) == (0, (1, remote.dim))
 
     @pytest.mark.parametrize("rep", REPS)
     def test_only_what_is_asked_for_is_there(self, remote: RemoteEncoder, rep: Rep) -> None:

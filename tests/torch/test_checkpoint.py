@@ -101,7 +101,7 @@ def test_a_narrow_colbert_head_is_taken_as_it_is(folder: Path) -> None:
     )
     (output,) = TorchEncoder.from_pretrained(folder).encode_documents(["a table"])
     dense, _, colbert = vectors(output)
-    assert (dense.shape[0], colbert.shape[1]) == (128, 32)
+    assert (dense.shape[0], colbert.shape[1]) == (WIDTH, 32)
     np.testing.assert_allclose(np.linalg.norm(colbert, axis=1), 1, atol=1e-6)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.shipped import LONGEST
 from tests.torch.corpus import texts
 from tests.torch.reference import vectors
 
@@ -22,7 +23,7 @@ from m3kit.torch.out_of_memory import Halving
 from m3kit.torch.shards import Shards, balanced
 from m3kit.vectors import REPS, Ints, M3Output, Rep
 
-_DOCUMENT = Kind("document_max_length", 512, "")
+_DOCUMENT = Kind("document_max_length", LONGEST, "")
 
 
 def _assert_same(ours: Sequence[M3Output], theirs: Sequence[M3Output]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.stores_vespa import drawn, weights
+from tests.shipped import WIDTH
 from tests.vespa_peer.peer import Peer
 
 from m3kit_vespa import m3_package
@@ -55,7 +56,7 @@ def test_the_guides_code_runs(tmp_path: Path) -> None:
 def test_the_examples_print_what_they_promise(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    m3_package("papers", 128, field_types={"lang": str, "year": int}).to_files(tmp_path)
+    m3_package("papers", WIDTH, field_types={"lang": str, "year": int}).to_files(tmp_path)
     source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert len(source.splitlines()) <= 40
     *_, expected = source.rstrip().split("\n\n")

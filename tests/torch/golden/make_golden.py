@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from tests.shipped import LONGEST
 from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import TINY, write_bert, write_m3
 from tests.torch.reference import dense_vectors, excerpt, m3_outputs, token_ids
@@ -45,7 +46,7 @@ def main() -> None:
         _save("tokens", **_ids("xlmr", _HERE / "xlmr"), **_ids("bert", bert))
         pooled = {mode: dense_vectors(bert, texts(512), mode) for mode in ("cls", "mean")}
         _save("bert", **pooled)
-        _save("tiny", **excerpt(m3_outputs(TINY, texts(512), 512), 1))
+        _save("tiny", **excerpt(m3_outputs(TINY, texts(512), LONGEST), 1))
         random = write_m3(folder / "m3")
         _save("random", **excerpt(m3_outputs(random, texts(8192), 8192), 16))
 
