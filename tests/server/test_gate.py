@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.server.conftest import Letters, Serve, serving
+from tests.shipped import LONGEST
 
 from m3kit.server import Limits, create_app
 from m3kit.server.logs import JsonFormatter
@@ -217,7 +218,8 @@ class TestWhatIsWritten:
     def test_metrics_are_counted(self, serve: Serve, encoder: TorchEncoder) -> None:
         with httpx.Client(base_url=serve(encoder)) as client:
             client.post("/embed", json={"inputs": ["a table", "a table"]})
-            client.post("/embed", json={"inputs": [" ".join(["table"] * 600)]})
+            long = " ".join(["table"] * (LONGEST + 1))
+            client.post("/embed", json={"inputs": [long]}, timeout=60)
             client.get("/somewhere")
             text = client.get("/metrics").text
         for line in (

@@ -72,7 +72,7 @@ json.dump([in_use() - before, peak - before], sys.stdout)
     layers = 2 * (12 * 1024**2) * 4 + 1024**2 * 4  # the matrices of two layers and of a head
     positions = 8194 * 1024 * 4
     # A second copy would be another `layers`; what measuring the kernels leaves is 40 MB of any.
-    assert kept < positions + 1.6 * layers
+    assert kept < positions + 1.7 * layers
     assert peak < positions + 1.9 * layers
 
 
