@@ -315,15 +315,16 @@ def test_judgements_go_round_by_way_of_evaluate(
 ) -> None:
     page = open_page()
     search(page, QUERY)
-    judged = (("rows.de", "up"), ("merge.en", "down"), ("sort.en", "up"))
+    wrong, other, *_ = [id_ for id_ in ids(page) if id_ != "rows.de"]
+    judged = (("rows.de", "up"), (wrong, "down"), (other, "up"))
     for id_, name in judged:
         with page.expect_response("**/playground/judge"):
             page.locator(f'.card[data-id="{id_}"] .thumb.{name}').click()
     with page.expect_response("**/playground/judge"):  # a second click takes it back
-        page.locator('.card[data-id="sort.en"] .thumb.up').click()
+        page.locator(f'.card[data-id="{other}"] .thumb.up').click()
     expect(page.locator("#saved")).to_contain_text("2 judgements of this query in")
     lines = (judgements / "qrels.trec").read_text("utf-8").splitlines()
-    assert lines == ["1 0 rows.de 1", "1 0 merge.en 0"]
+    assert lines == ["1 0 rows.de 1", f"1 0 {wrong} 0"]
     page.reload()
     search(page, QUERY)
     for id_, name in judged[:2]:
