@@ -38,7 +38,7 @@ def main() -> None:
     if arguments.measure:
         print(table(figures(arguments.measure, build)))
     elif arguments.cross_encoder:
-        print(cross_encoder_figures(arguments.cross_encoder, build.entries, options))
+        print(cross_encoder_figures(arguments.cross_encoder, build))
     elif arguments.ablation:
         print(ablation(build))
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
 
+from training.tiny.build import Build
 from training.tiny.collection import Entry, Split, held_out
 from training.tiny.options import Options
 from training.tiny.questions import as_question
@@ -41,10 +42,9 @@ _MINING = MiningOptions(mode=MODES["colbert"], first=0, last=_REORDERED, negativ
 def train_cross_encoder(
     model: str | Path, entries: Sequence[Entry], options: Options, folder: Path
 ) -> Path:
-    """Train a cross-encoder on the training sections, and return the folder of its files."""
+    """Train a cross-encoder on sections, and return the folder of its files."""
     encoder = TorchEncoder.from_pretrained(model, device="cpu", document_max_length=256)
-    chosen = [entry for entry in entries if entry.split == "train"]
-    examples = mine(_queries(chosen, options), encoder, lambda: _passages(chosen), _MINING)
+    examples = mine(_queries(entries, options), encoder, lambda: _passages(entries), _MINING)
     data = folder / "examples.jsonl"
     write_examples(data, examples)
     reranker = RerankerOptions(
@@ -74,11 +74,11 @@ def compare(
     return {row.name: fmean(row.values["nDCG@10"].values()) for row in report.rows}
 
 
-def cross_encoder_figures(model: str | Path, entries: Sequence[Entry], options: Options) -> str:
+def cross_encoder_figures(model: str | Path, build: Build) -> str:
     """Train a cross-encoder in a folder of its own, and say how it orders, beside ColBERT."""
     with TemporaryDirectory() as name:
-        trained = train_cross_encoder(model, entries, options, Path(name))
-        values = compare(model, trained, entries)
+        trained = train_cross_encoder(model, build.training, build.options, Path(name))
+        values = compare(model, trained, build.entries)
     return ", ".join(f"{order}: {value:.3f}" for order, value in values.items())
 
 

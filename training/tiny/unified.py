@@ -75,10 +75,9 @@ def train_unified(
     for name, parameter in model.named_parameters():
         if any(part in name for part in _FROZEN):
             parameter.requires_grad_(False)  # noqa: FBT003  # PyTorch's signature
-    begun = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], lr=options.rate, weight_decay=0.01
-    )
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    begun = [parameter.detach().clone() for parameter in trained]
+    optimizer = torch.optim.AdamW(trained, lr=options.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _share(step, options.steps)
     )
@@ -100,10 +99,12 @@ def train_unified(
         if (step + 1) % 50 == 0:
             report(f"stage 2, step {step + 1}: loss {np.mean(losses[-50:]):.3f}")
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.lerp_(begun[name], options.begun_share)
-            if name.startswith("sparse_linear"):  # M3's weighted sum is then the ensemble's
-                parameter.mul_((loss_options.ensemble_sparse / WeightedSum().sparse) ** 0.5)
+        for parameter, before in zip(trained, begun, strict=True):
+            parameter.lerp_(before, options.begun_share)
+        # Of queries and of documents, so that M3's weighted sum is the ensemble's.
+        scale = (loss_options.ensemble_sparse / WeightedSum().sparse) ** 0.5
+        for parameter in model.get_submodule("sparse_linear").parameters():
+            parameter.mul_(scale)
     return model
 
 
