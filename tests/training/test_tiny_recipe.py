@@ -17,7 +17,7 @@ pytest.importorskip("lxml", reason="pages are read by lxml")
 pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
 
 from training.tiny import packages
-from training.tiny.bag import Bag, IdCache, directions, padded, token_ids
+from training.tiny.bag import Bag, IdCache, directions, token_counts, token_ids
 from training.tiny.collection import collect, held_out, split_of
 from training.tiny.examples import Sampler
 from training.tiny.extraction import read_handbook, read_help
@@ -168,7 +168,7 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
     bag, folder = bag_and_folder
     reader = load_tokenizer(folder, config(OPTIONS))
     with torch.no_grad():
-        wanted = bag(*padded(token_ids(reader, TEXTS, 64))).numpy()
+        wanted = bag(*token_counts(token_ids(reader, TEXTS, 64))).numpy()
     encoder = TorchEncoder.from_pretrained(folder)
     dense = np.stack([o.dense for o in encoder.encode_documents(TEXTS) if o.dense is not None])
     pooled = dense[:, : OPTIONS.pooled]

@@ -57,11 +57,11 @@ class Bag(nn.Module):
         return F.layer_norm(rows, rows.shape[-1:], eps=1e-5)
 
     def forward(self, ids: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """Return a unit vector for each row of `ids`, of which `counts` are tokens."""
+        """Return a unit vector for each row of `counts`: how often each of `ids` is in a text."""
         rows = self.states(ids)
-        padded = torch.arange(ids.shape[1]) >= counts[:, None]
-        weights = (rows @ self.score).masked_fill(padded, -torch.inf).softmax(-1)
-        return F.normalize((weights[:, None] @ rows[..., : self.pooled]).squeeze(1), dim=-1)
+        scores = rows @ self.score
+        weights = counts * (scores - scores.max()).exp()
+        return F.normalize(weights @ rows[:, : self.pooled], dim=-1)
 
 
 def directions(latent: Floats, width: int, noise: float, seed: int) -> Floats:
@@ -80,7 +80,7 @@ def train_bag(
     report: Callable[[str], None],
 ) -> None:
     """Train by InfoNCE in both directions over in-batch negatives."""
-    optimizer = torch.optim.Adam(bag.parameters(), lr=options.bag_rate)
+    optimizer = torch.optim.Adam(bag.parameters(), lr=options.bag_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.bag_steps)
     passage_ids = IdCache(tokenizer)
     losses = []
@@ -88,9 +88,10 @@ def train_bag(
         batch = sampler.batch(options.bag_batch)
         if len(batch.queries) < 2:
             continue
-        queries = bag(*padded(token_ids(tokenizer, batch.queries, options.query_length)))
-        passages = bag(*padded(passage_ids(batch.passages, options.length(batch.task))))
-        scores = queries @ passages.T / options.temperature
+        queries = token_ids(tokenizer, batch.queries, options.query_length)
+        passages = passage_ids(batch.passages, options.length(batch.task))
+        vectors = bag(*token_counts([*queries, *passages]))
+        scores = vectors[: len(queries)] @ vectors[len(queries) :].T / options.temperature
         labels = torch.arange(len(scores))
         loss = (F.cross_entropy(scores, labels) + F.cross_entropy(scores.T, labels)) / 2
         optimizer.zero_grad()
@@ -123,9 +124,10 @@ class IdCache:
         return [self._rows[text, limit] for text in texts]
 
 
-def padded(rows: Sequence[Ints]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return ids padded with 0, and how many each row has."""
-    ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.from_numpy(row)
-    return ids, torch.tensor([len(row) for row in rows])
+def token_counts(rows: Sequence[Ints]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the ids that are in any row, and how often each row has each: `(rows, ids)`."""
+    ids, columns = np.unique(np.concatenate(rows), return_inverse=True)
+    numbers = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    places = numbers * len(ids) + columns
+    counts = np.bincount(places, minlength=len(rows) * len(ids)).reshape(len(rows), len(ids))
+    return torch.from_numpy(ids).long(), torch.from_numpy(counts).float()
