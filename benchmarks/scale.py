@@ -30,7 +30,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from benchmarks.scale_data import DIM, Data, Generator, Nearest, fit
+from benchmarks.scale_data import DIM, Data, Generator, Nearest
 
 from m3kit import Document, M3Output, Record, Rep, Search
 from m3kit.optimization import Graph
@@ -47,7 +47,7 @@ _KINDS: dict[str, tuple[Rep, ...]] = {"dense": ("dense",), "weighted": ("dense",
 
 def write(folder: Path, data: Data, documents: int) -> None:
     """Write an index, and beside it the true nearest documents of the queries."""
-    generator = Generator(data)
+    generator = Generator(data, documents)
     queries = generator.queries(_QUERIES)
     nearest = Nearest(_dense(queries), _K)
     seconds = 0.0
@@ -65,7 +65,11 @@ def write(folder: Path, data: Data, documents: int) -> None:
         start = perf_counter()
         index.flush()
         seconds += perf_counter() - start
-    written = {"build_s": round(seconds, 1), "nearest": nearest.ids()}
+    written = {
+        "documents": documents,
+        "build_s": round(seconds, 1),
+        "nearest": nearest.ids(),
+    }
     (folder / "written.json").write_text(json.dumps(written), encoding="utf-8")
 
 
@@ -82,10 +86,11 @@ def optimize(folder: Path, graph: Graph) -> dict[str, Any]:
 
 def search(folder: Path, data: Data, queries: int, warm_up: int) -> dict[str, Any]:
     """Search the index as it is, first for other queries."""
-    generator = Generator(data)
+    written = json.loads((folder / "written.json").read_text(encoding="utf-8"))
+    nearest = written["nearest"]
+    generator = Generator(data, written["documents"])
     outputs = generator.queries(_QUERIES)[:queries]
     others = generator.queries(warm_up, seed=1)
-    nearest = json.loads((folder / "written.json").read_text(encoding="utf-8"))["nearest"]
     figures: dict[str, Any] = {}
     with EdgeIndex(folder / "index") as index:
         start = perf_counter()
@@ -179,15 +184,11 @@ def main() -> None:
     parser.add_argument("--recall", type=float, default=default.recall)
     parser.add_argument("--folder", type=Path, help="where indexes are: 15 GB for a million")
     parser.add_argument("--write", action="store_true", help="write indexes into --folder alone")
-    parser.add_argument("--fit", action="store_true", help="measure the spectrum, and no more")
     parser.add_argument("--step", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
         name, folder, *rest = options.step
         print(json.dumps(run_step(name, Path(folder), *rest)))
-        return
-    if options.fit:
-        print(json.dumps(fit()))
         return
     if options.write and options.folder is None:
         parser.error("--write needs --folder, where the indexes stay")
