@@ -30,7 +30,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from benchmarks.scale_data import DIM, Data, Generator, Nearest
+from benchmarks.scale_data import DIM, Data, Generator, Nearest, dense_of
 
 from m3kit import Document, M3Output, Record, Rep, Search
 from m3kit.optimization import Graph
@@ -49,12 +49,12 @@ def write(folder: Path, data: Data, documents: int) -> None:
     """Write an index, and beside it the true nearest documents of the queries."""
     generator = Generator(data, documents)
     queries = generator.queries(_QUERIES)
-    nearest = Nearest(_dense(queries), _K)
+    nearest = Nearest(dense_of(queries), _K)
     seconds = 0.0
     with EdgeIndex(folder / "index", dim=DIM, reps=["dense", "sparse"]) as index:
         for first in range(0, documents, _BATCH):
             outputs = generator.documents(first, min(_BATCH, documents - first))
-            nearest.add(first, _dense(outputs))
+            nearest.add(first, dense_of(outputs))
             records = [
                 Record(Document(f"{number}", "", {"n": number}), output)
                 for number, output in enumerate(outputs, first)
@@ -123,10 +123,6 @@ def _times(index: EdgeIndex, queries: list[M3Output]) -> tuple[dict[str, float],
     p50, p95 = np.quantile(wall, [0.5, 0.95])
     times = {"p50_ms": p50, "p95_ms": p95, "cpu_ms": np.median(cpu)}
     return {name: round(float(time), 2) for name, time in times.items()}, answers
-
-
-def _dense(outputs: list[M3Output]) -> Any:
-    return np.stack([output.dense for output in outputs if output.dense is not None])
 
 
 def _memory() -> dict[str, int]:

@@ -13,7 +13,7 @@ weights: 14 of a document and 6 of a query, whose tokens are distributed by Zipf
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -87,8 +87,8 @@ class Generator:
             shares = [_SHARED * (size / _GROUPS[0]) ** -_DECLINE for size in _GROUPS]
             for size, share, larger in zip(_GROUPS, shares, [*shares[1:], 0.0], strict=True):
                 groups, places = np.unique(numbers // size, return_inverse=True)
-                drawn = [np.random.default_rng([_GROUP, size, group]) for group in groups]
-                common = np.stack([rng.standard_normal(DIM, dtype=np.float32) for rng in drawn])
+                draws = [np.random.default_rng([_GROUP, size, group]) for group in groups]
+                common = np.stack([draw.standard_normal(DIM, dtype=np.float32) for draw in draws])
                 vectors += np.sqrt(np.float32(share - larger)) * common[places]
             vectors = vectors @ self._axes + self._mean
         else:
@@ -104,6 +104,11 @@ class Generator:
         for row, values in zip(draws, weights, strict=True):
             ids = np.unique(row)
             yield Sparse(ids.astype(np.int64), values[: len(ids)])
+
+
+def dense_of(outputs: Sequence[M3Output]) -> Floats:
+    """Return the dense vectors of outputs, shape `(outputs, dim)`."""
+    return np.stack([output.dense for output in outputs if output.dense is not None])
 
 
 class Nearest:

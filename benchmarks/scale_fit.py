@@ -17,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.machine import describe, to_line
-from benchmarks.scale_data import Generator
+from benchmarks.scale_data import Generator, dense_of
 from training.tiny.build import Build
 from training.tiny.options import Options
 
-from m3kit import M3Output
 from m3kit.torch import TorchEncoder
 from m3kit.vectors import Floats
 
@@ -64,10 +63,6 @@ def nearest(documents: Floats, queries: Floats) -> dict[int, float]:
     return {rank: round(float(np.median(scores[:, rank - 1])), 3) for rank in _RANKS}
 
 
-def _dense(outputs: list[M3Output]) -> Floats:
-    return np.stack([output.dense for output in outputs if output.dense is not None])
-
-
 def main() -> None:
     """Measure, and print both."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().splitlines()[0])
@@ -75,13 +70,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/tiny"))
     options = parser.parse_args()
     texts = sections(Build(options.work, Options(), options.packages))
-    vectors = _dense(TorchEncoder.from_pretrained("tiny").encode_documents(texts, ["dense"]))
+    vectors = dense_of(TorchEncoder.from_pretrained("tiny").encode_documents(texts, ["dense"]))
     queries, documents = vectors[:_QUERIES], vectors[_QUERIES:]
     print(to_line(describe()))
     print("model:    ", spectrum(vectors), "nearest", nearest(documents, queries))
     generator = Generator("tiny", _SECTIONS)
-    documents = _dense(generator.documents(0, _SECTIONS))
-    queries = _dense(generator.queries(_QUERIES))
+    documents = dense_of(generator.documents(0, _SECTIONS))
+    queries = dense_of(generator.queries(_QUERIES))
     print("generated:", spectrum(documents), "nearest", nearest(documents, queries))
 
 
