@@ -22,7 +22,7 @@ print(sorted(dense_only.reps))
 
 # dense (192,)
 # colbert (7, 192)
-# ▁rows 0.55
-# ▁table 0.46
-# ▁select 0.29
+# ▁rows 0.58
+# ▁table 0.47
+# ▁select 0.30
 # ['dense']

@@ -44,7 +44,7 @@ def test_the_encoder_needs_no_pytorch(exported: Path) -> None:
         "print({'onnx', 'safetensors', 'torch', 'transformers'} & set(sys.modules))\n"
     )
     done = _without(_EXPORT_ALONE, code, "tiny", str(exported))
-    assert done.stdout.splitlines() == [f"{WIDTH} 2 (3, {WIDTH})"] * 2 + ["set()"], done.stderr
+    assert done.stdout.splitlines() == [f"{WIDTH} 1 (3, {WIDTH})"] * 2 + ["set()"], done.stderr
 
 
 def test_the_encoder_does_not_import_pytorch_that_is_there() -> None:

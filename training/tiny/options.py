@@ -52,8 +52,8 @@ class Options:
     bag_steps: int = 4000
     bag_batch: int = 256
     bag_rate: float = 2e-3
-    steps: int = 1000
-    batch: int = 64
+    steps: int = 700
+    batch: int = 128
     rate: float = 2.5e-4
     lexical_weight: float = 100.0
     begun_share: float = 0.25
