@@ -37,7 +37,7 @@ nightly: .venv/.test
 
 # Side by side with FlagEmbedding itself, in an environment of its own.
 reference: .venv-reference/.reference
-	.venv-reference/$(BIN)/python -m pytest -m reference tests/torch tests/flag
+	.venv-reference/$(BIN)/python -m pytest -m reference tests/torch tests/flag tests/training
 
 # The tests on the oldest dependencies that pyproject.toml allows.
 lowest: .venv-lowest/.lowest

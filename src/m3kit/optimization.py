@@ -36,7 +36,7 @@ class Graph:
     """
 
     m: int = 32
-    ef_construct: int = 100
+    ef_construct: int = 90
     quantize: bool = True
     on_disk: bool = True
     recall: float = 0.98
