@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from m3kit import M3Output, Sparse
+from m3kit.scoring import require
 from m3kit.vectors import Floats, Ints
 
 Data: TypeAlias = Literal["tiny", "islands"]
@@ -108,7 +109,7 @@ class Generator:
 
 def dense_of(outputs: Sequence[M3Output]) -> Floats:
     """Return the dense vectors of outputs, shape `(outputs, dim)`."""
-    return np.stack([output.dense for output in outputs if output.dense is not None])
+    return np.stack([require(output.dense, "dense") for output in outputs])
 
 
 class Nearest:
