@@ -16,11 +16,10 @@ from m3kit.backend.files import CheckpointError
 from m3kit.backend.packing import Pack
 from m3kit.torch.attention import Attend, attention
 from m3kit.torch.forks import check_process, compute_on_one_thread_after_fork
-from m3kit.torch.kernels import Kernel, Precision, compute_dtype, pack
+from m3kit.torch.kernels import Kernel, Precision, compute_dtype, pack, parts
 from m3kit.torch.weights import Weights
 from m3kit.vectors import Ints
 
-_ROWS = 256  # of int8 at once for each core: what is between its products stays in the caches
 _COUNTS = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers")
 
 
@@ -84,9 +83,7 @@ class _Layer:
         context = attend(self._qkv(x))
         if not self._in_parts:
             return self._after(context, x)
-        rows = _ROWS * torch.get_num_threads()
-        for start in range(0, len(x), rows):
-            part = slice(start, start + rows)
+        for part in parts(len(x)):
             x[part] = self._after(context[part], x[part])
         return x
 
