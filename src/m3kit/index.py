@@ -329,8 +329,8 @@ def open_index(
     if read_only and dim is not None:
         raise ValueError("read_only=True creates no index; leave dim= out")
     dim, chosen, model = resolve_encoder(encoder, dim=dim, reps=reps, model=model)
-    scheme, rest = _split_address(address)
     openers = entry_points(group="m3kit.indexes")
+    scheme, rest = _split_address(address, openers.names)
     if scheme not in openers.names:
         raise IndexNotFoundError(
             f"no installed package opens {scheme}:// addresses; known are "
@@ -342,7 +342,7 @@ def open_index(
     return opener(rest, dim=dim, reps=chosen, model=model)
 
 
-def _split_address(address: str | PathLike[str]) -> tuple[str, str]:
+def _split_address(address: str | PathLike[str], known: Collection[str]) -> tuple[str, str]:
     """Split an address into its scheme, `file` where it has none, and what follows."""
     if not isinstance(address, str | PathLike):
         raise TypeError(f"an address is a string or a path, not {address!r:.200}")
@@ -356,7 +356,8 @@ def _split_address(address: str | PathLike[str]) -> tuple[str, str]:
         )
     scheme, separator, rest = text.partition("://")
     if not separator:
-        if match := re.match(r"([a-z][a-z0-9+.-]+):/", text):  # and not `C:/papers`
+        match = re.match(r"([a-z][a-z0-9+.-]+):(/?)", text)  # and not `C:/papers`
+        if match and (match[2] or match[1] in known):
             raise ValueError(f"an address with a scheme has two slashes: {match[1]}://…")
         scheme, rest = "file", text
     return scheme, str(Path(rest).expanduser()) if rest.startswith("~") else rest

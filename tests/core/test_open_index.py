@@ -47,6 +47,7 @@ def test_a_third_partys_store_plugs_in_by_an_entry_point(tmp_path: Path) -> None
         (":memory:", r"write m3kit\.MemoryIndex"),
         ("milvus:/papers.db/x", "two slashes: milvus://"),
         ("qdrant:/host/papers", "two slashes: qdrant://"),
+        ("qdrant:papers", "two slashes: qdrant://"),
     ],
 )
 def test_what_is_no_address_makes_no_folder(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from m3kit.cli.opening import open_existing
-from m3kit.index import HybridIndex
+from m3kit.index import HasSidecar, HybridIndex
 from m3kit.optimization import Graph
 from m3kit.optimization import optimize as optimize_index
 
@@ -52,6 +52,9 @@ def optimize(
 def run(index: HybridIndex, address: str, graph: Graph | None = None) -> str:
     """Optimize an index, and say what became of its searches."""
     optimization = optimize_index(index, graph)
-    if optimization is None:
-        return f"optimized {address}"
-    return f"optimized {address}: dense search is {optimization} now"
+    if optimization is not None:
+        return f"optimized {address}: dense search is {optimization} now"
+    least = (graph or _DEFAULT).min_documents
+    if isinstance(index, HasSidecar) and index.sidecar is not None and index.count() < least:
+        return f"optimized {address}; a folder with fewer than {least:,} documents gets no graph"
+    return f"optimized {address}"
