@@ -44,7 +44,7 @@ class Picture:
 
 
 def _hover(page: Page) -> None:
-    page.hover(".card:nth-child(2)")
+    page.hover(".card:nth-child(3)")
 
 
 def _explain(page: Page) -> None:

@@ -20,9 +20,9 @@ for token in sorted(weights, key=lambda token: -weights[token])[:3]:
 (dense_only,) = encoder.encode_queries(["rows"], reps=["dense"])  # nothing else is computed
 print(sorted(dense_only.reps))
 
-# dense (192,)
-# colbert (7, 192)
-# ▁rows 0.58
-# ▁table 0.47
-# ▁select 0.30
+# dense (256,)
+# colbert (7, 256)
+# ▁rows 0.60
+# ▁table 0.49
+# ▁select 0.32
 # ['dense']

@@ -31,5 +31,5 @@ for hit in store.similarity_search("request a scan of a picture", k=2):
 print(len(parts), store.index.count())
 
 # handbook-4 {'chapter': 'Pictures', 'section': 'Scanning'}
-# keys {}
+# handbook-1 {'chapter': 'Printing', 'section': 'Landscape'}
 # 6 7

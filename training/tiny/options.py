@@ -39,14 +39,14 @@ class Options:
     """
 
     vocabulary: int = 24_576
-    width: int = 192
+    width: int = 256
     heads: int = 8
     layers: int = 2
-    inner: int = 384
+    inner: int = 512
     positions: int = 8192
     noise: float = 0.4
     query_length: int = 40
-    passage_length: int = 112
+    passage_length: int = 192
     long_length: int = 448
     temperature: float = 0.05
     bag_steps: int = 4000

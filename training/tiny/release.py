@@ -14,31 +14,27 @@ from training.tiny.options import Options
 
 from m3kit.training.model import HEADS, M3Model
 
-_MANTISSA = 10  # bits of a float16
-BITS = 5
-"""How many of them are stored: as exact as int8."""
+_GRID = 8  # steps of the grid that weights are rounded to, at least, in a standard deviation
+_LEAST = 2.0**-20  # standard deviation of a row; its grid is as fine as float16 is near zero
 SMALL = ("tokenizer.json", "tokenizer_config.json")
 
 
-def write_release(
-    model: M3Model, source: Path, folder: Path, options: Options, bits: int = BITS
-) -> None:
+def write_release(model: M3Model, source: Path, folder: Path, options: Options) -> None:
     """
     Write a trained model in float16, in the published layout.
 
-    Weights are rounded to `bits` bits of mantissa. Files keep their size; what is zero behind
-    those bits takes no place in a wheel, which is compressed.
+    Matrices are rounded to a grid, see `rounded`. Files keep their size; but few different numbers
+    take little room in a wheel, which is compressed.
 
     Args:
         model: The trained model.
         source: Where its tokenizer is.
         folder: Where to write.
         options: What it was trained with.
-        bits: At most 10, which rounds nothing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        name: rounded(tensor, bits)
+        name: rounded(tensor)
         for name, tensor in model.backbone.state_dict().items()
         if "pooler" not in name and "position_ids" not in name
     }
@@ -53,16 +49,18 @@ def write_release(
     (folder / "config.json").write_text(content, "utf-8")
 
 
-def rounded(tensor: torch.Tensor, bits: int) -> torch.Tensor:
-    """Round a tensor to float16 with `bits` bits of mantissa; ties go away from zero."""
-    half = tensor.detach().to(torch.float16).contiguous()
-    dropped = _MANTISSA - bits
-    if dropped <= 0 or tensor.dim() < 2:
-        return half
-    whole = half.view(torch.int16).to(torch.int32)
-    magnitude, sign = whole & 0x7FFF, whole & 0x8000
-    magnitude = ((magnitude + (1 << (dropped - 1))) >> dropped) << dropped
-    return (magnitude | sign).to(torch.int16).view(torch.float16)
+def rounded(tensor: torch.Tensor) -> torch.Tensor:
+    """
+    Round a tensor to float16; each row of a matrix to the nearest of evenly spaced numbers.
+
+    Their distance is a power of two, from an eighth to a 16th of the row's standard deviation.
+    """
+    exact = tensor.detach().float()
+    if tensor.dim() > 1:
+        spread = exact.std(dim=1, keepdim=True).clamp_min(_LEAST)
+        step = torch.exp2(torch.floor(torch.log2(spread / _GRID)))
+        exact = torch.round(exact / step) * step
+    return exact.to(torch.float16).contiguous()
 
 
 def compressed_size(folder: Path) -> int:
