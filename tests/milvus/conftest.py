@@ -114,3 +114,8 @@ def python() -> Callable[..., str]:
         return subprocess.run(command, check=True, text=True, capture_output=True).stdout.strip()
 
     return run
+
+
+def printed(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines on standard error, but gRPC's about connections that other tests left."""
+    return [line for line in capfd.readouterr().err.splitlines() if "too_many_pings" not in line]
