@@ -29,7 +29,7 @@ from m3kit.torch import TorchEncoder
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 QUERY = "Chart Type Column and Bar: Column"
-WRONG = "swriter-01-05120100-3.en"
+RIGHT, WRONG = "schart-01-type_column_bar-2.en", "swriter-01-05120100-3.en"
 MOST_BYTES = 200_000
 
 
@@ -44,7 +44,7 @@ class Picture:
 
 
 def _hover(page: Page) -> None:
-    page.hover(".card:nth-child(3)")
+    page.hover(f'.card[data-id="{RIGHT}"]')
 
 
 def _explain(page: Page) -> None:
