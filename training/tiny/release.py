@@ -23,8 +23,8 @@ def write_release(model: M3Model, source: Path, folder: Path, options: Options) 
     """
     Write a trained model in float16, in the published layout.
 
-    Matrices are rounded to a grid, see `rounded`. Files keep their size; but few different numbers
-    take little room in a wheel, which is compressed.
+    The transformer's matrices, not those of the heads, are rounded to a grid, see `rounded`. Files
+    keep their size; but few different numbers take little room in a wheel, which is compressed.
 
     Args:
         model: The trained model.
