@@ -5,7 +5,7 @@ Tokens a second while training, m3kit beside FlagEmbedding; and memory by the si
                             [--json FILE]
     python -m benchmarks.train --memory [--sizes 4 8 16 32] [--chunk-tokens 1024] [--plot FILE.png]
 
-The first needs the environment of `make reference` with the extra `train`. Both trainers take turns
+The first needs the environment of `make reference`. Both trainers take turns
 on the same examples of the sample corpus, M3's whole loss in float32, with every text once in an
 epoch: the tokens are those of the texts, not of padding. `--joined 2` makes passages of one text or
 several, two in the mean, so that lengths differ as those of documents do. The vocabulary is the
