@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.shipped import LONGEST
 from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import TINY, write_bert
 from tests.torch.reference import dense_vectors, excerpt, m3_outputs, vectors
@@ -72,9 +73,9 @@ def test_bert_equals_what_flagembedding_said(tmp_path: Path, pooling: str) -> No
 class TestFlagEmbedding:
     @pytest.mark.parametrize("which", ["tiny", "random"])
     def test_all_vectors_equal(self, which: str, m3_folder: Path) -> None:
-        folder, length = (TINY, 512) if which == "tiny" else (m3_folder, 8192)
-        ours = TorchEncoder.from_pretrained(folder).encode_documents(texts(length))
-        errors = _errors(ours, m3_outputs(folder, texts(length), length))
+        folder = TINY if which == "tiny" else m3_folder
+        ours = TorchEncoder.from_pretrained(folder).encode_documents(texts(LONGEST))
+        errors = _errors(ours, m3_outputs(folder, texts(LONGEST), LONGEST))
         print(which, errors)  # noqa: T201  # to be read with -s
         assert max(errors.values()) <= _TOLERANCE
 
