@@ -71,7 +71,8 @@ def test_lexical_weights_are_fit_for_json_and_stand_in_reading_order(m3: BGEM3Fl
     assert json.loads(json.dumps(weights)) == weights
     assert {(type(id_), type(weight)) for id_, weight in weights.items()} == {(str, float)}
     tokens = m3.convert_id_to_token(weights)
-    assert [token for token in tokens if token] == ["what", "is", "b", "ge", "m", "3", "?"]
+    # "is" is one of the most frequent tokens, which have no weight.
+    assert [token for token in tokens if token] == ["what", "b", "ge", "m", "3", "?"]
 
 
 def test_a_missing_weight_is_zero_and_stays_missing() -> None:

@@ -40,7 +40,9 @@ def test_the_command_writes_all_that_is_needed_and_says_how_exact_it_is(tmp_path
     assert " ".join(head.split()) == "size 1 - cos dense lexical weight 1 - cos colbert"
     exact, coarse = ([float(number) for number in row.split()[3:]] for row in rows)
     assert max(exact) < 1e-5
-    assert 1e-5 < max(coarse) < 0.05
+    dense, weight, colbert = coarse
+    assert 1e-5 < max(dense, colbert) < 0.05
+    assert 1e-5 < weight < 0.3
 
 
 def test_one_precision_can_be_asked_for(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.torch.random_checkpoint import TINY
 
 from m3kit.backend.checkpoint import read_checkpoint
@@ -56,6 +57,19 @@ def load_tiny(**options: Any) -> M3Model:
     checkpoint = read_checkpoint("tiny", TINY)
     tokenizer = load_tokenizer(TINY, checkpoint.config)
     return M3Model(checkpoint, unweighted=tokenizer.unweighted, **options)
+
+
+def with_positions(model: Any) -> Any:
+    """
+    Give a model's positions embeddings, which the shipped one has not.
+
+    Without, a token that a text has twice has the same vectors twice, and either may be the
+    nearest: the gradient is that of one position or of the other.
+    """
+    table = next(p for n, p in model.named_parameters() if n.endswith("position_embeddings.weight"))
+    with torch.no_grad():
+        table.normal_(std=0.02, generator=torch.Generator().manual_seed(0))
+    return model
 
 
 def token_ids(*texts: str) -> list[Ints]:

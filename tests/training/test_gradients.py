@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.torch.random_checkpoint import write_bert
-from tests.training.conftest import load_tiny, rows, token_ids
+from tests.training.conftest import load_tiny, rows, token_ids, with_positions
 
 from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.tokenizer import load_tokenizer
@@ -152,7 +152,7 @@ def distance(gradient: dict[str, torch.Tensor], exact: dict[str, torch.Tensor]) 
 
 
 def test_in_double_precision_they_are_equal_to_the_last_digits() -> None:
-    model, batch = load_tiny().double(), make_batch()
+    model, batch = with_positions(load_tiny()).double(), make_batch()
     _, expected = gradients(model, batch, LossOptions(), None)
     _, cached = gradients(model, batch, LossOptions(), 300)
     assert distance(cached, expected) <= 1e-12

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.torch.random_checkpoint import TINY
-from tests.training.conftest import load_tiny, rows
+from tests.training.conftest import load_tiny, rows, with_positions
 from tests.training.test_gradients import distance, gradients, make_batch
 
 from m3kit.training.losses import LossOptions
@@ -32,19 +32,6 @@ def flag_model(**options: Any) -> Any:
         temperature=0.02,
         **options,
     ).train()
-
-
-def with_positions(model: Any) -> Any:
-    """
-    Give a model's positions embeddings, which the shipped one has not.
-
-    Without, a token that a text has twice has the same vectors twice, and either may be the
-    nearest: the gradient is that of one position or of the other.
-    """
-    table = next(p for n, p in model.named_parameters() if n.endswith("position_embeddings.weight"))
-    with torch.no_grad():
-        table.normal_(std=0.02, generator=torch.Generator().manual_seed(0))
-    return model
 
 
 def flag_loss(model: Any, rows: list[Any], *, teacher: bool, in_batch: bool) -> torch.Tensor:

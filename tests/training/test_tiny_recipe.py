@@ -19,10 +19,12 @@ pytest.importorskip("sentencepiece", reason="the tokenizer is trained by Sentenc
 from training.tiny import packages
 from training.tiny.bag import Bag, IdCache, directions, token_counts, token_ids
 from training.tiny.collection import collect, held_out, split_of
+from training.tiny.counting import counting_entries
 from training.tiny.examples import Sampler
 from training.tiny.extraction import read_handbook, read_help
-from training.tiny.initial import config, fit_sparse_head, write_initial
-from training.tiny.lexical import lexical_weights
+from training.tiny.fitting import fit_weights
+from training.tiny.initial import config, write_initial
+from training.tiny.lexical import disguised, lexical_weights, shortness
 from training.tiny.lsa import embeddings, term_matrix
 from training.tiny.options import Options
 from training.tiny.pages import Page, Section, read_pages, write_pages
@@ -31,9 +33,11 @@ from training.tiny.release import rounded
 from training.tiny.unified import Variant, train_unified
 from training.tiny.vocabulary import train_tokenizer, write_tokenizer
 
+from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.torch import TorchEncoder
-from m3kit.vectors import Floats
+from m3kit.training.model import M3Model
+from m3kit.vectors import Floats, Ints
 
 HELP = """<html><div id="DisplayArea"><meta itemprop="keywords" content="tables; inserting">
 <h1 id="hd_1">Inserting Tables</h1><p id="par_1">Choose <b>Table</b> -
@@ -144,7 +148,7 @@ TEXTS = [
     for where in ("row", "column", "style")
     for thing in ("table", "page", "chart")
 ]
-OPTIONS = Options(vocabulary=120, inner=48, positions=64)
+OPTIONS = Options(vocabulary=120, inner=96, positions=512, fit_steps=1000)
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +160,8 @@ def bag_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bag, Path]
     write_tokenizer(tokenizer, folder, options.positions)
     generator = np.random.default_rng(1)
     latent = generator.standard_normal((size, OPTIONS.pooled), dtype=np.float32)
-    rows = directions(latent, OPTIONS.width, OPTIONS.noise, seed=1)
-    bag = Bag(rows, generator.random(size, dtype=np.float32), options.pooled)
+    rows = directions(latent, OPTIONS.noise, seed=1)
+    bag = Bag(rows, generator.random(size, dtype=np.float32), options.width, seed=1)
     write_initial(bag, options, folder)
     return bag, folder
 
@@ -178,32 +182,57 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
     assert similarity > 0.95
 
 
-def test_the_sparse_head_begins_with_bm25(bag_and_folder: tuple[Bag, Path]) -> None:
+def read_model(folder: Path) -> M3Model:
+    checkpoint = read_checkpoint("tiny", folder)
+    return M3Model(checkpoint, unweighted=load_tokenizer(folder, checkpoint.config).unweighted)
+
+
+def drawn_texts(size: int, *lengths: int) -> list[Ints]:
+    generator = np.random.default_rng(7)
+    return [generator.choice(generator.integers(4, size, 1 + n // 2), n) for n in lengths]
+
+
+def test_lexical_weights_are_bm25s_for_texts_of_any_words_and_length(
+    bag_and_folder: tuple[Bag, Path],
+) -> None:
     bag, folder = bag_and_folder
-    rarity = (1 - bag.frequency).numpy()
-    texts = [*TEXTS, *(f"{text} Tables, tables, tables." for text in TEXTS)]
-    fit_sparse_head(folder, texts, rarity)
-    reader = load_tokenizer(folder, config(OPTIONS))
-    ids = [tokens.ids[1:-1] for tokens in reader(texts, 64)]
-    wanted = [
-        dict(zip(row.tolist(), weights.tolist(), strict=True))
-        for row, weights in zip(ids, lexical_weights(ids, rarity), strict=True)
-    ]
-    outputs = TorchEncoder.from_pretrained(folder).encode_documents(texts)
-    pairs = [
-        (weight, wanted[text][id_])
-        for text, output in enumerate(outputs)
-        if output.sparse is not None
-        for id_, weight in output.sparse.to_dict().items()
-    ]
-    assert np.corrcoef(np.array(pairs).T)[0, 1] > 0.9
+    model, rarity = read_model(folder), (1 - bag.frequency).numpy()
+    options = replace(OPTIONS, vocabulary=len(rarity))
+    lengths = [1, 2, 3, 5, 8, 12, 20, 40, 80, 160, 300, 500]
+    fit_weights(model, drawn_texts(len(rarity), *lengths * 8), rarity, options)
+    texts = drawn_texts(len(rarity), 2, 10, 30, 100, 250, 450)
+    with torch.no_grad():
+        lexical = model([np.concatenate([[0], text, [2]]) for text in texts]).sparse
+    assert lexical is not None
+    wanted = np.concatenate(lexical_weights(texts, rarity))
+    assert np.corrcoef(lexical.weights.numpy(), wanted)[0, 1] > 0.99
+    assert lexical.weights.sum() == pytest.approx(wanted.sum(), rel=0.1)
+    assert lexical.weights[wanted == 0].max() < 0.01
 
 
 def test_lexical_weights_are_those_of_bm25() -> None:
     (weights,) = lexical_weights([np.array([0, 1, 1])], np.array([2.0, 3.0], dtype=np.float32))
     share = 1.2 * (0.25 + 0.75 * 3 / 100)
     wanted = [2 / (1 + share), 3 * 2 / (2 + share), 3 * 2 / (2 + share)]
-    assert weights == pytest.approx([0.8 / 3 * weight for weight in wanted])
+    factor = 18 / 5  # of three tokens
+    assert weights == pytest.approx([factor * 0.4 / 3 * weight for weight in wanted])
+
+
+def test_the_most_frequent_tokens_have_no_lexical_weight() -> None:
+    rarity = np.array([1.9, 2, 10], dtype=np.float32)
+    (weights,) = lexical_weights([np.array([0, 1, 2])], rarity)
+    assert (weights > 0).tolist() == [False, True, True]
+
+
+def test_the_length_of_a_short_text_alone_is_a_factor() -> None:
+    assert [shortness(tokens) for tokens in (1, 16, 17, 8192)] == [6, 1, 1, 1]
+
+
+def test_a_disguised_text_repeats_its_tokens_where_the_text_does() -> None:
+    ids = np.tile(np.arange(10, 60), 3)
+    other = disguised(ids, 1000, random.Random(1))  # noqa: S311  # no secret depends on it
+    assert other.reshape(3, 50).tolist() == [other[:50].tolist()] * 3
+    assert 10 < int((other[:50] != ids[:50]).sum()) < 40
 
 
 def test_a_text_is_tokenized_once(bag_and_folder: tuple[Bag, Path]) -> None:
@@ -216,29 +245,73 @@ def test_a_text_is_tokenized_once(bag_and_folder: tuple[Bag, Path]) -> None:
     assert [len(row) for row in cache(TEXTS[:1], 4)] == [2]
 
 
-def test_stage_2_trains_all_heads_and_the_same_seed_the_same_weights(
-    bag_and_folder: tuple[Bag, Path],
-) -> None:
-    bag, folder = bag_and_folder
-    rarity = (1 - bag.frequency).numpy()
-    fit_sparse_head(folder, TEXTS, rarity)
+def trained(bag: Bag, folder: Path, **more: float) -> dict[str, torch.Tensor]:
     drawn = random.Random(1)  # noqa: S311  # no secret depends on it
-    texts = {name: " ".join(drawn.sample(TEXTS, 4)) for name in names_of("train")}
-    entries = collect([page(name, "en", text) for name, text in texts.items()])
-    lengths = {"query_length": 16, "passage_length": 32, "long_length": 48}
-    options = replace(OPTIONS, steps=3, batch=4, **lengths)
+    pages = []
+    for name in names_of("train")[:60]:
+        title, *texts = drawn.sample(TEXTS, 4)
+        for lang in ("en", "de", "fr", "es", "it", "pt", "ru", "ja", "zh", "ko"):
+            heading, text = (
+                part if lang == "en" else part.replace(" ", f" {lang}")  # other words
+                for part in (title, " ".join(texts))
+            )
+            pages.append(Page("help", lang, name, [Section("h0", heading, [], {"p0": text})]))
+    entries = collect(pages)
+    lengths = {"query_length": 16, "passage_length": 32, "long_length": 48, "fit_steps": 3}
+    size = len(bag.frequency)
+    given = {"steps": 3, **more}
+    options = replace(OPTIONS, vocabulary=size, batch=4, **lengths, **given)  # type: ignore[arg-type]
+    rarity = (1 - bag.frequency).numpy()
+    model = train_unified(
+        folder, Sampler(entries, seed=1), rarity, options, print, variant=Variant()
+    )
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
-    def trained() -> dict[str, torch.Tensor]:
-        sampler = Sampler(entries, seed=1)
-        model = train_unified(folder, sampler, rarity, options, print, variant=Variant())
-        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
-    first, again = trained(), trained()
-    assert all(torch.equal(tensor, again[name]) for name, tensor in first.items())
-    for head in ("sparse_linear", "colbert_linear"):
-        begun = torch.load(folder / f"{head}.pt", weights_only=True)["weight"]
-        changed = first[f"{head}.weight"] / first[f"{head}.weight"].norm() - begun / begun.norm()
-        assert changed.norm() > 1e-5  # more than the scale, which the sparse head is given
+@pytest.fixture(scope="module")
+def after_stage_2(bag_and_folder: tuple[Bag, Path]) -> dict[str, torch.Tensor]:
+    return trained(*bag_and_folder)
+
+
+def test_stage_2_is_the_same_by_the_same_seed(
+    bag_and_folder: tuple[Bag, Path], after_stage_2: dict[str, torch.Tensor]
+) -> None:
+    again = trained(*bag_and_folder)
+    assert all(torch.equal(tensor, again[name]) for name, tensor in after_stage_2.items())
+
+
+def test_stage_2_trains_everything_but_what_counts(
+    bag_and_folder: tuple[Bag, Path], after_stage_2: dict[str, torch.Tensor]
+) -> None:
+    begun = read_model(bag_and_folder[1]).state_dict()
+    for name, tensor in after_stage_2.items():
+        if any(part in name for part in ("position", "token_type", "pooler", "sparse_linear")):
+            continue
+        kept = counting_entries(name, tensor, OPTIONS)
+        changed = (tensor != begun[name]) & ~kept
+        assert changed.any(), name
+        if "layer.1." in name and "attention" not in name:
+            continue  # where the fit sets units, and what reads them
+        assert torch.equal(tensor[kept], begun[name][kept]), name
+
+
+def test_dense_vectors_of_other_texts_are_kept(bag_and_folder: tuple[Bag, Path]) -> None:
+    bag, folder = bag_and_folder
+    model = read_model(folder)
+    words = drawn_texts(len(bag.frequency), *[8] * 20)
+    texts = [np.concatenate([[0], text, [2]]) for text in words]
+
+    def dense() -> torch.Tensor:
+        with torch.no_grad():
+            found: torch.Tensor = model(texts).dense
+        return found
+
+    begun, distances = dense(), []
+    for weight in (0, 100):
+        more = {"steps": 10, "rate": 5e-3, "kept_weight": weight}
+        model.load_state_dict(trained(bag, folder, **more))
+        distances.append(1 - (dense() * begun).sum(1).mean().item())
+    assert distances[1] < distances[0] / 2
 
 
 def test_frequent_tokens_are_alike(bag_and_folder: tuple[Bag, Path]) -> None:

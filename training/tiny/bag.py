@@ -14,42 +14,62 @@ from training.tiny.options import Options
 from m3kit.backend.tokenizer import TextTokenizer
 from m3kit.vectors import Floats, Ints
 
-FREQUENCY, COUNT = -2, -1
-"""The dimensions of a token's state that hold how frequent it is, and what layer 1 counts."""
+ZERO, RARITY, LENGTH, SCALE, FREQUENCY, COUNT = range(-6, 0)
+"""The dimensions that stand for one thing each, of the last head's; the others are the code.
+
+`ZERO` is zero, `RARITY` and `FREQUENCY` are those of the token, and layers write the other three.
+Into `COUNT` they add: there the most frequent tokens, which have no lexical weight, begin apart.
+"""
+
+CODE = 1 / 12  # each number of a code: what the release's grid has
+COMMON = 0.2  # of the largest rarity, below which a token is one of the most frequent
+APART = -0.15  # their `COUNT`
+RAREST, MOST_FREQUENT = 0.4, 0.88  # the largest numbers of their dimensions
 
 
 class Bag(nn.Module):
     """
     Embeddings of two parts, and their mean weighted by the softmax of a linear score.
 
-    A token's state is a direction, which is trained, and how frequent the token is, in a dimension
-    of its own. What is frequent has little of the direction: the vectors of "the" and "of" are
-    nearly the same, so that they tell no passage from another.
+    A token's state is a direction, which is trained, and what tells the token from all others: a
+    code of signs, how frequent the token is, and how rare. What is frequent has little of the
+    direction: the vectors of "the" and "of" are nearly the same, so that they tell no passage from
+    another.
 
     Args:
-        rows: The direction of each token to begin with, `(tokens, width - 2)`.
+        rows: The direction of each token to begin with, `(tokens, pooled)`.
         rarity: How rare each token is, at least 0.
-        pooled: The first dimensions, of which the mean is taken.
+        width: Of a token's state; behind the direction come the code and what `ZERO` to `COUNT`
+            name.
+        seed: Of the codes.
     """
 
     frequency: torch.Tensor
+    fixed: torch.Tensor
 
-    def __init__(self, rows: Floats, rarity: Floats, pooled: int) -> None:
+    def __init__(self, rows: Floats, rarity: Floats, width: int, seed: int) -> None:
         super().__init__()
-        self.words = nn.Embedding(len(rows), rows.shape[1])
+        self.pooled = rows.shape[1]
+        self.words = nn.Embedding(len(rows), self.pooled)
         self.words.weight.data.copy_(torch.from_numpy(rows))
         share = torch.from_numpy(rarity / rarity.max())
         self.register_buffer("frequency", 1 - share)
-        self.pooled = pooled
-        self.score = nn.Parameter(torch.zeros(rows.shape[1] + 2))
+        fixed = torch.zeros(len(rows), width - self.pooled)
+        signs = np.random.default_rng(seed).integers(0, 2, (len(rows), fixed.shape[1] + ZERO))
+        fixed[:, :ZERO] = torch.from_numpy(signs * 2 - 1) * CODE
+        fixed[:, FREQUENCY] = (1 - share) * MOST_FREQUENT
+        fixed[:, RARITY] = share * RAREST
+        fixed[share < COMMON, COUNT] = APART
+        self.register_buffer("fixed", fixed)
+        self.score = nn.Parameter(torch.zeros(width))
         with torch.no_grad():  # half of the rarity, but for what is the same for all tokens
             self.score[FREQUENCY] = -float(rarity.max()) / 2 / len(self.score) ** 0.5
 
     def embeddings(self, ids: torch.Tensor) -> torch.Tensor:
         """Return what a transformer's embedding has for each token, of unit length."""
-        frequency = self.frequency[ids][..., None]
-        direction = F.normalize(self.words(ids), dim=-1) * (1 - frequency**2).sqrt()
-        return torch.cat([direction, frequency, torch.zeros_like(frequency)], dim=-1)
+        fixed = self.fixed[ids]
+        left = (1 - fixed.square().sum(-1, keepdim=True)).sqrt()
+        return torch.cat([F.normalize(self.words(ids), dim=-1) * left, fixed], dim=-1)
 
     def states(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the state of each token before the first layer."""
@@ -64,11 +84,10 @@ class Bag(nn.Module):
         return F.normalize(weights @ rows[:, : self.pooled], dim=-1)
 
 
-def directions(latent: Floats, width: int, noise: float, seed: int) -> Floats:
-    """Return latent rows with random numbers added in all dimensions: `(tokens, width - 2)`."""
-    random = np.random.default_rng(seed).standard_normal((len(latent), width - 2), dtype=np.float32)
-    rows: Floats = random * np.float32(noise / (width - 2) ** 0.5)
-    rows[:, : latent.shape[1]] += latent
+def directions(latent: Floats, noise: float, seed: int) -> Floats:
+    """Return latent rows with random numbers added: of the same shape."""
+    random = np.random.default_rng(seed).standard_normal(latent.shape, dtype=np.float32)
+    rows: Floats = latent + random * np.float32(noise / latent.shape[1] ** 0.5)
     return rows
 
 

@@ -16,7 +16,7 @@ from training.tiny import lsa, packages
 from training.tiny.bag import Bag, directions, train_bag
 from training.tiny.collection import Entry, collect
 from training.tiny.examples import Sampler
-from training.tiny.initial import config, fit_sparse_head, write_initial
+from training.tiny.initial import config, write_initial
 from training.tiny.options import STAGE_2, Options
 from training.tiny.pages import Page
 from training.tiny.unified import Variant, train_unified
@@ -25,8 +25,6 @@ from training.tiny.vocabulary import train_tokenizer, training_texts, write_toke
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.training.model import M3Model
 from m3kit.vectors import Floats
-
-_BATCHES, _FITTED = 40, 12  # texts by which the sparse head is initialised
 
 
 @dataclass(frozen=True)
@@ -72,15 +70,12 @@ class Build:
         write_tokenizer(tokenizer, folder, self.options.positions)
         analysis, options = self._analysis(tokenizer), self.options
         torch.manual_seed(options.seed)
-        rows = directions(analysis["rows"], options.width, options.noise, options.seed)
-        bag = Bag(rows, analysis["rarity"], options.pooled)
+        rows = directions(analysis["rows"], options.noise, options.seed)
+        bag = Bag(rows, analysis["rarity"], options.width, options.seed)
         reader = load_tokenizer(folder, config(options))
         sampler = Sampler(self.training, options.seed)
         train_bag(bag, reader, sampler, options, self.report)
         write_initial(bag, options, folder)
-        batches = [sampler.batch(_FITTED) for _ in range(_BATCHES)]
-        texts = [text for batch in batches for text in (*batch.queries, *batch.passages)]
-        fit_sparse_head(folder, texts, analysis["rarity"])
         return folder
 
     def unified(self, variant: Variant | None = None, seed: int | None = None) -> M3Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STAGE_2 = ("steps", "batch", "rate", "lexical_weight", "begun_share")
+STAGE_2 = ("steps", "batch", "rate", "kept_weight", "begun_share", "fit_steps")
 """The options that stage 1 does not depend on."""
 
 
@@ -33,7 +33,8 @@ class Options:
         steps: Steps of stage 2.
         batch: Pairs of a step of stage 2.
         rate: Learning rate of stage 2.
-        lexical_weight: Of the loss that keeps lexical weights near BM25's.
+        kept_weight: Of the loss that keeps dense vectors of other texts as they are.
+        fit_steps: Steps of the fit of lexical weights to BM25's, behind stage 2.
         begun_share: Of the weights before stage 2 in the mean that is the model.
         seed: Of everything that is drawn.
     """
@@ -54,8 +55,9 @@ class Options:
     bag_rate: float = 2e-3
     steps: int = 700
     batch: int = 128
-    rate: float = 2.5e-4
-    lexical_weight: float = 100.0
+    rate: float = 3e-4
+    kept_weight: float = 5.0
+    fit_steps: int = 3000
     begun_share: float = 0.25
     seed: int = 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from training.tiny.counting import counting_entries
 from training.tiny.initial import config
 from training.tiny.options import Options
 
@@ -34,7 +35,7 @@ def write_release(model: M3Model, source: Path, folder: Path, options: Options) 
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        name: rounded(tensor)
+        name: _stored(name, tensor, options)
         for name, tensor in model.backbone.state_dict().items()
         if "pooler" not in name and "position_ids" not in name
     }
@@ -47,6 +48,14 @@ def write_release(model: M3Model, source: Path, folder: Path, options: Options) 
         shutil.copyfile(source / name, folder / name)
     content = json.dumps(config(options, "float16"), indent=2) + "\n"
     (folder / "config.json").write_text(content, "utf-8")
+
+
+def _stored(name: str, tensor: torch.Tensor, options: Options) -> torch.Tensor:
+    """Round a tensor, but for what counts, which is mostly zero."""
+    if tensor.dim() == 1 or "embeddings" in name:
+        return rounded(tensor)
+    counting = counting_entries(name, tensor, options)
+    return torch.where(counting, tensor.half(), rounded(tensor)).contiguous()
 
 
 def rounded(tensor: torch.Tensor) -> torch.Tensor:
