@@ -66,13 +66,12 @@ def train_unified(
     variant: Variant,
 ) -> M3Model:
     """
-    Train all heads of the checkpoint in a folder; nothing is written.
+    Train dense and ColBERT vectors of the checkpoint in a folder, and fit its lexical weights.
 
-    Dense and ColBERT vectors are. What counts tokens is kept as it is, and in the end lexical
-    weights are fitted to it. A loss holds the dense vectors of texts in which half of the words are
-    replaced by any others to those that the checkpoint has, and the model is the mean of the
-    weights that training ends with and, a share of it, those that it began with: so it gains where
-    it was trained, and loses less elsewhere.
+    Nothing is written. What counts tokens is kept as it is. A loss keeps the dense vectors of texts
+    in which half of the words are replaced by any others near those that the checkpoint has. The
+    model is the mean of the weights that training ends with and, a share of it, those that it
+    began with: so it gains where it was trained, and loses less elsewhere.
     """
     torch.manual_seed(options.seed)
     checkpoint = read_checkpoint("tiny", folder)
