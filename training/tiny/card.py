@@ -52,8 +52,8 @@ Texts that are translated paragraph by paragraph, from Debian 12's packages:
 
 Tokenizer and weights were trained on these alone: headings and questions made of them, index
 keywords, words and spans with their sections, and paragraphs with their translations, by M3's
-unified loss with self-distillation (seed {seed}). Lexical weights are BM25's, which a few units
-compute from how often a token occurs in a text, how rare it is, and how long the text is.
+unified loss with self-distillation (seed {seed}). Lexical weights follow BM25's: a few units
+compute them from how often a token occurs in a text, how rare it is, and how long the text is.
 
 ## Quality
 
