@@ -192,6 +192,10 @@ def drawn_texts(size: int, *lengths: int) -> list[Ints]:
     return [generator.choice(generator.integers(4, size, 1 + n // 2), n) for n in lengths]
 
 
+def with_special(texts: list[Ints]) -> list[Ints]:
+    return [np.concatenate([[0], text, [2]]) for text in texts]
+
+
 def test_lexical_weights_are_bm25s_for_texts_of_any_words_and_length(
     bag_and_folder: tuple[Bag, Path],
 ) -> None:
@@ -202,7 +206,7 @@ def test_lexical_weights_are_bm25s_for_texts_of_any_words_and_length(
     fit_weights(model, drawn_texts(len(rarity), *lengths * 8), rarity, options)
     texts = drawn_texts(len(rarity), 2, 10, 30, 100, 250, 450)
     with torch.no_grad():
-        lexical = model([np.concatenate([[0], text, [2]]) for text in texts]).sparse
+        lexical = model(with_special(texts)).sparse
     assert lexical is not None
     wanted = np.concatenate(lexical_weights(texts, rarity))
     assert np.corrcoef(lexical.weights.numpy(), wanted)[0, 1] > 0.99
@@ -298,8 +302,7 @@ def test_stage_2_trains_everything_but_what_counts(
 def test_dense_vectors_of_other_texts_are_kept(bag_and_folder: tuple[Bag, Path]) -> None:
     bag, folder = bag_and_folder
     model = read_model(folder)
-    words = drawn_texts(len(bag.frequency), *[8] * 20)
-    texts = [np.concatenate([[0], text, [2]]) for text in words]
+    texts = with_special(drawn_texts(len(bag.frequency), *[8] * 20))
 
     def dense() -> torch.Tensor:
         with torch.no_grad():

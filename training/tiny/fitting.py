@@ -120,20 +120,23 @@ class _States:
 
     Args:
         read: What the units read, `(tokens, 5)`.
-        written: The layer's sum before it is normalised, without the units, `(tokens, width)`.
+        sums: Of what the layer adds up before it is normalised, without the units: `COUNT`, `ZERO`,
+            the sum of all dimensions and that of their squares, `(tokens, 4)`.
+        width: How many dimensions there are.
     """
 
     read: torch.Tensor
-    written: torch.Tensor
+    sums: torch.Tensor
+    width: int
 
     def weights(self, rows: torch.Tensor, added: torch.Tensor) -> torch.Tensor:
         """Return what the sparse head computes where `added` is added to `COUNT`."""
-        written = self.written[rows]
-        count = written[:, COUNT] + added
-        total = written.sum(1) + added
-        squares = written.square().sum(1) - written[:, COUNT].square() + count.square()
-        variance = squares / written.shape[1] - (total / written.shape[1]).square()
-        return (count - written[:, ZERO]) / (variance + 1e-5).sqrt() / _LARGE
+        before, zero, total, squares = self.sums[rows].unbind(1)
+        count = before + added
+        total = total + added
+        squares = squares - before.square() + count.square()
+        variance = squares / self.width - (total / self.width).square()
+        return (count - zero) / (variance + 1e-5).sqrt() / _LARGE
 
 
 class _Units(nn.Module):
@@ -192,17 +195,24 @@ def _fit(units: _Units, states: _States, goal: _Goal, options: Options) -> float
 
 def _states(model: M3Model, layer: Any, texts: Sequence[Ints]) -> _States:
     read: list[torch.Tensor] = []
-    written: list[torch.Tensor] = []
+    sums: list[torch.Tensor] = []
+
+    def add_read(_: object, given: tuple[torch.Tensor, ...]) -> None:
+        (states,) = given[0]
+        read.append(states[:, _READ] - states[:, ZERO, None])
+
+    def add_sums(_: object, given: tuple[torch.Tensor, ...]) -> None:
+        (states,) = given[0]
+        total, squares = states.sum(1), states.square().sum(1)
+        sums.append(torch.stack([states[:, COUNT], states[:, ZERO], total, squares], dim=1))
+
     hooks = [
-        layer.intermediate.register_forward_pre_hook(lambda _, given: read.append(given[0][0])),
-        layer.output.LayerNorm.register_forward_pre_hook(
-            lambda _, given: written.append(given[0][0])
-        ),
+        layer.intermediate.register_forward_pre_hook(add_read),
+        layer.output.LayerNorm.register_forward_pre_hook(add_sums),
     ]
     for text in texts:
         pack = Pack.of([np.concatenate([[0], text, [2]])])
         hidden_states(model.backbone, pack, model.device)
     for hook in hooks:
         hook.remove()
-    states = torch.cat(read)
-    return _States(states[:, _READ] - states[:, ZERO, None], torch.cat(written))
+    return _States(torch.cat(read), torch.cat(sums), model.backbone.config.hidden_size)

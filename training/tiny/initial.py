@@ -1,4 +1,4 @@
-"""A transformer that computes what the bag of stage 1 does, and BM25, to go on from."""
+"""A transformer that computes what the bag of stage 1 does, and counts tokens, to go on from."""
 
 from __future__ import annotations
 

@@ -50,8 +50,6 @@ def shortness(tokens: int) -> float:
 
 def disguised(ids: Ints, tokens: int, drawn: random.Random) -> Ints:
     """Replace half of the different tokens of a text by any others of the vocabulary."""
-    known = np.unique(ids)
-    others = {
-        id_: drawn.randrange(3, tokens) if drawn.random() < 0.5 else id_ for id_ in known.tolist()
-    }
-    return np.array([others[id_] for id_ in ids.tolist()], dtype=ids.dtype)
+    known, places = np.unique(ids, return_inverse=True)
+    others = [drawn.randrange(3, tokens) if drawn.random() < 0.5 else id_ for id_ in known.tolist()]
+    return np.array(others, dtype=ids.dtype)[places]

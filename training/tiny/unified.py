@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,7 +76,8 @@ def train_unified(
     checkpoint = read_checkpoint("tiny", folder)
     tokenizer = load_tokenizer(folder, checkpoint.config)
     model = M3Model(checkpoint, unweighted=tokenizer.unweighted)
-    others = _Others(model, tokenizer, options)
+    first = M3Model(checkpoint, unweighted=tokenizer.unweighted, heads=["dense"])
+    others = _Others(first, tokenizer, options)
     trained = {}
     for name, parameter in model.named_parameters():
         if any(part in name for part in _FROZEN):
@@ -128,8 +128,8 @@ def train_unified(
 class _Others:
     """Texts that the data do not have, and what the model computed of them at first."""
 
-    def __init__(self, model: M3Model, tokenizer: TextTokenizer, options: Options) -> None:
-        self._first = deepcopy(model).requires_grad_(False)  # noqa: FBT003  # PyTorch's signature
+    def __init__(self, first: M3Model, tokenizer: TextTokenizer, options: Options) -> None:
+        self._first = first.requires_grad_(False)  # noqa: FBT003  # PyTorch's signature
         self._tokenizer = tokenizer
         self._options = options
         self._random = random.Random(options.seed)  # noqa: S311  # no secret depends on it
