@@ -28,8 +28,8 @@ from m3kit import Retriever, open_index
 from m3kit.torch import TorchEncoder
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-QUERY = "Chart Type Column and Bar: Column"
-RIGHT, WRONG = "schart-01-type_column_bar-2.en", "swriter-01-05120100-3.en"
+QUERY = "New Address List: Customize"
+RIGHT, WRONG = "swriter-01-mm_newaddlis-7.en", "swriter-01-mailmerge03-2.en"
 MOST_BYTES = 200_000
 
 

@@ -31,7 +31,7 @@ def test_the_guide_is_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             printed = {line.rstrip() for line in timeless(output(command)).splitlines()}
             assert {line.rstrip() for line in timeless(shown).splitlines()} - {"…"} <= printed
     page = (tmp_path / "why.html").read_text("utf-8")
-    assert "Chart Type Column and Bar: Column" in page
+    assert "New Address List: Customize" in page
     assert "<script" not in page
 
 

@@ -41,8 +41,8 @@ def test_the_command_writes_all_that_is_needed_and_says_how_exact_it_is(tmp_path
     exact, coarse = ([float(number) for number in row.split()[3:]] for row in rows)
     assert max(exact) < 1e-5
     dense, weight, colbert = coarse
-    assert 1e-5 < max(dense, colbert) < 0.05
-    assert 1e-5 < weight < 0.3
+    assert 1e-5 < max(dense, colbert) < 0.1
+    assert 1e-5 < weight < 0.5
 
 
 def test_one_precision_can_be_asked_for(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from m3kit.torch.kernels.precision import cpu_has_bf16
 
 
 @pytest.mark.parametrize(
-    ("precision", "cosine", "weight"), [("bf16", 0.9995, 0.15), ("int8", 0.98, 0.4)]
+    ("precision", "cosine", "weight"), [("bf16", 0.9995, 0.07), ("int8", 0.98, 0.35)]
 )
 def test_it_is_close_to_float32(
     tiny: TorchEncoder, precision: Precision, cosine: float, weight: float
@@ -27,6 +27,7 @@ def test_it_is_close_to_float32(
     some = texts(512)[::5]
     near = TorchEncoder.from_pretrained("tiny", precision=precision, device="cpu")
     assert near.model == tiny.model
+    shares = []  # of a text's largest lexical weight, by which its worst one is off
     for one, other in zip(near.encode_documents(some), tiny.encode_documents(some), strict=True):
         (dense, sparse, colbert), (dense_, sparse_, colbert_) = vectors(one), vectors(other)
         np.testing.assert_allclose(np.linalg.norm(colbert, axis=1), 1, atol=1e-6)
@@ -36,7 +37,8 @@ def test_it_is_close_to_float32(
         assert dense @ dense_ >= cosine
         assert (colbert * colbert_).sum(1).min() >= cosine
         off = [abs(ours.get(id_, 0) - theirs.get(id_, 0)) for id_ in ours.keys() | theirs.keys()]
-        assert max(off) <= weight * max(theirs.values())
+        shares.append(max(off) / max(theirs.values()))
+    assert np.mean(shares) <= weight
 
 
 def test_auto_is_what_the_machine_has() -> None:

@@ -17,8 +17,17 @@ pytest.importorskip("lxml", reason="pages are read by lxml")
 pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
 
 from training.tiny import packages
-from training.tiny.bag import Bag, IdCache, directions, token_counts, token_ids
-from training.tiny.collection import collect, held_out, split_of
+from training.tiny.bag import (
+    FREQUENCY,
+    RARITY,
+    Bag,
+    IdCache,
+    directions,
+    token_counts,
+    token_ids,
+    train_bag,
+)
+from training.tiny.collection import Entry, collect, held_out, split_of
 from training.tiny.counting import counting_entries
 from training.tiny.examples import Sampler
 from training.tiny.extraction import read_handbook, read_help
@@ -155,15 +164,18 @@ OPTIONS = Options(vocabulary=120, inner=96, positions=512, fit_steps=1000)
 def bag_and_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bag, Path]:
     folder = tmp_path_factory.mktemp("initial")
     tokenizer = train_tokenizer(TEXTS * 20, OPTIONS.vocabulary)
-    size = tokenizer.get_vocab_size()
-    options = replace(OPTIONS, vocabulary=size)
+    options = replace(OPTIONS, vocabulary=tokenizer.get_vocab_size())
     write_tokenizer(tokenizer, folder, options.positions)
+    bag = new_bag(options.vocabulary)
+    write_initial(bag, options, folder)
+    return bag, folder
+
+
+def new_bag(size: int) -> Bag:
     generator = np.random.default_rng(1)
     latent = generator.standard_normal((size, OPTIONS.pooled), dtype=np.float32)
     rows = directions(latent, OPTIONS.noise, seed=1)
-    bag = Bag(rows, generator.random(size, dtype=np.float32), options.width, seed=1)
-    write_initial(bag, options, folder)
-    return bag, folder
+    return Bag(rows, generator.random(size, dtype=np.float32), OPTIONS.width, seed=1)
 
 
 def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
@@ -239,6 +251,22 @@ def test_a_disguised_text_repeats_its_tokens_where_the_text_does() -> None:
     assert 10 < int((other[:50] != ids[:50]).sum()) < 40
 
 
+def test_stage_1_keeps_directions_near_and_scores_tokens_by_rarity_alone(
+    bag_and_folder: tuple[Bag, Path],
+) -> None:
+    bag, folder = bag_and_folder
+    size, reader, moved = len(bag.frequency), load_tokenizer(folder, config(OPTIONS)), []
+    options = replace(OPTIONS, vocabulary=size, bag_steps=20, bag_batch=8, bag_rate=0.05)
+    for weight in (0.0, 100.0):
+        after, sampler = new_bag(size), Sampler(entries(), seed=1)
+        train_bag(after, reader, sampler, replace(options, bag_kept_weight=weight), print)
+        rows = (after.words.weight, bag.words.weight)
+        moved.append(1 - torch.cosine_similarity(*rows, dim=1).mean().item())
+        scored = after.score.nonzero().ravel() - OPTIONS.width
+        assert scored.tolist() == [RARITY, FREQUENCY]
+    assert moved[1] < moved[0] / 4
+
+
 def test_a_text_is_tokenized_once(bag_and_folder: tuple[Bag, Path]) -> None:
     reader = load_tokenizer(bag_and_folder[1], config(OPTIONS))
     cache = IdCache(reader)
@@ -249,7 +277,7 @@ def test_a_text_is_tokenized_once(bag_and_folder: tuple[Bag, Path]) -> None:
     assert [len(row) for row in cache(TEXTS[:1], 4)] == [2]
 
 
-def trained(bag: Bag, folder: Path, **more: float) -> dict[str, torch.Tensor]:
+def entries() -> list[Entry]:
     drawn = random.Random(1)  # noqa: S311  # no secret depends on it
     pages = []
     for name in names_of("train")[:60]:
@@ -260,14 +288,17 @@ def trained(bag: Bag, folder: Path, **more: float) -> dict[str, torch.Tensor]:
                 for part in (title, " ".join(texts))
             )
             pages.append(Page("help", lang, name, [Section("h0", heading, [], {"p0": text})]))
-    entries = collect(pages)
+    return collect(pages)
+
+
+def trained(bag: Bag, folder: Path, **more: float) -> dict[str, torch.Tensor]:
     lengths = {"query_length": 16, "passage_length": 32, "long_length": 48, "fit_steps": 3}
     size = len(bag.frequency)
     given = {"steps": 3, **more}
     options = replace(OPTIONS, vocabulary=size, batch=4, **lengths, **given)  # type: ignore[arg-type]
     rarity = (1 - bag.frequency).numpy()
     model = train_unified(
-        folder, Sampler(entries, seed=1), rarity, options, print, variant=Variant()
+        folder, Sampler(entries(), seed=1), rarity, options, print, variant=Variant()
     )
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 

@@ -26,10 +26,13 @@ COMMON = 0.2  # of the largest rarity, below which a token is one of the most fr
 APART = -0.15  # their `COUNT`
 RAREST, MOST_FREQUENT = 0.4, 0.88  # the largest numbers of their dimensions
 
+_SCORED = [RARITY, FREQUENCY]
+_FLATTENED = 0.7  # of what is learnt of these: text of another kind has other frequent words
+
 
 class Bag(nn.Module):
     """
-    Embeddings of two parts, and their mean weighted by the softmax of a linear score.
+    Embeddings of two parts, and their mean weighted by the softmax of a score.
 
     A token's state is a direction, which is trained, and what tells the token from all others: a
     code of signs, how frequent the token is, and how rare. What is frequent has little of the
@@ -61,9 +64,16 @@ class Bag(nn.Module):
         fixed[:, RARITY] = share * RAREST
         fixed[share < COMMON, COUNT] = APART
         self.register_buffer("fixed", fixed)
-        self.score = nn.Parameter(torch.zeros(width))
-        with torch.no_grad():  # half of the rarity, but for what is the same for all tokens
-            self.score[FREQUENCY] = -float(rarity.max()) / 2 / len(self.score) ** 0.5
+        # half of the rarity, but for what is the same for all tokens
+        frequency = -float(rarity.max()) / 2 / width**0.5
+        self.scored = nn.Parameter(torch.tensor([0, frequency]))
+
+    @property
+    def score(self) -> torch.Tensor:
+        """The row by which states are multiplied for a token's score."""
+        row = torch.zeros(self.pooled + self.fixed.shape[1])
+        row[_SCORED] = self.scored
+        return row
 
     def embeddings(self, ids: torch.Tensor) -> torch.Tensor:
         """Return what a transformer's embedding has for each token, of unit length."""
@@ -98,7 +108,13 @@ def train_bag(
     options: Options,
     report: Callable[[str], None],
 ) -> None:
-    """Train by InfoNCE in both directions over in-batch negatives."""
+    """
+    Train by InfoNCE in both directions over in-batch negatives.
+
+    A second loss keeps directions near those that the bag has. Scores end less steep than they are
+    learnt.
+    """
+    begun = F.normalize(bag.words.weight.detach().clone(), dim=-1)
     optimizer = torch.optim.Adam(bag.parameters(), lr=options.bag_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.bag_steps)
     passage_ids = IdCache(tokenizer)
@@ -109,17 +125,22 @@ def train_bag(
             continue
         queries = token_ids(tokenizer, batch.queries, options.query_length)
         passages = passage_ids(batch.passages, options.length(batch.task))
-        vectors = bag(*token_counts([*queries, *passages]))
+        ids, counts = token_counts([*queries, *passages])
+        vectors = bag(ids, counts)
         scores = vectors[: len(queries)] @ vectors[len(queries) :].T / options.temperature
         labels = torch.arange(len(scores))
         loss = (F.cross_entropy(scores, labels) + F.cross_entropy(scores.T, labels)) / 2
+        near = (F.normalize(bag.words(ids), dim=-1) * begun[ids]).sum(-1)
+        total = loss + options.bag_kept_weight * (1 - near.mean())
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
         if (step + 1) % 50 == 0:
             report(f"stage 1, step {step + 1}: loss {np.mean(losses[-50:]):.3f}")
+    with torch.no_grad():
+        bag.scored.mul_(_FLATTENED)
 
 
 def token_ids(tokenizer: TextTokenizer, texts: Sequence[str], limit: int) -> list[Ints]:

@@ -30,6 +30,7 @@ class Options:
         bag_steps: Steps of stage 1.
         bag_batch: Pairs of a step of stage 1.
         bag_rate: Learning rate of stage 1.
+        bag_kept_weight: Of the loss that keeps directions near those of latent semantic analysis.
         steps: Steps of stage 2.
         batch: Pairs of a step of stage 2.
         rate: Learning rate of stage 2.
@@ -53,12 +54,13 @@ class Options:
     bag_steps: int = 4000
     bag_batch: int = 256
     bag_rate: float = 2e-3
+    bag_kept_weight: float = 1.0
     steps: int = 700
     batch: int = 128
     rate: float = 3e-4
     kept_weight: float = 5.0
     fit_steps: int = 3000
-    begun_share: float = 0.25
+    begun_share: float = 0.15
     seed: int = 1
 
     @property
