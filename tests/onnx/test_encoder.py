@@ -11,6 +11,7 @@ from tests.onnx.close import assert_close
 from tests.shipped import WIDTH
 from tests.torch import random_checkpoint
 from tests.torch.corpus import texts
+from tests.torch.near import assert_near
 from tests.torch.random_checkpoint import TINY, write_bert, write_m3
 from tests.torch.reference import excerpt, vectors
 
@@ -89,19 +90,8 @@ class TestInt8:
     def test_it_is_near_and_small(self, exported: Path, reference: TorchEncoder) -> None:
         encoder = OnnxEncoder.from_pretrained(exported, precision="int8")
         some = texts(512)[::5]
-        pairs = zip(encoder.encode_documents(some), reference.encode_documents(some), strict=True)
-        shares = []  # of a text's largest lexical weight, by which its worst one is off
-        for (dense, sparse, colbert), (dense_, sparse_, colbert_) in (
-            (vectors(one), vectors(other)) for one, other in pairs
-        ):
-            weights, weights_ = sparse.to_dict(), sparse_.to_dict()
-            if not weights_:  # of a text without a known word, there is nearly nothing to round
-                continue
-            assert dense @ dense_ > 0.98
-            assert (colbert * colbert_).sum(1).min() > 0.98
-            gaps = [weights.get(id_, 0) - weights_.get(id_, 0) for id_ in weights | weights_]
-            shares.append(max(map(abs, gaps)) / max(weights_.values()))
-        assert np.mean(shares) < 0.35
+        found, exact = encoder.encode_documents(some), reference.encode_documents(some)
+        assert_near(found, exact, cosine=0.98, mean=0.35, worst=0.9)
         sizes = [(exported / f"{name}.data").stat().st_size for name in ("int8", "fp32")]
         assert sizes[0] < 0.65 * sizes[1]  # of float16 weights; positions stay as they are
 

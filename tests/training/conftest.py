@@ -53,9 +53,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def load_tiny(**options: Any) -> M3Model:
-    checkpoint = read_checkpoint("tiny", TINY)
-    tokenizer = load_tokenizer(TINY, checkpoint.config)
+def load_tiny(folder: Path = TINY, **options: Any) -> M3Model:
+    checkpoint = read_checkpoint("tiny", folder)
+    tokenizer = load_tokenizer(folder, checkpoint.config)
     return M3Model(checkpoint, unweighted=tokenizer.unweighted, **options)
 
 

@@ -16,6 +16,7 @@ pytest.importorskip("accelerate", reason="the extra `train` is not installed")
 pytest.importorskip("lxml", reason="pages are read by lxml")
 pytest.importorskip("sentencepiece", reason="the tokenizer is trained by SentencePiece")
 
+from tests.training.conftest import load_tiny
 from training.tiny import packages
 from training.tiny.bag import (
     FREQUENCY,
@@ -42,10 +43,8 @@ from training.tiny.release import rounded
 from training.tiny.unified import Variant, train_unified
 from training.tiny.vocabulary import train_tokenizer, write_tokenizer
 
-from m3kit.backend.checkpoint import read_checkpoint
 from m3kit.backend.tokenizer import load_tokenizer
 from m3kit.torch import TorchEncoder
-from m3kit.training.model import M3Model
 from m3kit.vectors import Floats, Ints
 
 HELP = """<html><div id="DisplayArea"><meta itemprop="keywords" content="tables; inserting">
@@ -194,11 +193,6 @@ def test_the_first_checkpoint_computes_nearly_what_the_bag_does(
     assert similarity > 0.95
 
 
-def read_model(folder: Path) -> M3Model:
-    checkpoint = read_checkpoint("tiny", folder)
-    return M3Model(checkpoint, unweighted=load_tokenizer(folder, checkpoint.config).unweighted)
-
-
 def drawn_texts(size: int, *lengths: int) -> list[Ints]:
     generator = np.random.default_rng(7)
     return [generator.choice(generator.integers(4, size, 1 + n // 2), n) for n in lengths]
@@ -212,7 +206,7 @@ def test_lexical_weights_are_bm25s_for_texts_of_any_words_and_length(
     bag_and_folder: tuple[Bag, Path],
 ) -> None:
     bag, folder = bag_and_folder
-    model, rarity = read_model(folder), (1 - bag.frequency).numpy()
+    model, rarity = load_tiny(folder), (1 - bag.frequency).numpy()
     options = replace(OPTIONS, vocabulary=len(rarity))
     lengths = [1, 2, 3, 5, 8, 12, 20, 40, 80, 160, 300, 500]
     fit_weights(model, drawn_texts(len(rarity), *lengths * 8), rarity, options)
@@ -318,7 +312,7 @@ def test_stage_2_is_the_same_by_the_same_seed(
 def test_stage_2_trains_everything_but_what_counts(
     bag_and_folder: tuple[Bag, Path], after_stage_2: dict[str, torch.Tensor]
 ) -> None:
-    begun = read_model(bag_and_folder[1]).state_dict()
+    begun = load_tiny(bag_and_folder[1]).state_dict()
     for name, tensor in after_stage_2.items():
         if any(part in name for part in ("position", "token_type", "pooler", "sparse_linear")):
             continue
@@ -332,7 +326,7 @@ def test_stage_2_trains_everything_but_what_counts(
 
 def test_dense_vectors_of_other_texts_are_kept(bag_and_folder: tuple[Bag, Path]) -> None:
     bag, folder = bag_and_folder
-    model = read_model(folder)
+    model = load_tiny(folder)
     texts = with_special(drawn_texts(len(bag.frequency), *[8] * 20))
 
     def dense() -> torch.Tensor:

@@ -114,7 +114,7 @@ def train_bag(
     A second loss keeps directions near those that the bag has. Scores end less steep than they are
     learnt.
     """
-    begun = F.normalize(bag.words.weight.detach().clone(), dim=-1)
+    begun = F.normalize(bag.words.weight.detach(), dim=-1)
     optimizer = torch.optim.Adam(bag.parameters(), lr=options.bag_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.bag_steps)
     passage_ids = IdCache(tokenizer)
