@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -10,6 +11,7 @@ from weakref import finalize
 
 import qdrant_edge as edge
 
+from m3kit.adapters.forks import in_this_process, never_drop
 from m3kit.index import IndexLockedError
 from m3kit_qdrant.directory import damaged
 
@@ -42,6 +44,8 @@ class Shard:
     """
     The binding's shard, and its methods.
 
+    The binding's writes to its files when it is dropped, so that a forked process never drops it.
+
     Args:
         directory: The index, for messages.
         shard: The shard.
@@ -50,6 +54,7 @@ class Shard:
     def __init__(self, directory: Path, shard: edge.EdgeShard) -> None:
         self.directory = directory
         self.shard = shard
+        never_drop(self)
 
     @classmethod
     def load(cls, directory: Path, folder: Path) -> Self:
@@ -83,7 +88,7 @@ class Shard:
 
     def remove_when_unused(self, folder: Path) -> None:
         """Close it and remove its files once no thread calls it any more."""
-        finalize(self, _remove, self.shard, folder)
+        finalize(self, in_this_process(partial(_remove, self.shard, folder)))
 
 
 def _remove(shard: edge.EdgeShard, folder: Path) -> None:

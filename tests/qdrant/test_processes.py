@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import pickle
@@ -41,6 +42,26 @@ if not pid:
     os._exit(0)
 print(pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+FORK_AND_EXIT = """
+import os, sys
+from pathlib import Path
+from m3kit.testing import DIM, DOCUMENTS, records
+from m3kit_qdrant import EdgeIndex
+path = Path(sys.argv[1])
+index = EdgeIndex(path, dim=DIM)
+index.upsert(records(DOCUMENTS))
+used = index._engine._shard  # as by a search of another thread
+index.optimize()
+def content():
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+before = content()
+pid = os.fork()
+if not pid:
+    sys.exit()
+os.waitpid(pid, 0)
+print(before == content(), flush=True)
 """
 
 
@@ -83,6 +104,34 @@ def test_what_a_parent_writes_survives_children_of_all_kinds(directory: Path) ->
             EdgeIndex(directory)
     with EdgeIndex(directory) as index:
         assert index.count() == len(DOCUMENTS) + 2
+
+
+def test_a_child_that_forgets_an_index_leaves_its_files(directory: Path) -> None:
+    index: EdgeIndex | None = EdgeIndex(directory, dim=DIM)
+    assert index is not None
+    index.upsert(records(DOCUMENTS))
+    before = _content(directory)
+
+    def forget() -> None:
+        nonlocal index
+        index = None
+        gc.collect()
+
+    assert in_fork(forget) == "None"
+    assert _content(directory) == before
+    index.close()
+
+
+def test_a_child_that_exits_leaves_the_files(directory: Path) -> None:
+    """Those that an `optimize` has replaced, and a thread still reads, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_AND_EXIT, directory],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are not listed here")
@@ -177,6 +226,10 @@ def test_an_index_in_memory_is_pickled() -> None:
     index.upsert(records(DOCUMENTS))
     other = pickled(WithColbert(index, CachedEncoder(HashEncoder())))
     assert other.count() == len(DOCUMENTS)
+
+
+def _content(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
 # Damaged directories

@@ -1,20 +1,23 @@
 """
 What a forked process must not use: clients, and files.
 
-A lock on a file ends only when no process has it open.
+A lock on a file ends only when no process has it open. What maps files shares them with its parent.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakSet
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
 _folders: Counter[str] = Counter()
+_undroppable: WeakSet[object] = WeakSet()
 
 
 def hold(folder: Path) -> None:
@@ -25,6 +28,15 @@ def hold(folder: Path) -> None:
 def let_go(folder: Path) -> None:
     """Undo a `hold`."""
     _folders[_prefix(folder)] -= 1
+
+
+def never_drop(thing: object) -> None:
+    """
+    Have a process that is forked from now on keep an object that it inherits until it ends.
+
+    For one that writes to its files when it is dropped: they have become its parent's alone.
+    """
+    _undroppable.add(thing)
 
 
 def check_process(pid: int, what: str) -> None:
@@ -57,6 +69,12 @@ def _prefix(folder: Path) -> str:
     return f"{folder.resolve()}{os.sep}"
 
 
+def _keep() -> None:
+    """Count a reference that nothing gives back, not even the end of the interpreter."""
+    for thing in _undroppable:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
 def _detach() -> None:
     """Put the null device in the place of inherited files; their descriptors stay valid."""
     folders = tuple(folder for folder, count in _folders.items() if count > 0)
@@ -72,4 +90,5 @@ def _detach() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_keep)
     os.register_at_fork(after_in_child=_detach)
