@@ -4,10 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import pytest
 from milvus_lite.server_manager import server_manager_instance
@@ -17,6 +19,13 @@ from tests.conftest import quick_folder
 from m3kit_milvus.client import KEEPALIVE
 
 _STARTS_S = 60
+
+
+@pytest.fixture(autouse=True)
+def _waits_for_indexes_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`create_index` sleeps for half a second before it asks whether the index is there."""
+    quick = SimpleNamespace(**{**vars(time), "sleep": lambda _: sleep(0.005)})
+    monkeypatch.setattr("pymilvus.client.grpc_handler.time", quick)
 
 
 @contextmanager

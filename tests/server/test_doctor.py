@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +11,30 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-from tests.server.conftest import Letters, Serve
+from tests.server.conftest import Letters, Serve, serving
 from tests.torch.random_checkpoint import write_long_tiny
 from typer.testing import CliRunner
 
 from m3kit.cli.app import app
 from m3kit.doctor import examine
 from m3kit.remote import RemoteEncoder
+from m3kit.server import create_app
 from m3kit.torch import TorchEncoder
 from m3kit.vectors import M3Output, Sparse
 
 Change: TypeAlias = Callable[[M3Output], M3Output]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TorchEncoder:
+    """One that reads as much as shows where texts are cut."""
+    return TorchEncoder.from_pretrained("tiny", document_max_length=1024)
+
+
+@pytest.fixture(scope="module")
+def url(encoder: TorchEncoder) -> Iterator[str]:
+    with serving(create_app(encoder)) as address:
+        yield address
 
 
 class Wrong:
@@ -105,15 +118,9 @@ def test_another_width_is_named(serve: Serve, letters: Letters, encoder: TorchEn
 
 
 @pytest.mark.parametrize(("right", "code"), [(True, 0), (False, 1)])  # fmt: skip
-def test_the_command_says_it(
-    serve: Serve,
-    encoder: TorchEncoder,
-    url: str,
-    *,
-    right: bool,
-    code: int,
-) -> None:
-    address = url if right else serve(Wrong(encoder, WRONG["sparse-log1p"]))
+def test_the_command_says_it(serve: Serve, *, right: bool, code: int) -> None:
+    tiny = TorchEncoder.from_pretrained("tiny")
+    address = serve(tiny if right else Wrong(tiny, WRONG["sparse-log1p"]))
     result = CliRunner().invoke(app, ["doctor", address, "--reference", "tiny"])
     assert result.exit_code == code, result.output
     assert ("sparse-log1p: " in result.output) != right

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.shipped import LONGEST, WIDTH
+from tests.shipped import WIDTH
 from tests.torch.corpus import texts
 from tests.torch.random_checkpoint import write_long_tiny
 from tests.torch.reference import vectors
@@ -134,27 +134,32 @@ class TestThreads:
             _assert_close(list(threads.map(encode, some, limits)), serial)
 
 
+@pytest.fixture
+def of_128(tmp_path: Path) -> TorchEncoder:
+    """The model with as many positions."""
+    return TorchEncoder.from_pretrained(write_long_tiny(tmp_path / "short", 130))
+
+
 class TestTruncation:
     def test_a_call_says_once_how_many_texts_were_cut(
-        self, tiny: TorchEncoder, caplog: pytest.LogCaptureFixture
+        self, of_128: TorchEncoder, caplog: pytest.LogCaptureFixture
     ) -> None:
-        tiny.encode_documents([_table(LONGEST + 700), "short", _table(LONGEST + 1)])
+        of_128.encode_documents([_table(1826), "short", _table(129)])
         (record,) = caplog.records
         assert (record.name, record.levelno) == ("m3kit", logging.WARNING)
         assert record.getMessage() == (
-            f"2 of 3 texts were longer than {LONGEST} tokens and were cut "
-            f"(the longest has {LONGEST + 702:,}); "
+            "2 of 3 texts were longer than 128 tokens and were cut (the longest has 1,828); "
             "split them"
         )
 
     def test_batches_of_one_ingest_are_said_once(
-        self, tiny: TorchEncoder, caplog: pytest.LogCaptureFixture
+        self, of_128: TorchEncoder, caplog: pytest.LogCaptureFixture
     ) -> None:
         with aggregate_warnings():
             for _ in range(3):
-                tiny.encode_documents([_table(LONGEST + 1), "short"])
+                of_128.encode_documents([_table(129), "short"])
         (record,) = caplog.records
-        assert record.getMessage().startswith(f"3 of 6 texts were longer than {LONGEST} tokens")
+        assert record.getMessage().startswith("3 of 6 texts were longer than 128 tokens")
 
     def test_by_default_a_query_has_512_tokens_and_a_document_8192(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

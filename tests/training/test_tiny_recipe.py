@@ -286,9 +286,9 @@ def entries() -> list[Entry]:
 
 
 def trained(bag: Bag, folder: Path, **more: float) -> dict[str, torch.Tensor]:
-    lengths = {"query_length": 16, "passage_length": 32, "long_length": 48, "fit_steps": 3}
+    lengths = {"query_length": 16, "passage_length": 32, "long_length": 48}
     size = len(bag.frequency)
-    given = {"steps": 3, **more}
+    given = {"steps": 3, "fit_batches": 1, "fit_steps": 3, **more}
     options = replace(OPTIONS, vocabulary=size, batch=4, **lengths, **given)  # type: ignore[arg-type]
     rarity = (1 - bag.frequency).numpy()
     model = train_unified(

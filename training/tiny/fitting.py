@@ -31,7 +31,7 @@ _NOISE = 0.02  # of the states, which a precision below float32 rounds
 _EVEN = 0.7  # how much more often texts of a rare length are drawn; 1 is all lengths alike
 _LENGTHS = (1.5, 2.5, 4.5, 8.5, 16.5, 40, 100, 200, 400, 1000)  # bounds of what is one length
 
-_BATCHES, _PAIRS = 60, 24  # texts of the training data
+_PAIRS = 24  # of a batch of the training data
 _JOINED = (300, 600, 1200, 2400, 4800) * 4  # tokens of texts that are joined from these
 _WORDS = range(1, 9)  # tokens of texts of any words
 _EACH = 60  # of these for each length
@@ -40,7 +40,7 @@ _EACH = 60  # of these for each length
 def fitting_texts(sampler: Sampler, tokenizer: TextTokenizer, options: Options) -> list[Ints]:
     """Return token ids of texts that the units are fitted to, special ones left out."""
     drawn = random.Random(options.seed)  # noqa: S311  # no secret depends on it
-    batches = [sampler.batch(_PAIRS) for _ in range(_BATCHES)]
+    batches = [sampler.batch(_PAIRS) for _ in range(options.fit_batches)]
     read = [text for batch in batches for text in (*batch.queries, *batch.passages)]
     texts = [tokens.ids[1:-1] for tokens in tokenizer(read, options.long_length)]
     texts = [text for text in texts if len(text)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STAGE_2 = ("steps", "batch", "rate", "kept_weight", "begun_share", "fit_steps")
+STAGE_2 = ("steps", "batch", "rate", "kept_weight", "begun_share", "fit_batches", "fit_steps")
 """The options that stage 1 does not depend on."""
 
 
@@ -35,6 +35,7 @@ class Options:
         batch: Pairs of a step of stage 2.
         rate: Learning rate of stage 2.
         kept_weight: Of the loss that keeps dense vectors of other texts as they are.
+        fit_batches: Batches of the training data whose texts lexical weights are fitted to.
         fit_steps: Steps of the fit of lexical weights to BM25's, behind stage 2.
         begun_share: Of the weights before stage 2 in the mean that is the model.
         seed: Of everything that is drawn.
@@ -59,6 +60,7 @@ class Options:
     batch: int = 128
     rate: float = 3e-4
     kept_weight: float = 5.0
+    fit_batches: int = 60
     fit_steps: int = 3000
     begun_share: float = 0.15
     seed: int = 1
