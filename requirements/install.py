@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 _TORCH = re.compile(r"(torch|triton|cuda-[\w-]+|nvidia-[\w-]+)==")
+_PIP = re.compile(r"^pip==.*(?:\n .*)*", re.MULTILINE)
 _ANOTHER_BUILD = (
     "lib/python*/site-packages/torch-*+*.dist-info",
     "Lib/site-packages/torch-*+*.dist-info",
@@ -36,6 +37,11 @@ def packages(name: str, folder: Path) -> str:
     return "".join(entry for entry in entries if not _TORCH.match(entry))
 
 
+def in_turn(lock: str) -> list[str]:
+    """Return what is installed first, pip, and the whole: Python's own may be too old for it."""
+    return [*_PIP.findall(lock), lock]
+
+
 def install(name: str, folder: Path) -> None:
     """Make the environment, or bring it to what its lock says now."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -43,10 +49,11 @@ def install(name: str, folder: Path) -> None:
         venv.create(folder, with_pip=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     with TemporaryDirectory() as scratch:
-        lock = Path(scratch, f"{name}.txt")
-        lock.write_text(packages(name, folder), encoding="utf-8")
-        locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
-        subprocess.run([*pip, *locked], check=True)
+        for part in in_turn(packages(name, folder)):
+            lock = Path(scratch, f"{name}.txt")
+            lock.write_text(part, encoding="utf-8")
+            locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
+            subprocess.run([*pip, *locked], check=True)
     project = ["--no-deps", "--no-build-isolation", "--editable", str(HERE.parent)]
     subprocess.run([*pip, *project], check=True)
 

@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from requirements.install import packages
+from requirements.install import in_turn, packages
 from requirements.lock import ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +83,13 @@ def test_a_lock_has_all_that_is_asked_for_in_a_version_that_is_allowed(name: str
         for pin in chosen:
             (exact,) = pin.specifier
             assert asked.specifier.contains(exact.version, prereleases=True), f"{asked}: {pin}"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_locked_pip_installs_the_rest(name: str) -> None:
+    first, whole = in_turn(_text(name))
+    assert [pin.name for pin in _pins(f"{first}\n")] == ["pip"]
+    assert whole == _text(name)
 
 
 @pytest.mark.parametrize("name", ["demo", "milvus"])
