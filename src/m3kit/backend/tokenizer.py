@@ -209,14 +209,19 @@ def _like_bert(tokenizer: Tokenizer, settings: Mapping[str, Any], named: Mapping
 
 def _tells_words_apart(tokenizer: Tokenizer) -> bool:
     """Tell whether each word is tokenized by itself, as by Metaspace in front of every word."""
-    content = json.loads(tokenizer.to_str())
-    normalizer, splitter = content["normalizer"] or {}, content["pre_tokenizer"] or {}
+    normalizer, splitter = _options(tokenizer.normalizer), _options(tokenizer.pre_tokenizer)
     first, *_ = splitter.get("pretokenizers") or [splitter]
     prepends = any(
         part["type"] == "Prepend" for part in normalizer.get("normalizers") or [normalizer] if part
     )
     marks = {"type": "Metaspace", "prepend_scheme": "always", "split": True}
     return marks.items() <= first.items() and not prepends
+
+
+def _options(part: normalizers.Normalizer | pre_tokenizers.PreTokenizer | None) -> dict[str, Any]:
+    """Return what `tokenizer.json` says of one part; the whole has the vocabulary, too."""
+    options: dict[str, Any] = {} if part is None else json.loads(part.__getstate__())
+    return options
 
 
 def _surround(tokenizer: Tokenizer, first: str, last: str) -> None:
