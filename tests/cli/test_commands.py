@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.shipped import LONGEST
+from typer.main import get_command
 from typer.testing import Result
 
 import m3kit
 from m3kit import open_index
+from m3kit.cli.app import app
 from m3kit.torch import TorchEncoder
 
 Command = Callable[..., Result]
@@ -31,6 +33,15 @@ def search_json(run: Command, *args: str) -> Any:
 
 def ids(answer: Any) -> list[str]:
     return [hit["id"] for hit in answer["hits"]]
+
+
+def test_options_are_in_lower_case() -> None:
+    """Typer 0.27 makes `--MODEL` of a parameter `model` with the metavar MODEL."""
+    commands: Any = get_command(app)
+    for name, command in commands.commands.items():
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert [*map(str.lower, parameter.opts)] == parameter.opts, name
 
 
 class TestSearch:

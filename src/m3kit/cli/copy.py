@@ -30,7 +30,10 @@ def copy(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", show_default=False, help="Encode the texts anew by this model."
+            "--model",
+            metavar="MODEL",
+            show_default=False,
+            help="Encode the texts anew by this model.",
         ),
     ] = None,
     device: o.Device = None,
