@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +237,12 @@ class TestByName:
     def test_an_unknown_name_says_what_is_known(self, hub: dict[str, Any]) -> None:
         with pytest.raises(DatasetError, match=r"'beer:x' is no known collection; write beir:NAME"):
             load_dataset("beer:x", **hub)
+
+    def test_without_datasets_a_known_name_says_what_is_missing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "datasets", None)
+        with pytest.raises(DatasetError, match=r"needs datasets, .* pip install datasets"):
+            load_dataset("beir:scifact")
+        with pytest.raises(DatasetError, match=r"'beer:x' is no known collection"):
+            load_dataset("beer:x")

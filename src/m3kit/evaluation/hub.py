@@ -52,18 +52,21 @@ def load_dataset(
         DatasetError: If the name is not known, or `datasets` is not installed.
     """
     collection, _, part = name.partition(":")
-    hub = _Hub(load or _load_dataset(), download or _hf_hub_download())
+
+    def hub() -> _Hub:
+        return _Hub(load or _load_dataset(), download or _hf_hub_download())
+
     match collection, part:
         case "beir", part if part:
-            return hub.beir(part, split or "test")
+            return hub().beir(part, split or "test")
         case "miracl", part if part:
-            return hub.miracl(part, split or "dev")
+            return hub().miracl(part, split or "dev")
         case "mldr", part if part:
-            return hub.mldr(part, split or "test")
+            return hub().mldr(part, split or "test")
         case "mkqa", part if part:
-            return hub.mkqa(part)
+            return hub().mkqa(part)
         case "narrativeqa", _:
-            return hub.narrativeqa(split or "test")
+            return hub().narrativeqa(split or "test")
         case _:
             raise DatasetError(
                 f"{name!r} is no known collection; write beir:NAME, miracl:LANG, mldr:LANG, "
