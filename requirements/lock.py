@@ -73,7 +73,7 @@ ENVIRONMENTS = {
     "lowest": Environment(("all", "testing"), ("dev",), _LOWEST, lower_bounds(without=["train"])),
     # The oldest transformers for training wants newer packages than the oldest of the rest.
     "lowest-train": Environment(
-        ("train", "qdrant", "cli", "testing"), (), _LOWEST, lower_bounds(of=["train"])
+        ("train", "qdrant", "cli", "testing"), ("runner",), _LOWEST, lower_bounds(of=["train"])
     ),
     "pymilvus-2": Environment(groups=("pymilvus-2",)),
     "milvus-lite-2": Environment(groups=("milvus-lite-2",)),

@@ -1,4 +1,9 @@
-"""Fine-tuning of BGE-M3, of dense models and of rerankers; mining of its data; pre-training."""
+"""
+Fine-tuning of BGE-M3, of dense models and of rerankers; mining of its data; pre-training.
+
+Needs `pip install 'm3kit[train]'`. `docs/train.md` is the guide; `docs/mine.md` and
+`docs/pretrain.md` are those of what is done before it.
+"""
 
 from m3kit.training.batches import TextOptions
 from m3kit.training.batching import BatchOptions
