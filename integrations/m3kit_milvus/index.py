@@ -97,6 +97,11 @@ class MilvusIndex(StoreIndex[str]):
         return unindexed_fields(self._store.client, self._store.layout)
 
     @property
+    def takes_graph(self) -> bool:
+        """See `Optimizable.takes_graph`."""
+        return False
+
+    @property
     def optimization(self) -> Optimization | None:
         """None: Milvus measures no recall; `MilvusOptions.dense_index` says how it searches."""
         return None

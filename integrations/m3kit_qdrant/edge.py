@@ -92,6 +92,11 @@ class EdgeIndex(StoreIndex[Condition], ClosesOnExit):
         return self._directory.sidecar
 
     @property
+    def takes_graph(self) -> bool:
+        """See `Optimizable.takes_graph`."""
+        return True
+
+    @property
     def optimization(self) -> Optimization | None:
         """What dense searches may miss since `optimize`; None while they are exact."""
         return self._directory.optimization

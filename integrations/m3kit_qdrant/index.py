@@ -112,6 +112,11 @@ class QdrantIndex(StoreIndex[Condition]):
         )
 
     @property
+    def takes_graph(self) -> bool:
+        """See `Optimizable.takes_graph`."""
+        return False
+
+    @property
     def optimization(self) -> Optimization | None:
         """None: a server measures no recall; `QdrantOptions` say how it searches."""
         return None

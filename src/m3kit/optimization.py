@@ -97,6 +97,11 @@ class Optimizable(Protocol):
     """An index whose engine can be told to optimize what it stores."""
 
     @property
+    def takes_graph(self) -> bool:
+        """Whether `optimize` builds a graph as a `Graph` says, from `Graph.min_documents` on."""
+        ...
+
+    @property
     def optimization(self) -> Optimization | None:
         """What its searches may miss, where it was measured; None of an exact or unmeasured one."""
         ...
@@ -108,7 +113,7 @@ class Optimizable(Protocol):
         Other threads may search and write meanwhile.
 
         Args:
-            graph: How an embedded index builds its graph. Servers have options of their own.
+            graph: How an index that `takes_graph` builds it. Servers have options of their own.
 
         Raises:
             UnsupportedError: If the engine has nothing to optimize, or takes no `graph`.

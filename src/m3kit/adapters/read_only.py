@@ -51,6 +51,11 @@ class ReadOnlyIndex(ClosesOnExit):
         return self._index.model
 
     @property
+    def takes_graph(self) -> bool:
+        """See `Optimizable.takes_graph`."""
+        return False
+
+    @property
     def optimization(self) -> Optimization | None:
         """See `Optimizable.optimization`."""
         return self._index.optimization if isinstance(self._index, Optimizable) else None

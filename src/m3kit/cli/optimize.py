@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from m3kit.cli.opening import open_existing
-from m3kit.index import HasSidecar, HybridIndex
-from m3kit.optimization import Graph
+from m3kit.index import HybridIndex
+from m3kit.optimization import Graph, Optimizable
 from m3kit.optimization import optimize as optimize_index
 
 _DEFAULT = Graph()
@@ -55,6 +55,6 @@ def run(index: HybridIndex, address: str, graph: Graph | None = None) -> str:
     if optimization is not None:
         return f"optimized {address}: dense search is {optimization} now"
     least = (graph or _DEFAULT).min_documents
-    if isinstance(index, HasSidecar) and index.sidecar is not None and index.count() < least:
+    if isinstance(index, Optimizable) and index.takes_graph and index.count() < least:
         return f"optimized {address}; a folder with fewer than {least:,} documents gets no graph"
     return f"optimized {address}"
