@@ -1,4 +1,4 @@
-"""What a forked process makes of what it has inherited."""
+"""Other processes and threads: what they make of what they are given, and waiting for them."""
 
 from __future__ import annotations
 
@@ -46,3 +46,11 @@ def pickled(value: _T) -> _T:
     """Return what another process gets of a value."""
     copy: _T = pickle.loads(pickle.dumps(value))  # noqa: S301  # just made
     return copy
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    give_up = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)

@@ -70,14 +70,6 @@ class Letters:
         return [M3Output(dense=dense)] * len(texts)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Run an ASGI application in a thread, and stop it as SIGTERM does."""

@@ -10,7 +10,8 @@ from threading import Event
 import httpx
 import numpy as np
 import pytest
-from tests.server.conftest import Letters, Serve, until
+from tests.processes import until
+from tests.server.conftest import Letters, Serve
 from tests.server.test_encode import assert_close
 from tests.torch.corpus import texts
 

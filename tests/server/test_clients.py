@@ -19,7 +19,8 @@ from llama_index.embeddings.text_embeddings_inference import (
     TextEmbeddingsInference,
 )
 from pydantic import SecretStr
-from tests.server.conftest import Letters, Serve, serving, until
+from tests.processes import until
+from tests.server.conftest import Letters, Serve, serving
 from tests.shipped import WIDTH
 
 from m3kit.server import Limits, create_app
