@@ -73,7 +73,9 @@ class Letters:
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """Run an ASGI application in a thread, and stop it as SIGTERM does."""
-    config = uvicorn.Config(app, port=0, log_config=None, lifespan="on", access_log=False)
+    config = uvicorn.Config(
+        app, port=0, log_config=None, lifespan="on", access_log=False, ws="none"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
