@@ -13,7 +13,7 @@ OF_THE_PEER = {"vespa"}
 """Pages whose code needs more, and is run where that is (tests/vespa)."""
 
 NEEDS = {"mine": "transformers", "train": "transformers", "pretrain": "transformers"}
-"""What a page's code imports that is left out where the oldest of the rest is tested."""
+"""What the code of a page imports that the environment of the oldest dependencies lacks."""
 
 
 def code(page: Path) -> str:

@@ -1,7 +1,8 @@
 """
 What a forked process must not use: clients, and files.
 
-A lock on a file ends only when no process has it open. What maps files shares them with its parent.
+A lock on a file ends only when no process has it open. A file that is mapped into memory is one for
+parent and child: what either writes there is written to the other's, too.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def never_drop(thing: object) -> None:
     """
     Have a process that is forked from now on keep an object that it inherits until it ends.
 
-    For one that writes to its files when it is dropped: they have become its parent's alone.
+    For one that writes to its files when it is dropped: these are its parent's alone from then on.
     """
     _undroppable.add(thing)
 
