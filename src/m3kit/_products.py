@@ -16,6 +16,9 @@ _Item = TypeVar("_Item")
 _SMALL = 10**6
 """Multiplications up to which OpenBLAS uses its small-matrix kernel, which copies nothing."""
 
+SHARED_TOKENS = 2**14
+"""Document tokens from which on scoring them is work to be shared among the cores."""
+
 
 def multiply(tokens: Floats, columns: Floats, product: Floats) -> None:
     """

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m3kit._batching import batched, chunked
-from m3kit._products import multiply, on_cores
+from m3kit._products import SHARED_TOKENS, multiply, on_cores
 from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
 
 _T = TypeVar("_T")
@@ -37,9 +37,6 @@ _HALF_RANGE = np.float32(2.0**112)
 
 _CELLS = 2**22
 """The size of a matrix of lexical weights, to bound the memory."""
-
-_SHARED = 2**14
-"""Document tokens from which on the work is distributed over the cores."""
 
 
 def dot(query: Floats, documents: Floats) -> Floats:
@@ -179,7 +176,7 @@ def maxsim(query: Floats, documents: Sequence[Floats] | Stacked) -> Floats:
         tokens, blocks = documents.total, _rows(documents)
     else:
         tokens, blocks = sum(map(len, documents)), _documents(documents)
-    means = on_cores(partial(_block_scores, columns), blocks, shared=tokens >= _SHARED)
+    means = on_cores(partial(_block_scores, columns), blocks, shared=tokens >= SHARED_TOKENS)
     return np.concatenate(means)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from m3kit._batching import chunked
-from m3kit._products import multiply, on_cores
+from m3kit._products import SHARED_TOKENS, multiply, on_cores
 from m3kit.scoring import require
 from m3kit.vectors import Floats, Ints, M3Output, Rep, Sparse
 
@@ -152,7 +152,9 @@ class _Colbert:
         order = np.lexsort((lengths, columns))
         changes = np.diff(columns[order]).astype(bool) | np.diff(lengths[order]).astype(bool)
         runs = np.split(order, np.flatnonzero(changes) + 1) if len(order) else []
-        on_cores(partial(self._run, rows, documents, columns, result), runs)
+        tokens = np.array(list(map(len, documents)))[columns].sum()
+        score = partial(self._run, rows, documents, columns, result)
+        on_cores(score, runs, shared=len(runs) > 1 and tokens >= SHARED_TOKENS)
         return result
 
     def _run(
