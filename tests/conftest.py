@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from m3kit.torch import TorchEncoder
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each worker computes on its core: the threads of several would wait for each other.
@@ -38,3 +42,14 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     """A path where nothing is yet."""
     with quick_folder(tmp_path) as folder:
         yield folder / "index"
+
+
+@pytest.fixture(scope="session")
+def of_128(tmp_path_factory: pytest.TempPathFactory) -> TorchEncoder:
+    """The shipped model with 128 positions, where a text that is cut is a short one."""
+    from tests.torch.random_checkpoint import write_long_tiny
+
+    from m3kit.torch import TorchEncoder
+
+    folder = tmp_path_factory.mktemp("short") / "tiny"
+    return TorchEncoder.from_pretrained(write_long_tiny(folder, 130))

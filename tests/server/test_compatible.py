@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.server.conftest import Serve
 from tests.shipped import LONGEST
 
 from m3kit.torch import TorchEncoder
 from m3kit.vectors import M3Output
 
 TEXTS = ["a table of tables", "", "Zeilen"]
-LONG = " ".join(["table"] * (LONGEST + 1))
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,15 @@ class TestTei:
         assert one.json() == several.json()
         assert len(one.json()) == 1
 
-    def test_a_long_text_is_cut_unless_that_is_forbidden(self, client: httpx.Client) -> None:
-        for options in ({}, {"truncate": True}):
-            body = {"inputs": LONG, **options}
-            assert client.post("/embed", json=body, timeout=60).status_code == 200
-        refused = client.post("/embed", json={"inputs": LONG, "truncate": False})
+    def test_a_long_text_is_cut_unless_that_is_forbidden(
+        self, serve: Serve, of_128: TorchEncoder
+    ) -> None:
+        long = "table " * 129
+        with httpx.Client(base_url=serve(of_128)) as client:
+            for options in ({}, {"truncate": True}):
+                answer = client.post("/embed", json={"inputs": long, **options})
+                assert answer.status_code == 200
+            refused = client.post("/embed", json={"inputs": long, "truncate": False})
         assert (refused.status_code, refused.json()["error_type"]) == (413, "validation")
 
     def test_the_prompt_of_queries(self, client: httpx.Client, encoder: TorchEncoder) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from tests.server.conftest import Letters, Serve
 from tests.server.test_encode import assert_close
-from tests.shipped import LONGEST, WIDTH
+from tests.shipped import WIDTH
 from tests.torch.corpus import texts
 
 from m3kit import CachedEncoder, Document, Encoder, MemoryIndex, Retriever
@@ -97,16 +97,14 @@ class TestAsAnEncoder:
             assert_close(list(parallel), serial)
 
     def test_a_call_says_once_how_many_texts_were_cut(
-        self, remote: RemoteEncoder, caplog: pytest.LogCaptureFixture
+        self, serve: Serve, of_128: TorchEncoder, caplog: pytest.LogCaptureFixture
     ) -> None:
-        remote.encode_documents(
-            [_table(LONGEST + 700), "short", _table(LONGEST + 1), *["short"] * 100]
-        )
+        with closing(RemoteEncoder(serve(of_128))) as remote:
+            remote.encode_documents([_table(1826), "short", _table(129), *["short"] * 100])
         (record,) = [one for one in caplog.records if one.name == "m3kit"]
         assert record.levelno == logging.WARNING
         assert record.getMessage() == (
-            f"2 of 103 texts were longer than {LONGEST} tokens and were cut "
-            f"(the longest has {LONGEST + 702:,}); "
+            "2 of 103 texts were longer than 128 tokens and were cut (the longest has 1,828); "
             "split them"
         )
 

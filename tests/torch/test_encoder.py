@@ -134,12 +134,6 @@ class TestThreads:
             _assert_close(list(threads.map(encode, some, limits)), serial)
 
 
-@pytest.fixture
-def of_128(tmp_path: Path) -> TorchEncoder:
-    """The model with as many positions."""
-    return TorchEncoder.from_pretrained(write_long_tiny(tmp_path / "short", 130))
-
-
 class TestTruncation:
     def test_a_call_says_once_how_many_texts_were_cut(
         self, of_128: TorchEncoder, caplog: pytest.LogCaptureFixture
