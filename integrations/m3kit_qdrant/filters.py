@@ -162,11 +162,17 @@ def _within_dates(key: str, where: Range) -> Condition:
     """
     Keep the dates that Qdrant reads and that lie within the bounds, and all that it does not read.
 
-    It reads RFC 3339 and a few forms besides, fewer than `m3kit.instants`.
+    It reads RFC 3339 and a few forms besides, fewer than `m3kit.instants`. By an offset, what it
+    reads may lie in the year 10000, which no bound can name.
     """
     bounds: dict[str, str] = {}
     for name, moment in where.instants.items():
-        bounds["gte" if name in {"gt", "ge"} else "lte"] = _rfc3339(moment)
+        if name in {"gt", "ge"}:
+            bounds["gte"] = _rfc3339(moment)
+        elif moment <= _LAST_INSTANT:
+            bounds["lte"] = _rfc3339(moment)
+    if not bounds:
+        return _EVERYTHING
     readable: Condition = {"key": key, "range": {"gte": _rfc3339(_FIRST_INSTANT)}}
     return {"should": [{"key": key, "range": bounds}, {"must_not": [readable]}]}
 

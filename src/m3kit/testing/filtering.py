@@ -27,8 +27,8 @@ from m3kit.filters import (
 from m3kit.index import HybridIndex, Search
 from m3kit.records import Document
 from m3kit.testing.encoder import query, records
-from m3kit.testing.samples import DOCUMENTS, NASTY_VALUES, NUMBERS
-from m3kit.testing.strategies import documents, driven, filters
+from m3kit.testing.samples import DATES, DOCUMENTS, NASTY_VALUES, NUMBERS
+from m3kit.testing.strategies import MOMENTS, documents, driven, filters
 from m3kit.testing.suite import Suite, needs
 from m3kit.vectors import Rep
 
@@ -104,6 +104,13 @@ class FilterConformance(Suite):
             Range("a", le=value),
         ):
             _assert_filters(index, where, documents)
+
+    def test_dates_compare_as_instants(self, index: HybridIndex) -> None:
+        documents = [Document(f"{n}", "bear", {"when": date}) for n, date in enumerate(DATES)]
+        index.upsert(records(documents))
+        for date in MOMENTS:
+            for bound in ("gt", "ge", "lt", "le"):
+                _assert_filters(index, Range("when", **{bound: date}), documents)
 
     def test_a_dot_in_a_fields_name_is_a_plain_character(self, index: HybridIndex) -> None:
         documents = [

@@ -32,7 +32,7 @@ from m3kit.testing.encoder import query
 from m3kit.testing.samples import DATES, NASTY_IDS, NASTY_VALUES, NUMBERS
 from m3kit.vectors import REPS, Rep
 
-_MOMENTS = [date for date in DATES if instant(date) is not None]
+MOMENTS = [date for date in DATES if instant(date) is not None]
 
 
 driven = settings(
@@ -112,7 +112,7 @@ def filters() -> st.SearchStrategy[Filter]:
     names: st.SearchStrategy[FilterField] = st.sampled_from([*_FIELDS, *_PATHS, "missing"])
     strings = st.sampled_from(NASTY_VALUES)
     values = strings | st.sampled_from(NUMBERS)
-    moments = st.sampled_from(_MOMENTS)
+    moments = st.sampled_from(MOMENTS)
 
     def by_field(name: FilterField) -> st.SearchStrategy[Filter]:
         match field_path(name)[-1]:
