@@ -36,14 +36,17 @@ def streamed(
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=lambda mode: mode.name)
 @pytest.mark.parametrize(
-    "limits", [(10, 15, 7, 400), (3, 3, 1, 1), (30, 30, 200, 2**21)], ids="k={0[0]}".format
+    "limits",
+    [(10, 15, 7, 400, 2**14), (3, 3, 1, 1, 2**14), (30, 30, 200, 2**21, 1)],
+    ids="k={0[0]}".format,
 )
 def test_every_mode_answers_as_the_oracle(
-    mode: Mode, limits: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+    mode: Mode, limits: tuple[int, int, int, int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    k, candidates, block, cells = limits
+    k, candidates, block, cells, shared = limits
     monkeypatch.setattr("m3kit.evaluation.exact._BLOCK", block)
     monkeypatch.setattr("m3kit.evaluation.pair_scores._CELLS", cells)
+    monkeypatch.setattr("m3kit.evaluation.pair_scores.SHARED_TOKENS", shared)
     dataset = numbers(160)
     index, search = memory(dataset), streamed(dataset, max(k, candidates), 40)
     for position, query in enumerate(search.queries):

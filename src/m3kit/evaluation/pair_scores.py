@@ -152,7 +152,7 @@ class _Colbert:
         order = np.lexsort((lengths, columns))
         changes = np.diff(columns[order]).astype(bool) | np.diff(lengths[order]).astype(bool)
         runs = np.split(order, np.flatnonzero(changes) + 1) if len(order) else []
-        tokens = np.array(list(map(len, documents)))[columns].sum()
+        tokens = sum(len(run) * len(documents[columns[run[0]]]) for run in runs)
         score = partial(self._run, rows, documents, columns, result)
         on_cores(score, runs, shared=len(runs) > 1 and tokens >= SHARED_TOKENS)
         return result
