@@ -21,7 +21,6 @@ from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 _TORCH = re.compile(r"(torch|triton|cuda-[\w-]+|nvidia-[\w-]+)==")
-_PIP = re.compile(r"^pip==.*(?:\n .*)*", re.MULTILINE)
 _ANOTHER_BUILD = (
     "lib/python*/site-packages/torch-*+*.dist-info",
     "Lib/site-packages/torch-*+*.dist-info",
@@ -33,13 +32,16 @@ def packages(name: str, folder: Path) -> str:
     text = (HERE / f"{name}.txt").read_text(encoding="utf-8")
     if not any(any(folder.glob(pattern)) for pattern in _ANOTHER_BUILD):
         return text
-    entries = re.split(r"^(?=\w)", text, flags=re.MULTILINE)
-    return "".join(entry for entry in entries if not _TORCH.match(entry))
+    return "".join(entry for entry in _entries(text) if not _TORCH.match(entry))
 
 
 def in_turn(lock: str) -> list[str]:
     """Return what is installed first, pip, and the whole: Python's own may be too old for it."""
-    return [*_PIP.findall(lock), lock]
+    return [*(entry for entry in _entries(lock) if entry.startswith("pip==")), lock]
+
+
+def _entries(lock: str) -> list[str]:
+    return re.split(r"^(?=\w)", lock, flags=re.MULTILINE)
 
 
 def install(name: str, folder: Path) -> None:
@@ -49,10 +51,10 @@ def install(name: str, folder: Path) -> None:
         venv.create(folder, with_pip=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     with TemporaryDirectory() as scratch:
+        lock = Path(scratch, f"{name}.txt")
+        locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
         for part in in_turn(packages(name, folder)):
-            lock = Path(scratch, f"{name}.txt")
             lock.write_text(part, encoding="utf-8")
-            locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(lock)]
             subprocess.run([*pip, *locked], check=True)
     project = ["--no-deps", "--no-build-isolation", "--editable", str(HERE.parent)]
     subprocess.run([*pip, *project], check=True)

@@ -12,8 +12,8 @@ PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
 OF_THE_PEER = {"vespa"}
 """Pages whose code needs more, and is run where that is (tests/vespa)."""
 
-NEEDS = {"mine": "transformers", "train": "transformers", "pretrain": "transformers"}
-"""What the code of a page imports that the environment of the oldest dependencies lacks."""
+OF_TRAINING = {"mine", "train", "pretrain"}
+"""Pages whose code imports what the environment of the oldest dependencies lacks."""
 
 
 def code(page: Path) -> str:
@@ -30,8 +30,8 @@ def test_the_code_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run in this process, which has imported PyTorch and the frameworks once for all of them."""
-    if page.stem in NEEDS:
-        pytest.importorskip(NEEDS[page.stem])
+    if page.stem in OF_TRAINING:
+        pytest.importorskip("transformers")
     folder = tmp_path / "empty"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from types import SimpleNamespace
 
 import pytest
@@ -24,7 +23,7 @@ _STARTS_S = 60
 @pytest.fixture(autouse=True)
 def _waits_for_indexes_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """`create_index` sleeps for half a second before it asks whether the index is there."""
-    quick = SimpleNamespace(**{**vars(time), "sleep": lambda _: sleep(0.005)})
+    quick = SimpleNamespace(**{**vars(time), "sleep": lambda _: time.sleep(0.005)})
     monkeypatch.setattr("pymilvus.client.grpc_handler.time", quick)
 
 
@@ -81,11 +80,11 @@ def answers(port: int) -> bool:
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = monotonic() + _STARTS_S
-    while monotonic() < until and process.poll() is None:
+    until = time.monotonic() + _STARTS_S
+    while time.monotonic() < until and process.poll() is None:
         if answers(port):
             return
-        sleep(0.05)
+        time.sleep(0.05)
     raise AssertionError(f"milvus-lite server does not start: {process.args!r}")
 
 
